@@ -1,0 +1,72 @@
+/**
+ * The dense part behind one interface: what comes in is already gathered and pooled (net-input.ts), what goes out are
+ * logits and gradients. Engines differ in speed only; a conformance test holds each to the plain one.
+ *
+ *   logit[b] = wide[b] + fm(embeddings[b]) + layers(embeddings[b] ++ dense[b])      each term where the net has it
+ */
+import type { NetShape } from './net-shape.ts';
+
+/** Engine names, best first; the order in which `auto` tries them. */
+export const engineNames = ['tfjs-node-gpu', 'tfjs-node', 'wasm', 'cpu', 'plain'] as const;
+export type EngineName = (typeof engineNames)[number];
+
+/** Gathered inputs of one batch. Arrays may be longer than needed; only the leading part is read. Owned by the caller. */
+export interface NetInput {
+  /** Examples in the batch, ≥ 1. */
+  readonly rows: number;
+  /** float32[rows]: sum over an example's keys of x · wide weight. All 0 when the net has no wide part. */
+  readonly wide: Float32Array;
+  /** float32[rows, embeddingFloats], row-major: pooled embeddings, one slot after another (NetShape.slots). */
+  readonly embeddings: Float32Array;
+  /** float32[rows, denseFields], row-major: transformed dense fields. */
+  readonly dense: Float32Array;
+}
+
+/** Results of one training step; filled by the engine, owned by the caller, grown by the caller. */
+export interface Gradients {
+  /** float32[rows]: logits at the weights used. */
+  readonly logits: Float32Array;
+  /**
+   * float32[rows]: ∂loss_b/∂logit_b = weight_b · (sigmoid(logit_b) − label_b). Also the gradient of `wide`.
+   */
+  readonly logitGradients: Float32Array;
+  /** float32[rows, embeddingFloats]: ∂loss_b/∂embeddings_b, one row an example, not summed over the batch. */
+  readonly embeddings: Float32Array;
+  /** float32[denseParameters]: mean over the batch of ∂loss_b/∂parameter, laid out as NetShape.parameters. */
+  readonly parameters: Float32Array;
+}
+
+/** Dense weights made ready for one engine (tensors, device memory). */
+export interface LoadedWeights {
+  dispose(): void;
+}
+
+/** One net on one engine. Calls do not overlap: a caller awaits one before the next. */
+export interface Program {
+  /**
+   * Makes weights ready beside those in use (the back buffer of a hot swap).
+   * @param weights float32[denseParameters], NetShape.parameters; copied.
+   */
+  load(weights: Float32Array): LoadedWeights;
+  /** Writes `rows` logits to `logits`. */
+  forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void>;
+  /**
+   * Forward and backward of the weighted logloss.
+   * @param labels float32[rows], 0 or 1 (values between are allowed).
+   * @param weights float32[rows], loss weight an example.
+   */
+  gradients(
+    loaded: LoadedWeights,
+    input: NetInput,
+    labels: Float32Array,
+    weights: Float32Array,
+    out: Gradients,
+  ): Promise<void>;
+  dispose(): void;
+}
+
+export interface Engine {
+  readonly name: EngineName;
+  compile(shape: NetShape): Program;
+  dispose(): void;
+}

@@ -1,0 +1,2 @@
+export * from './engine.ts';
+export type * from './net-shape.ts';

@@ -1,0 +1,36 @@
+/**
+ * Every limit that both sides of a process boundary must agree on. Bytes are bytes, times are milliseconds.
+ * The relations between them are asserted in test/limits.test.ts.
+ */
+
+/** Partitions of a model unless its file says otherwise: enough to spread over tens of shards, few enough to batch well. */
+export const partitionsDefault = 64;
+/** More would make a batch of gradients fall apart into blocks of one row. */
+export const partitionsMax = 4_096;
+/** Owners a partition has unless configured otherwise: one may die and every read still finds the other. */
+export const replicasDefault = 2;
+
+/** Floats of one row's weights, at most. */
+export const rowFloatsMax = 1_024;
+/** Tables of one model, at most. */
+export const tablesMax = 64;
+/** Fields and crosses of one model, at most. */
+export const fieldsMax = 256;
+
+/** Largest TCP frame, header included. A longer one ends the connection before a byte of it is buffered. */
+export const frameBytesMax = 16 * 1024 * 1024;
+/** Keys of one pull frame; a larger pull is split by the client. 65,536 keys of 60 floats fill a frame. */
+export const pullKeysMax = 65_536;
+/** Largest message in any log; nats-server must allow it (`max_payload`). */
+export const messageBytesMax = 4 * 1024 * 1024;
+
+/** Largest HTTP request body. */
+export const bodyBytesMax = 4 * 1024 * 1024;
+/** Candidates of one score request. */
+export const scoreItemsMax = 2_000;
+/** Events of one POST. */
+export const eventsPerPostMax = 10_000;
+/** Characters of one feature value. */
+export const featureCharsMax = 1_024;
+/** Values of one multi-valued or sequence field in one example; more are refused, not cut silently. */
+export const featureValuesMax = 1_000;

@@ -1,0 +1,46 @@
+/**
+ * Names in NATS. A model name is one subject token (ids.ts), so no escaping is needed.
+ *
+ *   mill.events.<model>                   impressions, outcomes, ticks          stream MILL_EVENTS
+ *   mill.gradients.<model>.<partition>    gradient blocks of one partition      stream MILL_GRADIENTS
+ *   mill.dense.<model>                    dense gradient blocks                 stream MILL_DENSE
+ *   mill.heads.<model>                    log heads, told after each batch      no stream
+ */
+import type { ModelName, Partition } from './ids.ts';
+
+export const streams = {
+  events: { name: 'MILL_EVENTS', subjects: ['mill.events.*'] },
+  gradients: { name: 'MILL_GRADIENTS', subjects: ['mill.gradients.*.*'] },
+  dense: { name: 'MILL_DENSE', subjects: ['mill.dense.*'] },
+} as const;
+
+export type LogName = keyof typeof streams;
+
+export const buckets = {
+  /** Model files by model name. */
+  models: 'mill-models',
+  /** Partition maps by model name; compare-and-set by revision. */
+  maps: 'mill-maps',
+  /** Leases by shard id, rewritten every second. */
+  shards: 'mill-shards',
+  /** Batch records by model name; compare-and-set by revision. */
+  updaters: 'mill-updaters',
+} as const;
+
+export type BucketName = keyof typeof buckets;
+
+export function eventsSubject(model: ModelName): string {
+  return `mill.events.${model}`;
+}
+
+export function gradientsSubject(model: ModelName, partition: Partition): string {
+  return `mill.gradients.${model}.${partition}`;
+}
+
+export function denseSubject(model: ModelName): string {
+  return `mill.dense.${model}`;
+}
+
+export function headsSubject(model: ModelName): string {
+  return `mill.heads.${model}`;
+}

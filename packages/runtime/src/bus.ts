@@ -1,0 +1,93 @@
+/**
+ * What Millrace needs of a message server, and nothing more: durable ordered logs, a small key-value store with
+ * compare-and-set, and unstored notices. nats-bus.ts runs it on NATS, memory-bus.ts in one process; one conformance suite
+ * (test/bus-conformance.ts) holds both to these contracts.
+ */
+import type { BucketName, LogName, Sequence } from '@millrace/protocol';
+
+export interface LogMessage {
+  readonly subject: string;
+  /** Position in the whole log (all subjects); ascending on each subject, not contiguous. */
+  readonly sequence: Sequence;
+  /** Owned by the receiver until the handler returns; copied if kept. */
+  readonly payload: Uint8Array;
+  /** Messages of the reader's subject that the log holds beyond this one, when it was delivered. */
+  readonly pending: number;
+}
+
+export interface AppendOptions {
+  /** A second append with the same id within the server's window (2 min) is stored once. For retries, not for correctness. */
+  readonly messageId?: string;
+}
+
+export interface LogReader {
+  /** Stops delivery; resolves once no handler runs any more. */
+  close(): Promise<void>;
+}
+
+export interface ReadOptions {
+  readonly subject: string;
+  /** First sequence wanted, 1 for all. */
+  readonly from: Sequence;
+  /**
+   * Called once a message, in order, never concurrently with itself; a returned promise is awaited first.
+   * A throw ends the reader and goes to `onError`.
+   */
+  readonly onMessage: (message: LogMessage) => void | Promise<void>;
+  /** Delivery has ended and will not resume: the handler threw, or the log is gone. Lost connections resume by themselves. */
+  readonly onError: (error: Error) => void;
+}
+
+export interface LogState {
+  readonly firstSequence: Sequence;
+  readonly lastSequence: Sequence;
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+export interface KvEntry {
+  readonly key: string;
+  readonly value: Uint8Array;
+  readonly revision: number;
+}
+
+export type KvChange =
+  | { readonly kind: 'put'; readonly entry: KvEntry }
+  | { readonly kind: 'delete'; readonly key: string };
+
+export interface Kv {
+  get(key: string): Promise<KvEntry | null>;
+  /** Unconditional write; resolves to the new revision. */
+  put(key: string, value: Uint8Array): Promise<number>;
+  /** Writes only if the key's revision is `revision` (0: the key is absent). Resolves to the new revision, or null when it is not. */
+  putIf(key: string, value: Uint8Array, revision: number): Promise<number | null>;
+  delete(key: string): Promise<void>;
+  keys(): Promise<readonly string[]>;
+  /**
+   * Calls `onChange` for every present entry, then for each change in order. Resolves once all entries present at the
+   * time of the call have been given.
+   */
+  watch(onChange: (change: KvChange) => void): Promise<LogReader>;
+}
+
+export interface Bus {
+  /** Creates the logs and buckets that do not exist yet. Safe to call by several processes at once. */
+  ensure(): Promise<void>;
+  /**
+   * Stores `payload` on `subject`; resolves to its sequence once it is durable.
+   * @throws MILL_LOG_UNAVAILABLE when the server did not acknowledge it.
+   */
+  append(log: LogName, subject: string, payload: Uint8Array, options?: AppendOptions): Promise<Sequence>;
+  read(log: LogName, options: ReadOptions): Promise<LogReader>;
+  logState(log: LogName): Promise<LogState>;
+  /** Sequence of the newest message on `subject`, 0 when there is none. */
+  headOf(log: LogName, subject: string): Promise<Sequence>;
+  kv(bucket: BucketName): Promise<Kv>;
+  /** Sends an unstored notice; lost when nobody listens. */
+  notify(subject: string, payload: Uint8Array): void;
+  onNotice(subject: string, onNotice: (payload: Uint8Array) => void): LogReader;
+  /** True while the server is reachable. */
+  readonly connected: boolean;
+  /** Sends what is buffered, then ends everything that was opened. */
+  close(): Promise<void>;
+}
