@@ -1,6 +1,43 @@
+export {
+  type BatchRecord,
+  comparePlaces,
+  decodeBatchRecord,
+  type ExamplePlace,
+  encodeBatchRecord,
+} from './batch-record.ts';
+export { alignedBytes, bytesOf, floatsAt, highWordOf, lowWordOf, sequenceFrom, wordsAt } from './bytes.ts';
+export { type DenseBlock, decodeDenseBlock, encodeDenseBlock } from './dense-block.ts';
+export { openEnvelope, sealEnvelope } from './envelope.ts';
 export * from './errors.ts';
+export { decodeEvent, type Event, encodeEvent, type Impression, type Outcome, type Tick } from './event.ts';
+export {
+  decodeGradientBlock,
+  encodeGradientBlock,
+  type GradientBlock,
+  type GradientSection,
+  type ProducerMark,
+} from './gradient-block.ts';
+export {
+  decodeHeads,
+  encodeHeads,
+  headsIdleMs,
+  type LearningCounters,
+  type LogHeads,
+  type Rejection,
+} from './heads.ts';
 export * from './ids.ts';
+export {
+  decodeShardLease,
+  encodeShardLease,
+  leaseLapseMs,
+  leaseRenewMs,
+  type ModelLease,
+  type ShardLease,
+} from './lease.ts';
 export * from './limits.ts';
 export * from './model-file.ts';
+export { jsonBytes, jsonFrom, packed, unpacked } from './packing.ts';
+export { decodePartitionMap, encodePartitionMap, type PartitionMap } from './partition-map.ts';
+export * from './pull-frame.ts';
 export * from './score-api.ts';
 export * from './subjects.ts';

@@ -1,0 +1,141 @@
+/**
+ * Messages of the event log, subject mill.events.<model>: one map a message, in MessagePack or, for streaming jobs that
+ * would rather, in JSON (told by its first byte `{`).
+ *
+ *   impression  { type, requestId, timeMs, user, context, items[], scores, version, … }   written by inference nodes
+ *   outcome     { type, requestId, timeMs, index | item, value }                           written by anybody
+ *   tick        { type, timeMs }                                                           written by an idle updater
+ *
+ * Time is part of the log, so that whoever folds it closes the same join windows.
+ */
+import { MillraceError } from './errors.ts';
+import { isRequestId } from './ids.ts';
+import { scoreItemsMax } from './limits.ts';
+import { jsonFrom, packed, unpacked } from './packing.ts';
+import type { Features } from './score-api.ts';
+
+export interface Impression {
+  readonly type: 'impression';
+  readonly requestId: string;
+  /** When it was scored, Unix ms of the inference node. */
+  readonly timeMs: number;
+  readonly user: Features;
+  readonly context: Features;
+  readonly items: readonly Features[];
+  /** float32[items] as raw bytes: the probabilities that were returned. */
+  readonly scores: Uint8Array;
+  /** Dense version that scored. */
+  readonly version: number;
+}
+
+export interface Outcome {
+  readonly type: 'outcome';
+  readonly requestId: string;
+  readonly timeMs: number;
+  /** Place of the item in its impression; either this or `item`. */
+  readonly index?: number;
+  /** The item's value of the model's `item` field, as text. */
+  readonly item?: string;
+  /** 1 click, 0 known not to be clicked. */
+  readonly value: number;
+}
+
+/** Time went on and nothing happened: lets join windows close while no events come. */
+export interface Tick {
+  readonly type: 'tick';
+  readonly timeMs: number;
+}
+
+export type Event = Impression | Outcome | Tick;
+
+/** MessagePack bytes of an event. */
+export function encodeEvent(event: Event): Uint8Array {
+  return packed(event);
+}
+
+/** Reads and checks an event in MessagePack or JSON. Throws MILL_EVENT_INVALID naming wanted and found. */
+export function decodeEvent(message: Uint8Array): Event {
+  const value = valueFrom(message);
+  if (!isRecord(value)) throw invalid('a map', typeof value);
+  if (typeof value.timeMs !== 'number' || !Number.isFinite(value.timeMs))
+    throw invalid('timeMs: a number', show(value.timeMs));
+  switch (value.type) {
+    case 'impression':
+      return impressionFrom(value, value.timeMs);
+    case 'outcome':
+      return outcomeFrom(value, value.timeMs);
+    case 'tick':
+      return { type: 'tick', timeMs: value.timeMs };
+    default:
+      throw invalid('type: impression, outcome or tick', show(value.type));
+  }
+}
+
+function valueFrom(message: Uint8Array): unknown {
+  try {
+    return message[0] === 0x7b ? jsonFrom(message) : unpacked(message);
+  } catch (cause) {
+    throw new MillraceError(
+      'MILL_EVENT_INVALID',
+      'cannot read an event: wanted MessagePack or JSON, found other bytes',
+      { cause },
+    );
+  }
+}
+
+function impressionFrom(value: Record<string, unknown>, timeMs: number): Impression {
+  const { requestId, user, context, items, scores, version } = value;
+  if (typeof requestId !== 'string' || !isRequestId(requestId))
+    throw invalid('requestId: a request id', show(requestId));
+  if (!isRecord(user) || !isRecord(context)) throw invalid('user and context: maps', 'other values');
+  if (!Array.isArray(items) || items.length < 1 || items.length > scoreItemsMax || !items.every(isRecord)) {
+    throw invalid(`items: 1 to ${scoreItemsMax} maps`, 'another value');
+  }
+  if (!(scores instanceof Uint8Array) || scores.length !== 4 * items.length)
+    throw invalid('scores: 4 bytes an item', show(scores));
+  if (typeof version !== 'number') throw invalid('version: a number', show(version));
+  return {
+    type: 'impression',
+    requestId,
+    timeMs,
+    user: user as Features,
+    context: context as Features,
+    items: items as unknown as Features[],
+    scores,
+    version,
+  };
+}
+
+function outcomeFrom(value: Record<string, unknown>, timeMs: number): Outcome {
+  const { requestId, index, item, value: amount = 1 } = value;
+  if (typeof requestId !== 'string' || !isRequestId(requestId))
+    throw invalid('requestId: a request id', show(requestId));
+  if (amount !== 0 && amount !== 1) throw invalid('value: 0 or 1', show(amount));
+  if (index !== undefined && item !== undefined) throw invalid('index or item', 'both');
+  if (item !== undefined && item !== null) {
+    if (typeof item !== 'string' && typeof item !== 'number')
+      throw invalid('item: text or a number', show(item));
+    return { type: 'outcome', requestId, timeMs, item: String(item), value: amount };
+  }
+  const place = index ?? 0;
+  if (typeof place !== 'number' || !Number.isInteger(place) || place < 0 || place >= scoreItemsMax) {
+    throw invalid(`index: 0 to ${scoreItemsMax - 1}`, show(index));
+  }
+  return { type: 'outcome', requestId, timeMs, index: place, value: amount };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array)
+  );
+}
+
+function show(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number'
+    ? JSON.stringify(value).slice(0, 80)
+    : typeof value;
+}
+
+function invalid(wanted: string, found: string): MillraceError {
+  return new MillraceError('MILL_EVENT_INVALID', `cannot read an event: wanted ${wanted}, found ${found}`);
+}

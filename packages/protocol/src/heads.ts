@@ -1,0 +1,47 @@
+/**
+ * Heads of a model's logs, told by its updater after each batch and at least every headsIdleMs: notice mill.heads.<model>.
+ * A reader compares them with the sequences that answered it and so knows how stale its rows may be.
+ */
+import { packed, unpacked } from './packing.ts';
+
+/** Idle updaters still tell their heads this often, so that staleness stays bounded in quiet times. */
+export const headsIdleMs = 250;
+
+export interface LogHeads {
+  readonly model: string;
+  /** When the batch was acknowledged, Unix ms of the updater. */
+  readonly timeMs: number;
+  /** Sequence of the newest block of each partition, 0: none. */
+  readonly partitions: readonly number[];
+  /** Sequence of the newest dense block. */
+  readonly dense: number;
+  readonly counters: LearningCounters;
+}
+
+/** What an updater has done since the model was created (restarts included where its record says so). */
+export interface LearningCounters {
+  readonly batches: number;
+  readonly learned: number;
+  readonly positives: number;
+  readonly openImpressions: number;
+  readonly rejectedOutcomes: number;
+  readonly invalidEvents: number;
+  readonly duplicateOutcomes: number;
+  /** Newest rejected ones, at most 20. */
+  readonly rejections: readonly Rejection[];
+}
+
+export interface Rejection {
+  readonly code: 'MILL_IMPRESSION_UNKNOWN' | 'MILL_EVENT_INVALID';
+  readonly requestId: string;
+  readonly reason: string;
+  readonly timeMs: number;
+}
+
+export function encodeHeads(heads: LogHeads): Uint8Array {
+  return packed(heads);
+}
+
+export function decodeHeads(bytes: Uint8Array): LogHeads {
+  return unpacked(bytes) as LogHeads;
+}

@@ -1,0 +1,48 @@
+/**
+ * A shard's sign of life. Bucket mill-shards, key = shard id, value = JSON of ShardLease, rewritten every leaseRenewMs.
+ * A watcher that sees no new one for leaseLapseMs (by its own clock) takes the shard for gone, so no clocks need to agree.
+ */
+import { jsonBytes, jsonFrom } from './packing.ts';
+
+/** A renewal costs one small write; three missed ones and a stall of a second still do not lapse. */
+export const leaseRenewMs = 1_000;
+/** "Disappears within seconds": clients turn away at the first refused connection, the map changes after this. */
+export const leaseLapseMs = 4_000;
+
+export interface ModelLease {
+  readonly model: string;
+  readonly epoch: number;
+  /** Partitions owned by the map, and how many of those answer reads. */
+  readonly partitions: number;
+  readonly ready: number;
+  readonly rows: number;
+  /** Bytes of row arenas. */
+  readonly bytes: number;
+  /** Highest sequence applied in any partition. */
+  readonly sequence: number;
+  readonly applied: number;
+  readonly duplicates: number;
+  readonly rejected: number;
+  /** Age of the newest announced log head that all its partitions have reached, ms; null before the first. */
+  readonly stalenessMs: number | null;
+}
+
+export interface ShardLease {
+  readonly shard: string;
+  /** Ascends with every start of the process, so that an old lease is not mistaken for a new process. */
+  readonly startedMs: number;
+  readonly renewal: number;
+  readonly host: string;
+  readonly port: number;
+  /** True once it leaves: no new partitions, and owners move away. */
+  readonly draining: boolean;
+  readonly models: readonly ModelLease[];
+}
+
+export function encodeShardLease(lease: ShardLease): Uint8Array {
+  return jsonBytes(lease);
+}
+
+export function decodeShardLease(bytes: Uint8Array): ShardLease {
+  return jsonFrom(bytes) as ShardLease;
+}
