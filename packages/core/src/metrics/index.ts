@@ -1,0 +1,16 @@
+export { aucFromScores } from './auc.ts';
+export {
+  type CalibrationBucket,
+  calibrationCurveFromScores,
+  calibrationRatioFromScores,
+} from './calibration.ts';
+export { createHistogram, type Histogram } from './histogram.ts';
+export { loglossFromScores, loglossOf, normalizedEntropyFromScores, probabilityClamp } from './logloss.ts';
+export {
+  createProgressiveQuality,
+  type ProgressiveQuality,
+  type QualityOptions,
+  type QualityRange,
+  type QualityReport,
+} from './progressive-quality.ts';
+export { createRate, type Rate, type RateOptions } from './rate.ts';
