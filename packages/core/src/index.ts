@@ -1,1 +1,32 @@
-export {};
+export { canonicalJson, fingerprintOf } from './fingerprint.ts';
+export {
+  applyDense,
+  createDenseState,
+  type DenseOutcome,
+  type DenseState,
+  denseHash,
+} from './fold/dense-fold.ts';
+export {
+  type ApplyOutcome,
+  applyGradients,
+  createPartitionState,
+  type PartitionState,
+  partitionBytes,
+  partitionHash,
+  partitionRows,
+} from './fold/partition-fold.ts';
+export { fmix, hashName, hashPair, hashText, partitionOf } from './key-hash.ts';
+export { createOptimizer } from './optimizer/create-optimizer.ts';
+export type { GradientView, Optimizer, SegmentView } from './optimizer/optimizer.ts';
+export { ownersOf, type PlacementInput, partitionsOf, proposeMap } from './placement.ts';
+export { pullRows, pullRowsPlainly } from './pull-kernel.ts';
+export {
+  createRowTable,
+  findOrAddRow,
+  findRow,
+  lookupRows,
+  type RowTable,
+  rowTableBytes,
+} from './row-table.ts';
+export { createStaleness, type Staleness } from './staleness.ts';
+export { type Segment, type TableLayout, tableLayouts, writeInitialRow } from './table-layout.ts';

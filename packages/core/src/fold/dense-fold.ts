@@ -1,0 +1,122 @@
+/**
+ * The dense weights are one more fold: gradients in log order, one optimizer step each. Inference nodes and updaters fold
+ * the same log and so hold the same weights at the same sequence; that sequence is the dense version (I5).
+ */
+import { createHash } from 'node:crypto';
+import {
+  bytesOf,
+  decodeDenseBlock,
+  isMillraceError,
+  MillraceError,
+  type OptimizerSpec,
+} from '@millrace/protocol';
+import { createOptimizer } from '../optimizer/create-optimizer.ts';
+import type { GradientView, Optimizer, SegmentView } from '../optimizer/optimizer.ts';
+import { type Producers, placeInChain } from './producers.ts';
+
+export interface DenseState {
+  readonly model: string;
+  readonly fingerprint: number;
+  /** float32[parameters]; changed in place by applyDense. */
+  readonly weights: Float32Array;
+  /** float32[optimizer state] */
+  readonly optimizerState: Float32Array;
+  readonly optimizer: Optimizer;
+  sequence: number;
+  readonly producers: Producers;
+  readonly counts: { applied: number; duplicates: number; rejected: number };
+}
+
+export type DenseOutcome =
+  | { readonly kind: 'applied' }
+  | { readonly kind: 'stale' }
+  | { readonly kind: 'duplicate' }
+  | { readonly kind: 'gap' }
+  | { readonly kind: 'rejected'; readonly error: MillraceError };
+
+/** @param options.initial float32[parameters], taken over. */
+export function createDenseState(options: {
+  model: string;
+  fingerprint: number;
+  initial: Float32Array;
+  optimizer: OptimizerSpec;
+}): DenseState {
+  const optimizer = createOptimizer(options.optimizer);
+  const dim = options.initial.length;
+  const optimizerState = new Float32Array(optimizer.stateFloats(dim));
+  if (dim > 0) optimizer.start({ w: options.initial, wAt: 0, s: optimizerState, sAt: 0, dim });
+  return {
+    model: options.model,
+    fingerprint: options.fingerprint,
+    weights: options.initial,
+    optimizerState,
+    optimizer,
+    sequence: 0,
+    producers: new Map(),
+    counts: { applied: 0, duplicates: 0, rejected: 0 },
+  };
+}
+
+/** Applies one message of the dense log; rules as in partition-fold.ts. */
+export function applyDense(
+  state: DenseState,
+  message: { readonly sequence: number; readonly payload: Uint8Array },
+  onGap: 'report' | 'accept',
+): DenseOutcome {
+  if (message.sequence <= state.sequence) return { kind: 'stale' };
+  try {
+    const block = decodeDenseBlock(message.payload);
+    if (block.model !== state.model || block.fingerprint !== state.fingerprint) {
+      throw new MillraceError(
+        'MILL_BLOCK_FOREIGN',
+        `cannot apply a dense block: it must be for ${state.model} (${state.fingerprint})`,
+      );
+    }
+    if (block.gradients.length !== state.weights.length) {
+      throw new MillraceError(
+        'MILL_BLOCK_FOREIGN',
+        `cannot apply a dense block: wanted ${state.weights.length} floats, found ${block.gradients.length}`,
+      );
+    }
+    if (!block.gradients.every(Number.isFinite)) {
+      throw new MillraceError(
+        'MILL_BLOCK_INVALID',
+        'cannot apply a dense block: every gradient must be finite',
+      );
+    }
+    const place = placeInChain(state.producers, block);
+    if (place === 'gap' && onGap === 'report') return { kind: 'gap' };
+    state.sequence = message.sequence;
+    if (place === 'duplicate') {
+      state.counts.duplicates += 1;
+      return { kind: 'duplicate' };
+    }
+    const row: SegmentView = {
+      w: state.weights,
+      wAt: 0,
+      s: state.optimizerState,
+      sAt: 0,
+      dim: state.weights.length,
+    };
+    const view: GradientView = { g: block.gradients, h: block.gradients, at: 0 };
+    state.optimizer.step(row, view);
+    state.producers.set(block.producer, block.sequence);
+    state.counts.applied += 1;
+    return { kind: 'applied' };
+  } catch (error) {
+    if (!isMillraceError(error)) throw error;
+    state.sequence = message.sequence;
+    state.counts.rejected += 1;
+    return { kind: 'rejected', error };
+  }
+}
+
+/** SHA-256 over sequence, producers, weights and optimizer state. */
+export function denseHash(state: DenseState): string {
+  const producers = [...state.producers].sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash('sha256')
+    .update(JSON.stringify([state.model, state.fingerprint, state.sequence, producers]))
+    .update(bytesOf(state.weights))
+    .update(bytesOf(state.optimizerState))
+    .digest('hex');
+}

@@ -1,0 +1,152 @@
+/**
+ * The rows of one table in one partition: an open-addressing index over arenas of floats.
+ *
+ *   slots    uint32[4 · slots]   key low, key high, row + 1 (0: free), 0     16 bytes, so a probe is one cache line
+ *   keys     uint32[2 · rows]    key of each row, in order of creation
+ *   weights  float32[dim · rows] what pulls copy
+ *   state    float32[stateFloats · rows]
+ *
+ * Linear probing at a load of at most 0.6: longer chains cost more than the memory saved. Rows are never moved, so a row's
+ * index is stable; arenas grow by doubling. One writer, and JavaScript runs it between reads, so reads never wait (I8).
+ * lookupRows works in passes over many keys, so that cache misses overlap; findRow is its plain twin.
+ */
+import type { SegmentView } from './optimizer/optimizer.ts';
+import { type TableLayout, writeInitialRow } from './table-layout.ts';
+
+const firstRows = 16;
+const loadMax = 0.6;
+/** 2^28 rows of one partition: slots of 4 GiB, the largest typed array that every platform gives. */
+const rowsMax = 2 ** 28;
+
+export interface RowTable {
+  readonly layout: TableLayout;
+  slots: Uint32Array;
+  /** slots − 1, a power of two minus one. */
+  mask: number;
+  keys: Uint32Array;
+  weights: Float32Array;
+  state: Float32Array;
+  count: number;
+}
+
+export function createRowTable(layout: TableLayout): RowTable {
+  const slots = slotsFor(firstRows);
+  return {
+    layout,
+    slots: new Uint32Array(4 * slots),
+    mask: slots - 1,
+    keys: new Uint32Array(2 * firstRows),
+    weights: new Float32Array(layout.dim * firstRows),
+    state: new Float32Array(layout.stateFloats * firstRows),
+    count: 0,
+  };
+}
+
+/** Bytes of all arenas. */
+export function rowTableBytes(table: RowTable): number {
+  return table.slots.byteLength + table.keys.byteLength + table.weights.byteLength + table.state.byteLength;
+}
+
+/** Row of a key, −1 when there is none. */
+export function findRow(table: RowTable, low: number, high: number): number {
+  const { slots, mask } = table;
+  let slot = slotOf(low, high, mask);
+  for (;;) {
+    const at = slot << 2;
+    const row = slots[at + 2];
+    if (row === 0) return -1;
+    if (slots[at] === low && slots[at + 1] === high) return row - 1;
+    slot = (slot + 1) & mask;
+  }
+}
+
+/**
+ * Rows of many keys, −1 where there is none.
+ * @param keys  uint32[2 · count], low and high words.
+ * @param rows  int32[count], written.
+ */
+export function lookupRows(table: RowTable, keys: Uint32Array, count: number, rows: Int32Array): void {
+  const { slots, mask } = table;
+  // First pass: the home slot of every key. The loads do not depend on each other, so the processor overlaps their misses.
+  for (let i = 0; i < count; i += 1) {
+    const low = keys[2 * i];
+    const high = keys[2 * i + 1];
+    const at = slotOf(low, high, mask) << 2;
+    rows[i] = slots[at] === low && slots[at + 1] === high ? slots[at + 2] - 1 : -1;
+  }
+  // Second pass: the few that are not at home.
+  for (let i = 0; i < count; i += 1) {
+    if (rows[i] < 0) rows[i] = findRow(table, keys[2 * i], keys[2 * i + 1]);
+  }
+}
+
+/** Row of a key, created with its first values when there is none. */
+export function findOrAddRow(table: RowTable, low: number, high: number): number {
+  const row = findRow(table, low, high);
+  return row >= 0 ? row : addRow(table, low, high);
+}
+
+function addRow(table: RowTable, low: number, high: number): number {
+  if ((table.count + 1) * 2 > table.keys.length) growRows(table);
+  if (table.count + 1 > (table.mask + 1) * loadMax) growSlots(table);
+  const row = table.count;
+  table.count += 1;
+  table.keys[2 * row] = low;
+  table.keys[2 * row + 1] = high;
+  insertSlot(table.slots, table.mask, low, high, row);
+  const { layout } = table;
+  writeInitialRow(layout, low, high, table.weights, row * layout.dim);
+  const view: SegmentView = { w: table.weights, wAt: 0, s: table.state, sAt: 0, dim: 0 };
+  for (const segment of layout.segments) {
+    view.wAt = row * layout.dim + segment.weightsAt;
+    view.sAt = row * layout.stateFloats + segment.stateAt;
+    view.dim = segment.dim;
+    segment.optimizer.start(view);
+  }
+  return row;
+}
+
+function growRows(table: RowTable): void {
+  const rows = table.keys.length;
+  if (rows > rowsMax)
+    throw new RangeError(`table ${table.layout.name}: more than ${rowsMax} rows in one partition`);
+  const keys = new Uint32Array(2 * rows);
+  keys.set(table.keys);
+  const weights = new Float32Array(table.layout.dim * rows);
+  weights.set(table.weights);
+  const state = new Float32Array(table.layout.stateFloats * rows);
+  state.set(table.state);
+  table.keys = keys;
+  table.weights = weights;
+  table.state = state;
+}
+
+function growSlots(table: RowTable): void {
+  const slots = 2 * (table.mask + 1);
+  table.slots = new Uint32Array(4 * slots);
+  table.mask = slots - 1;
+  for (let row = 0; row < table.count; row += 1) {
+    insertSlot(table.slots, table.mask, table.keys[2 * row], table.keys[2 * row + 1], row);
+  }
+}
+
+function insertSlot(slots: Uint32Array, mask: number, low: number, high: number, row: number): void {
+  let slot = slotOf(low, high, mask);
+  while (slots[(slot << 2) + 2] !== 0) slot = (slot + 1) & mask;
+  const at = slot << 2;
+  slots[at] = low;
+  slots[at + 1] = high;
+  slots[at + 2] = row + 1;
+}
+
+/** Keys are hashes already; one multiply keeps keys made by other means from clustering. */
+function slotOf(low: number, high: number, mask: number): number {
+  const mixed = Math.imul(low ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1);
+  return (mixed ^ (mixed >>> 15)) & mask;
+}
+
+function slotsFor(rows: number): number {
+  let slots = 1;
+  while (rows > slots * loadMax) slots *= 2;
+  return slots;
+}

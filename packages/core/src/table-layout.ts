@@ -1,0 +1,84 @@
+/**
+ * How a table's rows lie in memory, derived once from the model file: which floats of a row belong to which segment, and
+ * what starts and steps them.
+ *
+ *   weights  [ wide 1? | embedding dim? ]             what reads want
+ *   state    [ state of wide | state of embedding ]   beside it, in an arena of its own
+ */
+import type { InitializerSpec, ModelFile, OptimizerSpec, TableSpec } from '@millrace/protocol';
+import { createInitializer, type Initializer } from './initializer/initializer.ts';
+import { fmix, hashName } from './key-hash.ts';
+import { createOptimizer } from './optimizer/create-optimizer.ts';
+import type { Optimizer } from './optimizer/optimizer.ts';
+
+export interface Segment {
+  readonly weightsAt: number;
+  readonly stateAt: number;
+  readonly dim: number;
+  readonly optimizer: Optimizer;
+  readonly initializer: Initializer;
+}
+
+export interface TableLayout {
+  readonly name: string;
+  /** Names the table in pull frames; unique over the models of a cluster but for hash accidents, which creation refuses. */
+  readonly tableId: number;
+  readonly seed: number;
+  /** Weights a row. */
+  readonly dim: number;
+  /** State floats a row. */
+  readonly stateFloats: number;
+  readonly segments: readonly Segment[];
+  readonly hasWide: boolean;
+  /** Floats of the embedding, 0 when there is none. It starts at weight 1 after a wide weight, else at 0. */
+  readonly embeddingDim: number;
+  readonly needsCurvature: boolean;
+}
+
+const wideInitializer: InitializerSpec = { type: 'zeros' };
+const embeddingInitializer: InitializerSpec = { type: 'uniform', scale: 0.01 };
+
+/** Layouts of a model's tables, in file order. */
+export function tableLayouts(file: ModelFile): readonly TableLayout[] {
+  return file.tables.map((table, place) => tableLayout(table, file, place));
+}
+
+function tableLayout(table: TableSpec, file: ModelFile, place: number): TableLayout {
+  const segments: Segment[] = [];
+  let weightsAt = 0;
+  let stateAt = 0;
+  const add = (dim: number, optimizerSpec: OptimizerSpec, initializerSpec: InitializerSpec) => {
+    const optimizer = createOptimizer(optimizerSpec);
+    segments.push({ weightsAt, stateAt, dim, optimizer, initializer: createInitializer(initializerSpec) });
+    weightsAt += dim;
+    stateAt += optimizer.stateFloats(dim);
+  };
+  if (table.wide) add(1, table.wide.optimizer, table.wide.initializer ?? wideInitializer);
+  if (table.embedding) {
+    add(table.embedding.dim, table.embedding.optimizer, table.embedding.initializer ?? embeddingInitializer);
+  }
+  return {
+    name: table.name,
+    tableId: hashName(`${file.name}/${table.name}`),
+    seed: fmix(file.seed ^ fmix(place + 1)),
+    dim: weightsAt,
+    stateFloats: stateAt,
+    segments,
+    hasWide: table.wide !== undefined,
+    embeddingDim: table.embedding?.dim ?? 0,
+    needsCurvature: segments.some((segment) => segment.optimizer.needsCurvature),
+  };
+}
+
+/** Writes the first weights of a key's row to out[at … at + dim). */
+export function writeInitialRow(
+  layout: TableLayout,
+  low: number,
+  high: number,
+  out: Float32Array,
+  at: number,
+): void {
+  for (const segment of layout.segments) {
+    segment.initializer(layout.seed, low, high, out, at + segment.weightsAt, segment.dim);
+  }
+}

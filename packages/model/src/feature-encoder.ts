@@ -1,0 +1,218 @@
+/**
+ * From features as callers give them to keys: each value is hashed in its field's key space, lists are pooled by weighting
+ * their keys, crosses combine the keys of their fields. What depends on the request alone is hashed once a request.
+ */
+import { hashPair, hashText } from '@millrace/core';
+import { type DenseTransform, type Features, type FeatureValue, MillraceError } from '@millrace/protocol';
+import type { DenseInput, FeaturePlan, KeyField } from './feature-plan.ts';
+import { addOccurrence, type SparseBatch } from './sparse-batch.ts';
+
+export interface FeatureEncoder {
+  /** Takes the part that all items of a request share. Throws MILL_FEATURE_INVALID. */
+  beginRequest(user: Features, context: Features): void;
+  /**
+   * Appends one example to `batch`: the shared part with one item.
+   * @param place the item's place in the request, for error messages.
+   * @throws MILL_FEATURE_INVALID naming item, field, wanted and found; the batch is as before then.
+   */
+  addItem(batch: SparseBatch, item: Features, place: number): void;
+}
+
+const noFeatures: Features = {};
+
+export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
+  // Keys of one example by field: words[2 · (starts[f] … starts[f] + counts[f])], weight xs[f].
+  let words = new Uint32Array(512);
+  let used = 0;
+  const starts = new Int32Array(plan.keyFields.length);
+  const counts = new Int32Array(plan.keyFields.length);
+  const xs = new Float64Array(plan.keyFields.length);
+  const shared = plan.keyFields.flatMap((field, f) => (field.scope === 'item' ? [] : [f]));
+  const perItem = plan.keyFields.flatMap((field, f) => (field.scope === 'item' ? [f] : []));
+  let sharedUsed = 0;
+  let user = noFeatures;
+  let context = noFeatures;
+  const crossWords = new Uint32Array(2);
+
+  const reserve = (more: number) => {
+    if (2 * (used + more) <= words.length) return;
+    const larger = new Uint32Array(2 * Math.max(words.length, 2 * (used + more)));
+    larger.set(words);
+    words = larger;
+  };
+  const addText = (field: KeyField, text: string) => {
+    reserve(1);
+    hashText(text, field.seedLow, field.seedHigh, words, 2 * used);
+    used += 1;
+  };
+
+  const encodeField = (f: number, features: Features, where: string) => {
+    const field = plan.keyFields[f];
+    starts[f] = used;
+    counts[f] = 0;
+    xs[f] = 1;
+    const value = features[field.name];
+    if (value === undefined || value === null || value === '') return;
+    switch (field.kind) {
+      case 'single':
+        if (typeof value === 'object') throw wrong(where, field.name, 'one value', value);
+        addText(field, typeof value === 'string' ? value : textOf(value, where, field.name));
+        break;
+      case 'list':
+        encodeList(field, value, where);
+        break;
+      case 'bucket': {
+        const number = numberOf(value, where, field.name);
+        addText(field, String(bucketOf(number, field.transform)));
+        break;
+      }
+      case 'weighted':
+        xs[f] = transformed(numberOf(value, where, field.name), field.transform);
+        addText(field, '');
+        break;
+    }
+    counts[f] = used - starts[f];
+    if (field.pooling === 'mean') xs[f] = counts[f] === 0 ? 1 : 1 / counts[f];
+    else if (field.pooling === 'sqrtn') xs[f] = counts[f] === 0 ? 1 : 1 / Math.sqrt(counts[f]);
+  };
+
+  const encodeList = (field: KeyField, value: FeatureValue, where: string) => {
+    const values = listOf(value, field.separator, where, field.name);
+    let from = 0;
+    if (values.length > field.lengthMax) {
+      if (!field.keepsNewest)
+        throw wrong(where, field.name, `at most ${field.lengthMax} values`, values.length);
+      from = values.length - field.lengthMax;
+    }
+    for (let i = from; i < values.length; i += 1) {
+      const entry = values[i];
+      if (entry === '') continue;
+      addText(field, typeof entry === 'string' ? entry : textOf(entry, where, field.name));
+    }
+  };
+
+  const addCross = (
+    batch: SparseBatch,
+    cross: FeaturePlan['crosses'][number],
+    depth: number,
+    low: number,
+    high: number,
+  ) => {
+    if (depth === cross.fields.length) {
+      addOccurrence(batch, batch.tables[cross.table], low >>> 0, high >>> 0, cross.slot, 1);
+      return;
+    }
+    const f = cross.fields[depth];
+    for (let i = starts[f]; i < starts[f] + counts[f]; i += 1) {
+      hashPair(low, high, words[2 * i], words[2 * i + 1], crossWords, 0);
+      addCross(batch, cross, depth + 1, crossWords[0], crossWords[1]);
+    }
+  };
+
+  return {
+    beginRequest(newUser, newContext) {
+      user = newUser;
+      context = newContext;
+      used = 0;
+      for (const f of shared) {
+        const isUser = plan.keyFields[f].scope === 'user';
+        encodeField(f, isUser ? user : context, isUser ? 'user' : 'context');
+      }
+      sharedUsed = used;
+    },
+    addItem(batch, item, place) {
+      used = sharedUsed;
+      const where = `items[${place}]`;
+      for (const f of perItem) encodeField(f, item, where);
+      writeDense(batch, plan.denseInputs, { user, context, item }, where);
+      for (let f = 0; f < plan.keyFields.length; f += 1) {
+        const field = plan.keyFields[f];
+        const table = batch.tables[field.table];
+        for (let i = starts[f]; i < starts[f] + counts[f]; i += 1) {
+          addOccurrence(batch, table, words[2 * i], words[2 * i + 1], field.slot, xs[f]);
+        }
+      }
+      for (const cross of plan.crosses) addCross(batch, cross, 0, cross.seedLow, cross.seedHigh);
+      const { bias } = plan;
+      if (bias) addOccurrence(batch, batch.tables[bias.table], bias.low, bias.high, -1, 1);
+      batch.rows += 1;
+    },
+  };
+}
+
+interface Scopes {
+  readonly user: Features;
+  readonly context: Features;
+  readonly item: Features;
+}
+
+function writeDense(batch: SparseBatch, inputs: readonly DenseInput[], scopes: Scopes, where: string): void {
+  const at = batch.rows * inputs.length;
+  if (at + inputs.length > batch.dense.length) {
+    const larger = new Float32Array(2 * (at + inputs.length));
+    larger.set(batch.dense);
+    batch.dense = larger;
+  }
+  for (let i = 0; i < inputs.length; i += 1) {
+    const { name, scope, transform } = inputs[i];
+    const value = scopes[scope][name];
+    const missing = value === undefined || value === null || value === '';
+    const place = scope === 'item' ? where : scope;
+    batch.dense[at + i] = missing ? 0 : transformed(numberOf(value, place, name), transform);
+  }
+}
+
+function transformed(x: number, transform: DenseTransform): number {
+  switch (transform.type) {
+    case 'none':
+    case 'bucket':
+      return x;
+    case 'log1p':
+      return Math.sign(x) * Math.log1p(Math.abs(x));
+    case 'standardize':
+      return (x - transform.mean) / transform.deviation;
+  }
+}
+
+/** How many boundaries are not above x. */
+function bucketOf(x: number, transform: DenseTransform): number {
+  if (transform.type !== 'bucket') return 0;
+  let bucket = 0;
+  while (bucket < transform.boundaries.length && transform.boundaries[bucket] <= x) bucket += 1;
+  return bucket;
+}
+
+function numberOf(value: FeatureValue, where: string, name: string): number {
+  const number = typeof value === 'number' ? value : typeof value === 'boolean' ? Number(value) : Number.NaN;
+  if (!Number.isFinite(number)) throw wrong(where, name, 'a finite number', value);
+  return number;
+}
+
+function textOf(value: number | boolean, where: string, name: string): string {
+  if (typeof value === 'number' && !Number.isFinite(value))
+    throw wrong(where, name, 'text or a finite number', value);
+  return String(value);
+}
+
+function listOf(
+  value: FeatureValue,
+  separator: string,
+  where: string,
+  name: string,
+): readonly (string | number)[] {
+  if (typeof value === 'string') return value.split(separator);
+  if (typeof value === 'number') return [value];
+  if (Array.isArray(value)) return value as readonly (string | number)[];
+  throw wrong(where, name, `a list, or text with "${separator}" between`, value);
+}
+
+function wrong(where: string, name: string, wanted: string, found: unknown): MillraceError {
+  const shown = typeof found === 'number' ? String(found) : Array.isArray(found) ? 'a list' : typeof found;
+  return new MillraceError(
+    'MILL_FEATURE_INVALID',
+    `cannot use ${where}.${name}: it must be ${wanted}, got ${shown}`,
+    {
+      details: { path: `${where}.${name}` },
+    },
+  );
+}

@@ -1,0 +1,132 @@
+/**
+ * The sparse features of a batch of examples, by table: which keys occur at all, and who uses them.
+ *
+ *   keys        uint32[unique, 2]       each key once, in order of first occurrence: what is pulled
+ *   occurrence  (key, example, slot, x) one a feature of an example: x · row goes into the example's wide sum and slot
+ *
+ * All arrays grow by doubling and are kept for the next batch. A key is found again by an open-addressing index whose
+ * entries carry the batch's stamp, so that clearing costs nothing.
+ */
+import type { FeaturePlan } from './feature-plan.ts';
+
+export interface TableBatch {
+  keys: Uint32Array;
+  unique: number;
+  occurrences: number;
+  /** Place in `keys`. */
+  keyOf: Int32Array;
+  exampleOf: Int32Array;
+  /** First float of the slot in the example's embeddings, −1: none. */
+  slotOf: Int32Array;
+  xOf: Float32Array;
+  index: Int32Array;
+  stamps: Uint32Array;
+}
+
+export interface SparseBatch {
+  readonly tables: readonly TableBatch[];
+  /** float32[rows, denseInputs] */
+  dense: Float32Array;
+  rows: number;
+  stamp: number;
+}
+
+const firstSize = 256;
+
+export function createSparseBatch(plan: FeaturePlan): SparseBatch {
+  return {
+    tables: plan.tables.map(() => ({
+      keys: new Uint32Array(2 * firstSize),
+      unique: 0,
+      occurrences: 0,
+      keyOf: new Int32Array(firstSize),
+      exampleOf: new Int32Array(firstSize),
+      slotOf: new Int32Array(firstSize),
+      xOf: new Float32Array(firstSize),
+      index: new Int32Array(2 * firstSize),
+      stamps: new Uint32Array(2 * firstSize),
+    })),
+    dense: new Float32Array(firstSize * plan.denseInputs.length),
+    rows: 0,
+    stamp: 1,
+  };
+}
+
+/** Empties the batch for the next one. */
+export function resetBatch(batch: SparseBatch): void {
+  batch.rows = 0;
+  batch.stamp += 1;
+  for (const table of batch.tables) {
+    table.unique = 0;
+    table.occurrences = 0;
+  }
+}
+
+/** Adds one occurrence of a key (uint32 words) to the example in work, which is number `batch.rows`. */
+export function addOccurrence(
+  batch: SparseBatch,
+  table: TableBatch,
+  low: number,
+  high: number,
+  slot: number,
+  x: number,
+): void {
+  const at = table.occurrences;
+  if (at === table.keyOf.length) growOccurrences(table);
+  table.keyOf[at] = uniqueKey(batch, table, low, high);
+  table.exampleOf[at] = batch.rows;
+  table.slotOf[at] = slot;
+  table.xOf[at] = x;
+  table.occurrences = at + 1;
+}
+
+function uniqueKey(batch: SparseBatch, table: TableBatch, low: number, high: number): number {
+  if (2 * (table.unique + 1) > table.index.length) growIndex(batch, table);
+  const { index, stamps, keys } = table;
+  const mask = index.length - 1;
+  let slot = Math.imul(low ^ high, 0x9e3779b1) & mask;
+  while (stamps[slot] === batch.stamp) {
+    const place = index[slot];
+    if (keys[2 * place] === low && keys[2 * place + 1] === high) return place;
+    slot = (slot + 1) & mask;
+  }
+  const place = table.unique;
+  if (2 * place === keys.length) {
+    table.keys = new Uint32Array(2 * keys.length);
+    table.keys.set(keys);
+  }
+  table.keys[2 * place] = low;
+  table.keys[2 * place + 1] = high;
+  table.unique = place + 1;
+  index[slot] = place;
+  stamps[slot] = batch.stamp;
+  return place;
+}
+
+function growOccurrences(table: TableBatch): void {
+  table.keyOf = doubled(table.keyOf);
+  table.exampleOf = doubled(table.exampleOf);
+  table.slotOf = doubled(table.slotOf);
+  const x = new Float32Array(2 * table.xOf.length);
+  x.set(table.xOf);
+  table.xOf = x;
+}
+
+function doubled(array: Int32Array): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(2 * array.length);
+  larger.set(array);
+  return larger;
+}
+
+function growIndex(batch: SparseBatch, table: TableBatch): void {
+  const size = 2 * table.index.length;
+  const mask = size - 1;
+  table.index = new Int32Array(size);
+  table.stamps = new Uint32Array(size);
+  for (let place = 0; place < table.unique; place += 1) {
+    let slot = Math.imul(table.keys[2 * place] ^ table.keys[2 * place + 1], 0x9e3779b1) & mask;
+    while (table.stamps[slot] === batch.stamp) slot = (slot + 1) & mask;
+    table.index[slot] = place;
+    table.stamps[slot] = batch.stamp;
+  }
+}
