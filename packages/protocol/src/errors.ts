@@ -147,6 +147,12 @@ export const errorTable = {
     'An event cannot be read; it is counted and skipped.',
   ),
   MILL_FENCED: kind('never', 409, 'ABORTED', 'Another updater has taken over this model; this one stops.'),
+  MILL_UNREACHABLE: kind(
+    'backoff',
+    503,
+    'UNAVAILABLE',
+    'No connection could be made, or it broke before the answer; whether the request was done is not known.',
+  ),
   MILL_CLOSED: kind('backoff', 503, 'UNAVAILABLE', 'The process is shutting down; go to another.'),
   MILL_NATS_SERVER_MISSING: kind(
     'never',

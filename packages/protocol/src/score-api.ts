@@ -55,6 +55,97 @@ export interface OutcomeResponse {
   readonly accepted: number;
 }
 
+/** One model as `GET /v1/models` lists it. */
+export interface ModelListing {
+  readonly name: string;
+  readonly partitions: number;
+  /** Engine that runs its dense part here, for example `wasm`. */
+  readonly engine: string;
+  /** Version of the dense weights in use: a sequence in the dense log, 0 before anything was learned. */
+  readonly version: number;
+  /** True once this node can score with it. */
+  readonly ready: boolean;
+}
+
+/** Answer to `GET /v1/models`. */
+export interface ModelListResponse {
+  readonly models: readonly ModelListing[];
+}
+
+/** Answer to `PUT /v1/models/:name`, whose body is a model file. `created` is false when the same file was there already. */
+export interface CreateModelResponse {
+  readonly created: boolean;
+  readonly model: ModelListing;
+}
+
+/** An outcome that was accepted and could not be joined with its impression. */
+export interface RejectedOutcome {
+  readonly model: string;
+  readonly code: 'MILL_IMPRESSION_UNKNOWN' | 'MILL_EVENT_INVALID';
+  readonly requestId: string;
+  readonly reason: string;
+  /** When the updater gave it up, Unix ms. */
+  readonly timeMs: number;
+}
+
+/** Answer to `GET /v1/events/rejected`: the newest 100, newest first. */
+export interface RejectedOutcomesResponse {
+  readonly rejected: readonly RejectedOutcome[];
+}
+
+export interface ModelStatus {
+  readonly name: string;
+  readonly version: number;
+  readonly engine: string;
+  /** Generation of the model's partition map. */
+  readonly epoch: number;
+  readonly partitions: number;
+  readonly stalenessMs: number | null;
+  /** Examples learned by the running updater. */
+  readonly learned: number;
+  /** Impressions that still wait for their outcome. */
+  readonly openImpressions: number;
+  /** Outcomes rejected by the running updater. */
+  readonly rejected: number;
+}
+
+export interface ShardStatus {
+  readonly id: string;
+  /** host:port of its pull server. */
+  readonly address: string;
+  /** Its lease is fresh. */
+  readonly live: boolean;
+  /** It has caught up with the log. */
+  readonly ready: boolean;
+  readonly rows: number;
+  /** Memory of its rows, bytes. */
+  readonly bytes: number;
+  /** Highest log sequence that it has applied. */
+  readonly sequence: number;
+  readonly stalenessMs: number | null;
+}
+
+/** Since this inference node started. */
+export interface NodeStatus {
+  /** Items scored. */
+  readonly scored: number;
+  /** Dense forward passes. */
+  readonly batches: number;
+  /** Mean rows of a forward pass. */
+  readonly meanBatchRows: number;
+  /** Rows that wait for a forward pass now. */
+  readonly queueRows: number;
+}
+
+/** Answer to `GET /v1/status`. */
+export interface ClusterStatus {
+  /** Name of the cluster. */
+  readonly cluster: string;
+  readonly models: readonly ModelStatus[];
+  readonly shards: readonly ShardStatus[];
+  readonly node: NodeStatus;
+}
+
 /** Every HTTP error. */
 export interface ErrorResponse {
   readonly error: {
