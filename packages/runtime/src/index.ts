@@ -1,1 +1,47 @@
 export type * from './bus.ts';
+export {
+  type Clock,
+  createManualClock,
+  type ManualClock,
+  systemClock,
+  type Timer,
+} from './clock.ts';
+export {
+  type ConfigOf,
+  type ConfigRow,
+  type ConfigTable,
+  defineConfig,
+  describeConfig,
+  type Environment,
+  readConfig,
+  type Setting,
+  unknownSettings,
+} from './config.ts';
+export {
+  choiceSetting,
+  flagSetting,
+  listSetting,
+  type NumberRange,
+  numberSetting,
+  type SettingParser,
+  type TextShape,
+  textSetting,
+  wholeSetting,
+} from './config-parsers.ts';
+export { createLogger, type Logger, type LoggerOptions, type LogLevel, logLevels } from './logger.ts';
+export { createMemoryBus, type MemoryBus, type MemoryBusOptions } from './memory-bus.ts';
+export {
+  type Counter,
+  createMetrics,
+  type Gauge,
+  type Histogram,
+  type HistogramOptions,
+  type MetricOptions,
+  type Metrics,
+  type MetricsOptions,
+} from './metrics.ts';
+export { connectNatsBus, type NatsBusOptions } from './nats-bus.ts';
+export type { NatsCredentials } from './nats-connection.ts';
+export { type NatsProcess, type NatsProcessOptions, spawnNatsServer } from './nats-process.ts';
+export { type ProcessHost, type RunOptions, runService } from './run-service.ts';
+export { type Closeable, createService, type Service, type ServiceOptions } from './service.ts';

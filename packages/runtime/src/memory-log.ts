@@ -1,0 +1,207 @@
+/**
+ * One log in memory: a list of messages for each subject, sequences counted over all of them. Each reader has a cursor in
+ * its subject's list and a pump that hands it what lies beyond the cursor, so an append reaches idle readers before it
+ * returns. Without retention, messages that every present reader of their subject has taken are dropped.
+ */
+import { invariant, MillraceError, type Sequence } from '@millrace/protocol';
+import type { AppendOptions, LogMessage, LogReader, LogState, ReadOptions } from './bus.ts';
+import { assertMessageBytes } from './bus-checks.ts';
+import { Pump } from './pump.ts';
+
+/** Ids of appends that are remembered, as a server remembers those of the last two minutes. */
+const messageIdsMax = 65_536;
+/** Dropped places at the front of a list before it is moved together; seldom enough to cost nothing per message. */
+const droppedPlacesMax = 1_024;
+
+interface SubjectLog {
+  sequences: number[];
+  payloads: Uint8Array[];
+  /** Places before this index are dropped. */
+  start: number;
+  /** What has been cut off the front of both arrays; cursor − shift is an index into them. */
+  shift: number;
+  /** Highest sequence that was dropped, 0 when none was. */
+  droppedThrough: Sequence;
+  readonly readers: Set<SubjectReader>;
+}
+
+interface SubjectReader {
+  /** Place of the next message, counted from the subject's first message ever. */
+  cursor: number;
+  readonly pump: Pump<LogMessage>;
+}
+
+export class MemoryLog {
+  readonly #name: string;
+  readonly #retain: boolean;
+  readonly #subjects = new Map<string, SubjectLog>();
+  readonly #sequenceOfMessageId = new Map<string, Sequence>();
+  #lastSequence: Sequence = 0;
+  #messages = 0;
+  #bytes = 0;
+
+  constructor(name: string, retain: boolean) {
+    this.#name = name;
+    this.#retain = retain;
+  }
+
+  append(subject: string, payload: Uint8Array, options: AppendOptions | undefined): Sequence {
+    assertMessageBytes(subject, payload);
+    const messageId = options?.messageId;
+    if (messageId !== undefined) {
+      const earlier = this.#sequenceOfMessageId.get(messageId);
+      if (earlier !== undefined) return earlier;
+    }
+    this.#lastSequence += 1;
+    const sequence = this.#lastSequence;
+    if (messageId !== undefined) this.#remember(messageId, sequence);
+    const list = this.#subject(subject);
+    list.sequences.push(sequence);
+    // The caller may reuse its buffer; a plain copy also makes every payload start at an aligned offset.
+    list.payloads.push(new Uint8Array(payload));
+    this.#messages += 1;
+    this.#bytes += payload.length;
+    for (const reader of list.readers) reader.pump.run();
+    return sequence;
+  }
+
+  read(options: ReadOptions): LogReader {
+    const list = this.#subject(options.subject);
+    if (options.from <= list.droppedThrough) {
+      throw new MillraceError(
+        'MILL_LOG_UNAVAILABLE',
+        `cannot read log "${this.#name}", subject "${options.subject}", from sequence ${options.from}: messages up to ${list.droppedThrough} are dropped`,
+      );
+    }
+    const reader: SubjectReader = {
+      cursor: list.shift + firstAtOrAfter(list, options.from),
+      pump: new Pump<LogMessage>({
+        take: () => takeMessage(list, reader, options.subject),
+        handle: options.onMessage,
+        onFailed: (error) => {
+          this.#leave(list, reader);
+          options.onError(error);
+        },
+        onIdle: () => this.#dropTaken(list),
+      }),
+    };
+    list.readers.add(reader);
+    reader.pump.run();
+    return {
+      close: () => {
+        this.#leave(list, reader);
+        return reader.pump.stop();
+      },
+    };
+  }
+
+  state(): LogState {
+    let firstSequence = this.#lastSequence + 1;
+    for (const list of this.#subjects.values()) {
+      if (list.start < list.sequences.length)
+        firstSequence = Math.min(firstSequence, list.sequences[list.start]);
+    }
+    return {
+      firstSequence,
+      lastSequence: this.#lastSequence,
+      messages: this.#messages,
+      bytes: this.#bytes,
+    };
+  }
+
+  headOf(subject: string): Sequence {
+    const list = this.#subjects.get(subject);
+    if (list === undefined) return 0;
+    return list.start < list.sequences.length ? list.sequences.at(-1)! : list.droppedThrough;
+  }
+
+  /** Promises of handlers that run now. */
+  *draining(): Generator<Promise<void>> {
+    for (const list of this.#subjects.values()) {
+      for (const reader of list.readers) {
+        if (reader.pump.draining !== null) yield reader.pump.draining;
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const list of this.#subjects.values()) {
+      const readers = [...list.readers];
+      list.readers.clear();
+      await Promise.all(readers.map((reader) => reader.pump.stop()));
+    }
+  }
+
+  #subject(subject: string): SubjectLog {
+    let list = this.#subjects.get(subject);
+    if (list === undefined) {
+      list = { sequences: [], payloads: [], start: 0, shift: 0, droppedThrough: 0, readers: new Set() };
+      this.#subjects.set(subject, list);
+    }
+    return list;
+  }
+
+  #remember(messageId: string, sequence: Sequence): void {
+    this.#sequenceOfMessageId.set(messageId, sequence);
+    if (this.#sequenceOfMessageId.size <= messageIdsMax) return;
+    const oldest = this.#sequenceOfMessageId.keys().next();
+    invariant(!oldest.done, 'a map over its limit has a first key');
+    this.#sequenceOfMessageId.delete(oldest.value);
+  }
+
+  #leave(list: SubjectLog, reader: SubjectReader): void {
+    list.readers.delete(reader);
+    this.#dropTaken(list);
+  }
+
+  /** Drops what every present reader has taken. With no reader nothing has been taken, so everything stays. */
+  #dropTaken(list: SubjectLog): void {
+    if (this.#retain || list.readers.size === 0) return;
+    let cursor = Number.MAX_SAFE_INTEGER;
+    for (const reader of list.readers) cursor = Math.min(cursor, reader.cursor);
+    const end = cursor - list.shift;
+    for (; list.start < end; list.start += 1) {
+      list.droppedThrough = list.sequences[list.start];
+      this.#messages -= 1;
+      this.#bytes -= list.payloads[list.start].length;
+      list.payloads[list.start] = nothing;
+    }
+    if (list.start === list.sequences.length) {
+      list.sequences.length = 0;
+      list.payloads.length = 0;
+    } else if (list.start >= droppedPlacesMax) {
+      list.sequences.splice(0, list.start);
+      list.payloads.splice(0, list.start);
+    } else {
+      return;
+    }
+    list.shift += list.start;
+    list.start = 0;
+  }
+}
+
+const nothing = new Uint8Array(0);
+
+function takeMessage(list: SubjectLog, reader: SubjectReader, subject: string): LogMessage | undefined {
+  const index = reader.cursor - list.shift;
+  if (index >= list.sequences.length) return undefined;
+  reader.cursor += 1;
+  return {
+    subject,
+    sequence: list.sequences[index],
+    payload: list.payloads[index],
+    pending: list.sequences.length - 1 - index,
+  };
+}
+
+/** Index of the first message whose sequence is at least `from`; the list's length when there is none. */
+function firstAtOrAfter(list: SubjectLog, from: Sequence): number {
+  let low = list.start;
+  let high = list.sequences.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (list.sequences[middle] < from) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,300 @@
+/**
+ * The bus on NATS: logs are JetStream streams, small state is in key-value buckets, notices are plain messages. Written
+ * against what nats-server 2.9 has. A lost connection mends itself: until it is back, appends fail at once, notices are
+ * dropped and readers wait; then readers go on after the last message they received.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type BucketName,
+  buckets,
+  type LogName,
+  MillraceError,
+  reasonFrom,
+  type Sequence,
+  streams,
+} from '@millrace/protocol';
+import type { JetStreamClient, JetStreamManager, NatsConnection } from 'nats';
+import type { AppendOptions, Bus, Kv, LogReader, LogState, ReadOptions } from './bus.ts';
+import { assertExactSubject, assertLogSubject, assertMessageBytes } from './bus-checks.ts';
+import type { Logger } from './logger.ts';
+import { connectNats, type NatsConnectionOptions } from './nats-connection.ts';
+import { isMessageMissing, logUnavailable } from './nats-errors.ts';
+import { NatsKv } from './nats-kv.ts';
+import { NatsReader, type NatsReaderOptions, type ReaderHost } from './nats-reader.ts';
+import { bucketOptionsFrom, ensureStreams, logBytesMaxDefault, type StreamLimits } from './nats-streams.ts';
+
+export interface NatsBusOptions extends NatsConnectionOptions {
+  /** Copies of each log and bucket on the servers: 1 (default), or 3 on a cluster. */
+  readonly replicas?: number;
+  /** Bytes each log may hold when this process creates it. Default: gradients 16 GiB, dense 4 GiB, events 4 GiB. */
+  readonly logBytesMax?: Partial<Readonly<Record<LogName, number>>>;
+}
+
+/** An append or a look-up that is not answered by then has failed. */
+const answerMsMax = 5_000;
+/** Appends not yet acknowledged; more means that the log is slower than its writers, and holding them helps nobody. */
+const appendsInFlightMax = 8_192;
+/** How long closing waits for what is buffered to be sent. */
+const drainMsMax = 5_000;
+
+/**
+ * Connects to NATS. The logs and buckets must be there already, or be created with `ensure`.
+ * @throws MILL_LOG_UNAVAILABLE when no server answers in time, MILL_CONFIG_INVALID when it refuses this client or runs
+ * without JetStream.
+ */
+export async function connectNatsBus(options: NatsBusOptions): Promise<Bus> {
+  const connection = await connectNats(options);
+  try {
+    return new NatsBus(connection, await jetStreamOf(connection), options);
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+}
+
+async function jetStreamOf(connection: NatsConnection): Promise<JetStreamManager> {
+  if (connection.info?.jetstream !== true) {
+    throw new MillraceError(
+      'MILL_CONFIG_INVALID',
+      `NATS at ${connection.getServer()} runs without JetStream; start nats-server with -js or a jetstream block`,
+    );
+  }
+  return connection.jetstreamManager({ timeout: answerMsMax, checkAPI: false });
+}
+
+class NatsBus implements Bus, ReaderHost {
+  readonly connection: NatsConnection;
+  readonly jetStream: JetStreamManager;
+  readonly logger: Logger;
+  readonly #client: JetStreamClient;
+  readonly #limits: StreamLimits;
+  readonly #readers = new Set<NatsReader>();
+  readonly #buckets = new Map<BucketName, Promise<Kv>>();
+  readonly #following: Promise<void>;
+  #connected = true;
+  #closing: Promise<void> | null = null;
+  #appendsInFlight = 0;
+
+  constructor(connection: NatsConnection, jetStream: JetStreamManager, options: NatsBusOptions) {
+    this.connection = connection;
+    this.jetStream = jetStream;
+    this.logger = options.logger;
+    this.#client = connection.jetstream({ timeout: answerMsMax });
+    this.#limits = {
+      replicas: options.replicas ?? 1,
+      logBytesMax: { ...logBytesMaxDefault, ...options.logBytesMax },
+    };
+    this.#following = this.#followConnection();
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  isConnected(): boolean {
+    return this.#connected;
+  }
+
+  async ensure(): Promise<void> {
+    this.#assertReachable('create logs');
+    await ensureStreams(this.jetStream, this.#client, this.#limits);
+  }
+
+  async append(
+    log: LogName,
+    subject: string,
+    payload: Uint8Array,
+    options?: AppendOptions,
+  ): Promise<Sequence> {
+    const what = `cannot append to "${subject}"`;
+    assertLogSubject(log, subject);
+    assertMessageBytes(subject, payload);
+    this.#assertReachable(what);
+    if (this.#appendsInFlight >= appendsInFlightMax) {
+      throw new MillraceError(
+        'MILL_OVERLOADED',
+        `${what}: ${appendsInFlightMax} appends are unacknowledged already`,
+      );
+    }
+    this.#appendsInFlight += 1;
+    try {
+      const messageId = options?.messageId;
+      const stored = await this.#client.publish(
+        subject,
+        payload,
+        messageId === undefined ? {} : { msgID: messageId },
+      );
+      return stored.seq;
+    } catch (error) {
+      throw logUnavailable(what, error);
+    } finally {
+      this.#appendsInFlight -= 1;
+    }
+  }
+
+  async read(log: LogName, options: ReadOptions): Promise<LogReader> {
+    assertLogSubject(log, options.subject);
+    return this.#openReader({
+      stream: streams[log].name,
+      filterSubject: options.subject,
+      start: { kind: 'sequence', from: Math.max(1, options.from) },
+      onMessage: options.onMessage,
+      onError: options.onError,
+    });
+  }
+
+  async logState(log: LogName): Promise<LogState> {
+    const { name } = streams[log];
+    this.#assertReachable(`look up log "${name}"`);
+    try {
+      const { state } = await this.jetStream.streams.info(name);
+      return {
+        firstSequence: state.messages === 0 ? state.last_seq + 1 : state.first_seq,
+        lastSequence: state.last_seq,
+        messages: state.messages,
+        bytes: state.bytes,
+      };
+    } catch (error) {
+      throw logUnavailable(`cannot look up log "${name}"`, error);
+    }
+  }
+
+  async headOf(log: LogName, subject: string): Promise<Sequence> {
+    assertLogSubject(log, subject);
+    this.#assertReachable(`look up "${subject}"`);
+    try {
+      return await newestSequenceOf(this, streams[log].name, subject, this.#limits.replicas);
+    } catch (error) {
+      if (isMessageMissing(error)) return 0;
+      throw logUnavailable(`cannot look up "${subject}"`, error);
+    }
+  }
+
+  async kv(bucket: BucketName): Promise<Kv> {
+    let kv = this.#buckets.get(bucket);
+    if (kv === undefined) {
+      kv = this.#openBucket(buckets[bucket]);
+      this.#buckets.set(bucket, kv);
+      kv.catch(() => this.#buckets.delete(bucket));
+    }
+    return kv;
+  }
+
+  notify(subject: string, payload: Uint8Array): void {
+    assertExactSubject(subject);
+    if (this.#connected) this.connection.publish(subject, payload);
+  }
+
+  onNotice(subject: string, onNotice: (payload: Uint8Array) => void): LogReader {
+    assertExactSubject(subject);
+    const subscription = this.connection.subscribe(subject, {
+      callback: (error, message) => {
+        // A throw would end the client's parser, and with it everything that this connection carries.
+        try {
+          if (error !== null) throw error;
+          onNotice(message.data);
+        } catch (cause) {
+          this.logger.error({ subject, reason: reasonFrom(cause) }, 'notice not handled');
+        }
+      },
+    });
+    return {
+      close: async () => subscription.unsubscribe(),
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#readers].map((reader) => reader.close()));
+    if (this.#connected) {
+      const late = new AbortController();
+      await Promise.race([
+        this.connection.drain().catch(() => undefined),
+        sleep(drainMsMax, undefined, { signal: late.signal }).catch(() => undefined),
+      ]);
+      late.abort();
+    }
+    await this.connection.close();
+    await this.#following;
+  }
+
+  async #openReader(options: NatsReaderOptions): Promise<LogReader> {
+    this.#assertReachable(`cannot read "${options.filterSubject}"`);
+    const reader = new NatsReader(this, {
+      ...options,
+      onError: (error) => {
+        this.#readers.delete(reader);
+        options.onError(error);
+      },
+    });
+    this.#readers.add(reader);
+    try {
+      await reader.open();
+    } catch (error) {
+      this.#readers.delete(reader);
+      throw error;
+    }
+    return {
+      close: async () => {
+        await reader.close();
+        this.#readers.delete(reader);
+      },
+    };
+  }
+
+  async #openBucket(name: string): Promise<Kv> {
+    this.#assertReachable(`cannot open bucket "${name}"`);
+    try {
+      const kv = await this.#client.views.kv(name, bucketOptionsFrom(this.#limits));
+      return new NatsKv(name, kv, this, (options) => this.#openReader(options));
+    } catch (error) {
+      throw logUnavailable(`cannot open bucket "${name}"`, error);
+    }
+  }
+
+  /** Ends when the connection is closed for good. */
+  async #followConnection(): Promise<void> {
+    const server = this.connection.getServer();
+    for await (const status of this.connection.status()) {
+      if (status.type === 'disconnect' && this.#connected) {
+        this.#connected = false;
+        if (this.#closing === null) this.logger.warn({ server }, 'connection to NATS lost');
+      } else if (status.type === 'reconnect') {
+        this.#connected = true;
+        this.logger.info({ server: this.connection.getServer() }, 'connection to NATS is back');
+        for (const reader of this.#readers) reader.reconnected();
+      }
+    }
+    this.#connected = false;
+  }
+
+  #assertReachable(what: string): void {
+    if (this.#closing !== null) throw new MillraceError('MILL_CLOSED', `${what}: the bus is closed`);
+    if (!this.#connected) {
+      throw new MillraceError('MILL_LOG_UNAVAILABLE', `${what}: the connection to NATS is lost`);
+    }
+  }
+}
+
+/** Sequence of the newest message on `subject`; rejects when there is none. */
+async function newestSequenceOf(
+  host: ReaderHost,
+  stream: string,
+  subject: string,
+  replicas: number,
+): Promise<Sequence> {
+  // Only the leader surely has the newest; its answer carries the whole message in base64.
+  if (replicas > 1) return (await host.jetStream.streams.getMessage(stream, { last_by_subj: subject })).seq;
+  const address = `$JS.API.DIRECT.GET.${stream}.${subject}`;
+  const answer = await host.connection.request(address, new Uint8Array(0), { timeout: answerMsMax });
+  if (answer.headers?.code === 404) return 0;
+  const sequence = Number(answer.headers?.get('Nats-Sequence'));
+  if (Number.isSafeInteger(sequence) && sequence > 0) return sequence;
+  throw new Error(
+    `no sequence in the answer: ${answer.headers?.code ?? 0} ${answer.headers?.description ?? ''}`,
+  );
+}

@@ -1,0 +1,108 @@
+/** Reaching a NATS server: bounded tries at first, unbounded reconnecting afterwards. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MillraceError, messageBytesMax } from '@millrace/protocol';
+import { type ConnectionOptions, connect, credsAuthenticator, ErrorCode, type NatsConnection } from 'nats';
+import type { Logger } from './logger.ts';
+import { isRefused, logUnavailable, natsReasonFrom } from './nats-errors.ts';
+
+/** Proof of who this process is, as the server's configuration asks for it. */
+export type NatsCredentials =
+  | { readonly kind: 'password'; readonly user: string; readonly password: string }
+  | { readonly kind: 'token'; readonly token: string }
+  /** Contents of a `.creds` file. */
+  | { readonly kind: 'creds'; readonly creds: string };
+
+export interface NatsConnectionOptions {
+  /** One or more `nats://host:port` of one cluster. */
+  readonly servers: readonly string[];
+  /** Name of this process, as the server lists it. */
+  readonly name: string;
+  readonly logger: Logger;
+  readonly credentials?: NatsCredentials;
+  /** How long the server may stay out of reach at first, ms. Default 30,000. */
+  readonly firstConnectMsMax?: number;
+}
+
+/** A server that restarts is found again within this time; shorter would only busy the network while it is down. */
+const reconnectMs = 250;
+/** One attempt, at most. */
+const dialMsMax = 5_000;
+/** Two silent rounds of this end a half-open connection, so it is noticed within half a minute. */
+const pingIntervalMs = 10_000;
+
+/**
+ * Connects, trying again until the time is up; once connected, the connection mends itself for ever.
+ * @throws MILL_LOG_UNAVAILABLE when no server answers in time, MILL_CONFIG_INVALID when one refuses this client.
+ */
+export async function connectNats(options: NatsConnectionOptions): Promise<NatsConnection> {
+  const servers = options.servers.join(', ');
+  const msMax = options.firstConnectMsMax ?? 30_000;
+  const deadline = performance.now() + msMax;
+  for (;;) {
+    try {
+      const connection = await connect(clientOptionsFrom(options));
+      warnAboutPayload(connection, options.logger);
+      return connection;
+    } catch (error) {
+      if (isRefused(error)) {
+        throw new MillraceError(
+          'MILL_CONFIG_INVALID',
+          `NATS at ${servers} refuses these credentials: ${natsReasonFrom(error)}`,
+          {
+            cause: error,
+          },
+        );
+      }
+      if (performance.now() + reconnectMs >= deadline) {
+        throw logUnavailable(`cannot reach NATS at ${servers} within ${msMax} ms`, connectCauseFrom(error));
+      }
+    }
+    await sleep(reconnectMs);
+  }
+}
+
+function clientOptionsFrom(options: NatsConnectionOptions): ConnectionOptions {
+  return {
+    servers: [...options.servers],
+    name: options.name,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: reconnectMs,
+    reconnectJitter: 50,
+    // A server that restarts with its accounts not yet loaded refuses twice and would be given up for good.
+    ignoreAuthErrorAbort: true,
+    timeout: dialMsMax,
+    pingInterval: pingIntervalMs,
+    maxPingOut: 2,
+    // A stack trace for every request costs more than the request.
+    noAsyncTraces: true,
+    ...credentialOptionsFrom(options.credentials),
+  };
+}
+
+function credentialOptionsFrom(credentials: NatsCredentials | undefined): ConnectionOptions {
+  switch (credentials?.kind) {
+    case undefined:
+      return {};
+    case 'password':
+      return { user: credentials.user, pass: credentials.password };
+    case 'token':
+      return { token: credentials.token };
+    case 'creds':
+      return { authenticator: credsAuthenticator(new TextEncoder().encode(credentials.creds)) };
+  }
+}
+
+/** The client says only CONNECTION_REFUSED; the socket's own reason stands behind it. */
+function connectCauseFrom(error: unknown): unknown {
+  if (!(error instanceof Error) || !('code' in error)) return error;
+  return error.code === ErrorCode.ConnectionRefused ? new Error('connection refused') : error;
+}
+
+function warnAboutPayload(connection: NatsConnection, logger: Logger): void {
+  const payloadBytesMax = connection.info?.max_payload ?? 0;
+  if (payloadBytesMax >= messageBytesMax) return;
+  logger.warn(
+    { payloadBytesMax, wantedBytes: messageBytesMax },
+    'nats-server takes smaller messages than Millrace may send; raise its max_payload',
+  );
+}

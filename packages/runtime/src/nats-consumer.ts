@@ -1,0 +1,203 @@
+/**
+ * One pull consumer of a stream, from its creation until it breaks. It acknowledges nothing, lives in the server's memory
+ * and has one filter subject, which is what nats-server 2.9 has. Batches are asked for one at a time, so no more than one
+ * waits on this side. A message arrives with the address that an acknowledgement would go to, and all numbers stand there:
+ *
+ *   $JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>
+ *   $JS.ACK.<domain>.<account>.<stream>.<consumer>.<deliveries>.… likewise …   (newer servers; a token may follow)
+ */
+import type { Sequence } from '@millrace/protocol';
+import {
+  AckPolicy,
+  createInbox,
+  DeliverPolicy,
+  type JetStreamManager,
+  type Msg,
+  type NatsConnection,
+  type NatsError,
+  nanos,
+  nuid,
+  ReplayPolicy,
+  type Subscription,
+} from 'nats';
+import type { LogMessage } from './bus.ts';
+
+export interface Delivery extends LogMessage {
+  readonly raw: Msg;
+}
+
+/** `newest-per-subject` first gives the last message of every matching subject: the present state of a bucket. */
+export type ConsumerStart =
+  | { readonly kind: 'sequence'; readonly from: Sequence }
+  | { readonly kind: 'newest-per-subject' };
+
+export interface NatsConsumerOptions {
+  readonly connection: NatsConnection;
+  readonly jetStream: JetStreamManager;
+  readonly stream: string;
+  readonly filterSubject: string;
+  readonly start: ConsumerStart;
+  readonly onDelivery: (delivery: Delivery) => void;
+  /** The batch asked for has come, or its time is over: `request` may be called again. */
+  readonly onBatchEnd: () => void;
+  /** Nothing more will come of this consumer. Called once at most. */
+  readonly onBroken: (reason: string) => void;
+}
+
+/** Enough messages that asking for them costs little. */
+const batchMessagesMax = 512;
+/** A batch's bytes. Above the largest message Millrace sends; small enough to hold for each of many readers. */
+const batchBytesMax = 8 * 1024 * 1024;
+/** A request that found nothing is renewed this often. */
+const requestMsMax = 30_000;
+const heartbeatMs = 5_000;
+/** Silent heartbeat periods after which a request counts as lost. */
+const silentPeriodsMax = 3;
+/** The server forgets a consumer that nobody asks, such as one left behind by a killed process. */
+const consumerIdleMs = 30_000;
+
+/** Creates a consumer on the server; rejects with the client's error when it does not answer or refuses. */
+export async function openNatsConsumer(options: NatsConsumerOptions): Promise<NatsConsumer> {
+  const { jetStream, stream, start, filterSubject } = options;
+  const info = await jetStream.consumers.add(stream, {
+    name: `mill-${nuid.next()}`,
+    ack_policy: AckPolicy.None,
+    replay_policy: ReplayPolicy.Instant,
+    filter_subject: filterSubject,
+    inactive_threshold: nanos(consumerIdleMs),
+    mem_storage: true,
+    num_replicas: 1,
+    ...(start.kind === 'sequence'
+      ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: start.from }
+      : { deliver_policy: DeliverPolicy.LastPerSubject }),
+  });
+  return new NatsConsumer(options, info.name, info.delivered.stream_seq, info.num_pending);
+}
+
+export class NatsConsumer {
+  /** The stream sequence before its first; lower than asked for when the stream ends before that. */
+  readonly startsAfter: Sequence;
+  /** Messages to come that were stored before the consumer was. */
+  readonly pendingAtStart: number;
+  readonly #options: NatsConsumerOptions;
+  readonly #name: string;
+  readonly #subscription: Subscription;
+  readonly #inbox = createInbox();
+  readonly #heartbeat: NodeJS.Timeout;
+  #consumerSequence = 0;
+  /** Messages that may still come of the request under way; 0 when none is. */
+  #batchLeft = 0;
+  #batchWanted = 0;
+  /** The next message is larger than a batch's bytes and has to come alone. */
+  #oversize = false;
+  #heard = false;
+  #silentPeriods = 0;
+  #ended = false;
+
+  constructor(options: NatsConsumerOptions, name: string, startsAfter: Sequence, pendingAtStart: number) {
+    this.#options = options;
+    this.#name = name;
+    this.startsAfter = startsAfter;
+    this.pendingAtStart = pendingAtStart;
+    this.#subscription = options.connection.subscribe(this.#inbox, {
+      callback: (error, message) => this.#receive(error, message),
+    });
+    this.#heartbeat = setInterval(() => this.#checkHeartbeat(), heartbeatMs);
+    this.#heartbeat.unref();
+  }
+
+  /** Asks for the next batch, unless one is under way. */
+  request(): void {
+    if (this.#ended || this.#batchLeft > 0) return;
+    this.#batchWanted = this.#oversize ? 1 : batchMessagesMax;
+    this.#batchLeft = this.#batchWanted;
+    this.#heard = true;
+    const request = {
+      batch: this.#batchWanted,
+      ...(this.#oversize ? {} : { max_bytes: batchBytesMax }),
+      expires: nanos(requestMsMax),
+      idle_heartbeat: nanos(heartbeatMs),
+    };
+    this.#oversize = false;
+    try {
+      const address = `$JS.API.CONSUMER.MSG.NEXT.${this.#options.stream}.${this.#name}`;
+      this.#options.connection.publish(address, JSON.stringify(request), { reply: this.#inbox });
+    } catch {
+      this.#break('the connection is closed');
+    }
+  }
+
+  /** Receives nothing more. The server keeps the consumer until `remove` or its idle time. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearInterval(this.#heartbeat);
+    this.#subscription.unsubscribe();
+  }
+
+  /** Removes the consumer from the server; one that is already gone is as good. */
+  async remove(): Promise<void> {
+    this.end();
+    await this.#options.jetStream.consumers.delete(this.#options.stream, this.#name).catch(() => undefined);
+  }
+
+  /** Runs inside the client's parser, which a throw would end: nothing may escape. */
+  #receive(error: NatsError | null, message: Msg): void {
+    if (this.#ended) return;
+    if (error !== null) {
+      this.#break(error.message);
+      return;
+    }
+    this.#heard = true;
+    if (message.subject === this.#inbox) this.#receiveStatus(message);
+    else this.#receiveMessage(message);
+  }
+
+  #receiveMessage(message: Msg): void {
+    const tokens = (message.reply ?? '').split('.');
+    const first = tokens.length === 9 ? 4 : 6;
+    this.#consumerSequence += 1;
+    if (Number(tokens[first + 2]) !== this.#consumerSequence) {
+      this.#break(`delivery ${this.#consumerSequence} is missing`);
+      return;
+    }
+    const { data } = message;
+    this.#batchLeft -= 1;
+    this.#options.onDelivery({
+      subject: message.subject,
+      sequence: Number(tokens[first + 1]),
+      // The client may hand out a Buffer, whose slice() would share its bytes instead of copying them.
+      payload: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+      pending: Number(tokens[first + 4]),
+      raw: message,
+    });
+    if (this.#batchLeft === 0) this.#options.onBatchEnd();
+  }
+
+  /** 100 heartbeat · 404, 408 nothing came in time · 409 several ends of a request · 503 no such consumer. */
+  #receiveStatus(message: Msg): void {
+    const code = message.headers?.code ?? 0;
+    const description = message.headers?.description.toLowerCase() ?? '';
+    if (code === 100) return;
+    const tooLarge = code === 409 && description.includes('maxbytes');
+    if (code !== 404 && code !== 408 && !tooLarge) {
+      this.#break(`${code} ${description}`);
+      return;
+    }
+    this.#oversize = tooLarge && this.#batchLeft === this.#batchWanted;
+    this.#batchLeft = 0;
+    this.#options.onBatchEnd();
+  }
+
+  #checkHeartbeat(): void {
+    this.#silentPeriods = this.#heard || this.#batchLeft === 0 ? 0 : this.#silentPeriods + 1;
+    this.#heard = false;
+    if (this.#silentPeriods >= silentPeriodsMax) this.#break('no heartbeat');
+  }
+
+  #break(reason: string): void {
+    if (this.#ended) return;
+    this.end();
+    this.#options.onBroken(reason);
+  }
+}
