@@ -16,6 +16,10 @@ export const rowFloatsMax = 1_024;
 export const tablesMax = 64;
 /** Fields and crosses of one model, at most. */
 export const fieldsMax = 256;
+/** Layers that a model file may list, at most. */
+export const layersMax = 16;
+/** Dense parameters of one model, at most: their float32 gradients, 4 MB, must fit one message of the log. */
+export const denseParametersMax = 1_000_000;
 
 /** Largest TCP frame, header included. A longer one ends the connection before a byte of it is buffered. */
 export const frameBytesMax = 16 * 1024 * 1024;

@@ -1,0 +1,48 @@
+/** What a net reads, from its short name or its object. */
+import type { LayerSpec, ModelFile, NetSpec, TableSpec } from '@millrace/protocol';
+
+/** A net with its short names written out. */
+export interface NetParts {
+  readonly wide: boolean;
+  readonly fm: boolean;
+  /** As the user counts them: without the last, linear one. */
+  readonly layers: readonly LayerSpec[];
+}
+
+const deepfmLayers: readonly LayerSpec[] = [{ units: 64 }, { units: 32 }];
+
+export function netPartsFrom(net: NetSpec): NetParts {
+  if (net === 'linear') return { wide: true, fm: false, layers: [] };
+  if (net === 'fm') return { wide: true, fm: true, layers: [] };
+  if (net === 'deepfm') return { wide: true, fm: true, layers: deepfmLayers };
+  return { wide: net.wide ?? false, fm: net.fm ?? false, layers: net.layers };
+}
+
+/** True when the net reads embeddings at all: a linear one leaves those of its tables alone. */
+export function readsEmbeddings(parts: NetParts): boolean {
+  return parts.fm || parts.layers.length > 0;
+}
+
+/** One embedding input: a field or a cross, and the table it reads. */
+export interface EmbeddingSource {
+  readonly name: string;
+  readonly table: TableSpec;
+  readonly dim: number;
+}
+
+/** The fields with an embedding in file order, then the crosses; empty when the net reads none. Unknown tables are left out. */
+export function embeddingSources(file: ModelFile): EmbeddingSource[] {
+  if (!readsEmbeddings(netPartsFrom(file.net))) return [];
+  const sources: EmbeddingSource[] = [];
+  for (const { name, table: wanted } of [...file.fields, ...(file.crosses ?? [])]) {
+    const table = file.tables.find((candidate) => candidate.name === wanted);
+    if (table?.embedding !== undefined) sources.push({ name, table, dim: table.embedding.dim });
+  }
+  return sources;
+}
+
+/** Dense fields that the layers read: all that are not cut into buckets; 0 when the net has no layers. */
+export function denseInputs(file: ModelFile): number {
+  if (netPartsFrom(file.net).layers.length === 0) return 0;
+  return file.fields.filter((field) => field.type === 'dense' && field.transform?.type !== 'bucket').length;
+}
