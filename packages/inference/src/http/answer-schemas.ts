@@ -1,0 +1,144 @@
+/** JSON Schemas of the answers. Fastify compiles them to serialisers, and they are published in /openapi.json. */
+
+const text = { type: 'string' } as const;
+const flag = { type: 'boolean' } as const;
+const count = { type: 'integer', minimum: 0 } as const;
+const staleness = { type: ['number', 'null'], description: 'ms; null when not known' } as const;
+
+export const scoreResponseSchema = {
+  ...answerOf('ScoreResponse', {
+    requestId: text,
+    model: text,
+    version: count,
+    scores: { type: 'array', items: { type: 'number' } },
+    stalenessMs: staleness,
+    degraded: flag,
+    engine: text,
+  }),
+} as const;
+
+export const outcomeResponseSchema = answerOf('OutcomeResponse', { accepted: count });
+
+export const modelListingSchema = answerOf('ModelListing', {
+  name: text,
+  partitions: count,
+  engine: text,
+  version: count,
+  ready: flag,
+});
+
+export const modelListResponseSchema = answerOf('ModelListResponse', { models: listOf('ModelListing') });
+
+export const createModelResponseSchema = answerOf('CreateModelResponse', {
+  created: flag,
+  model: { $ref: 'ModelListing#' },
+});
+
+export const rejectedOutcomeSchema = answerOf('RejectedOutcome', {
+  model: text,
+  code: { type: 'string', enum: ['MILL_IMPRESSION_UNKNOWN', 'MILL_EVENT_INVALID'] },
+  requestId: text,
+  reason: text,
+  timeMs: { type: 'number' },
+});
+
+export const rejectedOutcomesResponseSchema = answerOf('RejectedOutcomesResponse', {
+  rejected: listOf('RejectedOutcome'),
+});
+
+export const modelStatusSchema = answerOf('ModelStatus', {
+  name: text,
+  version: count,
+  engine: text,
+  epoch: count,
+  partitions: count,
+  stalenessMs: staleness,
+  learned: count,
+  openImpressions: count,
+  rejected: count,
+});
+
+export const shardStatusSchema = answerOf('ShardStatus', {
+  id: text,
+  address: text,
+  live: flag,
+  ready: flag,
+  rows: count,
+  bytes: count,
+  sequence: count,
+  stalenessMs: staleness,
+});
+
+export const nodeStatusSchema = answerOf('NodeStatus', {
+  scored: count,
+  batches: count,
+  meanBatchRows: { type: 'number' },
+  queueRows: count,
+});
+
+export const clusterStatusSchema = answerOf('ClusterStatus', {
+  cluster: text,
+  models: listOf('ModelStatus'),
+  shards: listOf('ShardStatus'),
+  node: { $ref: 'NodeStatus#' },
+});
+
+export const liveResponseSchema = answerOf('LiveResponse', { live: flag });
+export const readyResponseSchema = answerOf('ReadyResponse', { ready: flag });
+
+/** Every refusal. `code` is one of the closed table (docs/errors.md), `retry` says what the caller should do. */
+export const errorResponseSchema = {
+  $id: 'ErrorResponse',
+  type: 'object',
+  required: ['error'],
+  properties: {
+    error: {
+      type: 'object',
+      required: ['code', 'message', 'retry'],
+      properties: {
+        code: text,
+        message: text,
+        retry: { type: 'string', enum: ['never', 'same', 'refresh-map', 'backoff'] },
+        details: { type: 'object', additionalProperties: true },
+      },
+    },
+  },
+} as const;
+
+export const answerSchemas = [
+  scoreResponseSchema,
+  outcomeResponseSchema,
+  modelListingSchema,
+  modelListResponseSchema,
+  createModelResponseSchema,
+  rejectedOutcomeSchema,
+  rejectedOutcomesResponseSchema,
+  modelStatusSchema,
+  shardStatusSchema,
+  nodeStatusSchema,
+  clusterStatusSchema,
+  liveResponseSchema,
+  readyResponseSchema,
+  errorResponseSchema,
+] as const;
+
+/** Responses of a route: its answer by status, and the error body for all others. */
+export function answers(byStatus: Readonly<Record<number, object>>): Record<string, object> {
+  const error = { description: 'Refused, with a code of docs/errors.md.', $ref: 'ErrorResponse#' };
+  return { ...byStatus, '4xx': error, '5xx': error };
+}
+
+function answerOf<P extends object>(id: string, properties: P) {
+  return {
+    $id: id,
+    type: 'object',
+    required: Object.keys(properties),
+    // A newer core may say more than this file knows; what it adds is passed on.
+    additionalProperties: true,
+    properties,
+  } as const;
+}
+
+function listOf(id: string) {
+  return { type: 'array', items: { $ref: `${id}#` } } as const;
+}

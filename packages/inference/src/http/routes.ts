@@ -1,0 +1,138 @@
+/** The public routes. Each checks its input by schema, asks the service, and serialises what it says. */
+import type { OutcomeRequest, ScoreRequest } from '@millrace/protocol';
+import { MillraceError } from '@millrace/protocol';
+import type { FastifyInstance } from 'fastify';
+import type { Registry } from 'prom-client';
+import type { ScoringService } from '../scoring-service.ts';
+import { answers } from './answer-schemas.ts';
+import { modelParamsSchema, noQuerySchema, rejectedQuerySchema } from './schemas.ts';
+import { within } from './time-limit.ts';
+
+/** What all routes that wait for the service share. */
+export interface RouteOptions {
+  readonly service: ScoringService;
+  /** Time for an answer, ms. */
+  readonly requestTimeoutMs: number;
+}
+
+export function addScoringRoutes(app: FastifyInstance, { service, requestTimeoutMs }: RouteOptions): void {
+  app.post<{ Body: ScoreRequest }>(
+    '/v1/score',
+    {
+      schema: {
+        tags: ['scoring'],
+        summary: 'Scores candidates for one user, in the caller’s order',
+        querystring: noQuerySchema,
+        body: { $ref: 'ScoreRequest#' },
+        response: answers({ 200: { $ref: 'ScoreResponse#' } }),
+      },
+    },
+    (request) => within(requestTimeoutMs, service.score(request.body)),
+  );
+  app.post<{ Body: OutcomeRequest | readonly OutcomeRequest[] }>(
+    '/v1/events',
+    {
+      schema: {
+        tags: ['learning'],
+        summary: 'Takes outcomes of scored items; all are durable once answered',
+        querystring: noQuerySchema,
+        body: { $ref: 'OutcomesRequest#' },
+        response: answers({ 200: { $ref: 'OutcomeResponse#' } }),
+      },
+    },
+    ({ body }) => within(requestTimeoutMs, service.acceptOutcomes(isList(body) ? body : [body])),
+  );
+  app.get<{ Querystring: { model?: string } }>(
+    '/v1/events/rejected',
+    {
+      schema: {
+        tags: ['learning'],
+        summary: 'Outcomes accepted lately that no impression fitted, newest first',
+        querystring: rejectedQuerySchema,
+        response: answers({ 200: { $ref: 'RejectedOutcomesResponse#' } }),
+      },
+    },
+    async (request) => ({ rejected: service.rejectedOutcomes(request.query.model) }),
+  );
+}
+
+export function addModelRoutes(app: FastifyInstance, { service, requestTimeoutMs }: RouteOptions): void {
+  app.get(
+    '/v1/models',
+    {
+      schema: {
+        tags: ['models'],
+        summary: 'Lists the models',
+        querystring: noQuerySchema,
+        response: answers({ 200: { $ref: 'ModelListResponse#' } }),
+      },
+    },
+    async () => ({ models: service.models() }),
+  );
+  app.put<{ Params: { name: string }; Body: unknown }>(
+    '/v1/models/:name',
+    {
+      schema: {
+        tags: ['models'],
+        summary: 'Creates a model from its file; the same file again changes nothing',
+        params: modelParamsSchema,
+        querystring: noQuerySchema,
+        body: { $ref: 'ModelFile#' },
+        response: answers({ 200: { $ref: 'CreateModelResponse#' }, 201: { $ref: 'CreateModelResponse#' } }),
+      },
+    },
+    async (request, reply) => {
+      const answer = await within(requestTimeoutMs, service.createModel(request.params.name, request.body));
+      return reply.code(answer.created ? 201 : 200).send(answer);
+    },
+  );
+}
+
+export function addOperationRoutes(app: FastifyInstance, service: ScoringService, registry: Registry): void {
+  app.get(
+    '/v1/status',
+    {
+      schema: {
+        tags: ['operation'],
+        summary: 'Models, shards and this node',
+        querystring: noQuerySchema,
+        response: answers({ 200: { $ref: 'ClusterStatus#' } }),
+      },
+    },
+    async () => service.status(),
+  );
+  app.get(
+    '/health/live',
+    {
+      schema: {
+        tags: ['operation'],
+        summary: 'The process runs',
+        response: answers({ 200: { $ref: 'LiveResponse#' } }),
+      },
+    },
+    async () => ({ live: true }),
+  );
+  app.get(
+    '/health/ready',
+    {
+      schema: {
+        tags: ['operation'],
+        summary: 'The node can score; MILL_NOT_READY until then',
+        response: answers({ 200: { $ref: 'ReadyResponse#' } }),
+      },
+    },
+    async () => {
+      if (!service.ready) throw new MillraceError('MILL_NOT_READY', 'the node is not ready to score yet');
+      return { ready: true };
+    },
+  );
+  app.get(
+    '/metrics',
+    { schema: { tags: ['operation'], summary: 'Metrics in the text format of Prometheus' } },
+    async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()),
+  );
+}
+
+function isList(body: OutcomeRequest | readonly OutcomeRequest[]): body is readonly OutcomeRequest[] {
+  return Array.isArray(body);
+}

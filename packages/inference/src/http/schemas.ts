@@ -1,0 +1,108 @@
+/**
+ * JSON Schemas of the requests. They check what comes in and are published in /openapi.json, so that both cannot differ.
+ *
+ * A property that takes several types is one schema with a list of types: the keywords that follow apply to values of
+ * their own type alone, and a value that breaks one gives one clear error, where `anyOf` would give one a branch.
+ * A `description` beside a `pattern` or an `enum` is what an error says was wanted.
+ */
+import { eventsPerPostMax, featureCharsMax, featureValuesMax, scoreItemsMax } from '@millrace/protocol';
+
+export const modelNameSchema = {
+  type: 'string',
+  pattern: '^[a-z][a-z0-9-]{0,39}$',
+  description: 'a lower-case letter, then up to 39 lower-case letters, digits and dashes',
+} as const;
+
+export const requestIdSchema = {
+  type: 'string',
+  pattern: '^[A-Za-z0-9_.:-]{1,64}$',
+  description: '1 to 64 letters, digits and _ . : -',
+} as const;
+
+/**
+ * Integers beyond this are not exact in JSON as JavaScript reads it: two ids could become one key without a word. Such
+ * ids travel as text.
+ */
+const numberMax = Number.MAX_SAFE_INTEGER;
+
+const featureTextMax = { maxLength: featureCharsMax } as const;
+const featureNumberRange = { minimum: -numberMax, maximum: numberMax } as const;
+
+export const featuresSchema = {
+  $id: 'Features',
+  type: 'object',
+  description:
+    'Features by field name. Names that the model does not know are ignored. Ids beyond 2^53 go as text.',
+  additionalProperties: {
+    type: ['string', 'number', 'boolean', 'null', 'array'],
+    ...featureTextMax,
+    ...featureNumberRange,
+    maxItems: featureValuesMax,
+    items: { type: ['string', 'number'], ...featureTextMax, ...featureNumberRange },
+  },
+} as const;
+
+export const scoreRequestSchema = {
+  $id: 'ScoreRequest',
+  type: 'object',
+  required: ['items'],
+  additionalProperties: false,
+  properties: {
+    model: { ...modelNameSchema, title: 'may be left out when the cluster has exactly one model' },
+    requestId: { ...requestIdSchema, title: 'made by the server when absent; outcomes refer to it' },
+    user: { $ref: 'Features#' },
+    context: { $ref: 'Features#' },
+    items: { type: 'array', minItems: 1, maxItems: scoreItemsMax, items: { $ref: 'Features#' } },
+    log: { type: 'boolean', description: 'false: no impression is logged, so nothing is learned from it' },
+  },
+} as const;
+
+const outcomeKeywords = {
+  required: ['requestId'],
+  additionalProperties: false,
+  properties: {
+    model: modelNameSchema,
+    requestId: requestIdSchema,
+    index: { type: 'integer', minimum: 0, maximum: scoreItemsMax - 1 },
+    item: { type: ['string', 'number'], ...featureTextMax, ...featureNumberRange },
+    value: { type: 'number', enum: [0, 1], description: '1 (a click) or 0 (known not to be clicked)' },
+  },
+  not: { type: 'object', required: ['index', 'item'], description: 'index or item, not both' },
+} as const;
+
+export const outcomeRequestSchema = { $id: 'OutcomeRequest', type: 'object', ...outcomeKeywords } as const;
+
+/** One outcome or an array of them; the keywords of an object and of an array do not meet. */
+export const outcomesRequestSchema = {
+  $id: 'OutcomesRequest',
+  type: ['object', 'array'],
+  ...outcomeKeywords,
+  maxItems: eventsPerPostMax,
+  items: { $ref: 'OutcomeRequest#' },
+} as const;
+
+/** Its parts are checked by the model package, which knows the rules between them. */
+export const modelFileSchema = { $id: 'ModelFile', type: 'object', additionalProperties: true } as const;
+
+export const modelParamsSchema = {
+  type: 'object',
+  required: ['name'],
+  properties: { name: modelNameSchema },
+} as const;
+
+export const rejectedQuerySchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: { model: modelNameSchema },
+} as const;
+
+/** Query of a route that takes none, so that a misplaced parameter is refused rather than overlooked. */
+export const noQuerySchema = { type: 'object', additionalProperties: false, properties: {} } as const;
+
+export const requestSchemas = [
+  featuresSchema,
+  scoreRequestSchema,
+  outcomeRequestSchema,
+  outcomesRequestSchema,
+  modelFileSchema,
+] as const;

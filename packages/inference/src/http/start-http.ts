@@ -1,0 +1,149 @@
+/** The HTTP face of the scoring server: bytes and status codes here, everything else behind ScoringService. */
+import { bodyBytesMax, MillraceError } from '@millrace/protocol';
+import { type FastifyInstance, fastify } from 'fastify';
+import type { Registry } from 'prom-client';
+import type { ScoringService } from '../scoring-service.ts';
+import { badRequestFrom } from './bad-request.ts';
+import { brokenRequestHandler } from './broken-requests.ts';
+import { limitConnections } from './connection-limit.ts';
+import { httpMetricsIn } from './http-metrics.ts';
+import { acceptJsonOnly } from './json-body.ts';
+import { addDescriptionRoutes, describeApi } from './openapi.ts';
+import { type Logger, type Refuser, refuserWith } from './refusals.ts';
+import { addModelRoutes, addOperationRoutes, addScoringRoutes } from './routes.ts';
+import { unreadBodies } from './unread-body.ts';
+
+export interface HttpOptions {
+  readonly service: ScoringService;
+  readonly logger: Logger;
+  /** Gets the HTTP metrics, and is what `GET /metrics` tells. */
+  readonly registry: Registry;
+  /** Default 127.0.0.1: nothing is open to the network unless somebody says so. */
+  readonly host?: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Connections served at once; more get MILL_OVERLOADED. */
+  readonly connectionsMax: number;
+  /** Time for a request to arrive in full, and again for its answer, ms. */
+  readonly requestTimeoutMs: number;
+}
+
+export interface HttpFace {
+  /** Where it listens, for example `http://127.0.0.1:8080`. */
+  readonly url: string;
+  /** Takes no more connections, closes idle ones, lets running requests finish within `requestTimeoutMs`. */
+  close(): Promise<void>;
+}
+
+/** Idle connections are kept this long, longer than the 60 s of common load balancers, so that those close first. */
+const keepAliveMs = 65_000;
+/** How often arrivals are checked against their time limit; also the largest error of that limit. */
+const arrivalCheckMs = 1_000;
+
+/**
+ * Listens and serves.
+ * @throws whatever `listen` throws, for example EADDRINUSE.
+ */
+export async function startHttp(options: HttpOptions): Promise<HttpFace> {
+  const { service, registry, requestTimeoutMs } = options;
+  const { app, refuser } = createApp(options);
+  acceptJsonOnly(app);
+  addHooks(app, options);
+  answerUnknownRoutes(app);
+  app.setErrorHandler((error, request, reply) => refuser.refuse(error, request, reply));
+  await describeApi(app);
+  addScoringRoutes(app, options);
+  addModelRoutes(app, options);
+  addOperationRoutes(app, service, registry);
+  addDescriptionRoutes(app);
+  const url = await app.listen({ host: options.host ?? '127.0.0.1', port: options.port });
+  options.logger.info({ url }, 'http listening');
+  let closed: Promise<void> | undefined;
+  return {
+    url,
+    close() {
+      closed ??= closeApp(app, requestTimeoutMs);
+      return closed;
+    },
+  };
+}
+
+function createApp(options: HttpOptions): { app: FastifyInstance; refuser: Refuser } {
+  const { requestTimeoutMs } = options;
+  const unread = unreadBodies();
+  const refuser = refuserWith({ logger: options.logger, unread });
+  const app = fastify({
+    logger: false,
+    bodyLimit: bodyBytesMax,
+    requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: keepAliveMs,
+    // Node swaps the two limits when the one for headers is the longer, so both are given.
+    http: {
+      headersTimeout: requestTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: arrivalCheckMs,
+    },
+    // Requests that still arrive on open connections during a drain are served, with "connection: close".
+    return503OnClosing: false,
+    ajv: {
+      // A wrong type is an error, not something to be bent into shape; unknown names are an error, not removed.
+      customOptions: {
+        coerceTypes: false,
+        removeAdditional: false,
+        useDefaults: false,
+        allErrors: false,
+        verbose: true,
+        allowUnionTypes: true,
+      },
+    },
+    schemaErrorFormatter: badRequestFrom,
+    clientErrorHandler: brokenRequestHandler(unread),
+    frameworkErrors: (error, request, reply) => refuser.refuse(error, request, reply),
+  });
+  return { app, refuser };
+}
+
+function addHooks(app: FastifyInstance, options: HttpOptions): void {
+  const limit = limitConnections(app.server, options.connectionsMax);
+  const metrics = httpMetricsIn(options.registry);
+  let closing = false;
+  app.addHook('preClose', (done) => {
+    closing = true;
+    done();
+  });
+  app.addHook('onRequest', (request, _reply, done) => {
+    limit.check(request.raw.socket);
+    done();
+  });
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (closing) reply.header('connection', 'close');
+    done();
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    metrics.observe(request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime / 1000);
+    done();
+  });
+}
+
+function answerUnknownRoutes(app: FastifyInstance): void {
+  const methods = ['GET', 'POST', 'PUT'] as const;
+  app.setNotFoundHandler((request) => {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const taken = methods.filter((method) => app.findRoute({ method, url: path }) !== null);
+    const hint = taken.length === 0 ? 'GET /openapi.json lists the routes' : `it takes ${taken.join(', ')}`;
+    throw new MillraceError(
+      'MILL_ROUTE_UNKNOWN',
+      `no route ${request.method} ${path.slice(0, 200)}; ${hint}`,
+    );
+  });
+}
+
+/** Requests that outlive the limit are cut, so that a close always ends. */
+async function closeApp(app: FastifyInstance, limitMs: number): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), limitMs);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(cut);
+  }
+}

@@ -1,0 +1,37 @@
+/** What the HTTP face asks of the scoring core. It knows nothing of HTTP, and the face knows nothing of scoring. */
+import type {
+  ClusterStatus,
+  CreateModelResponse,
+  ModelListing,
+  OutcomeRequest,
+  OutcomeResponse,
+  RejectedOutcome,
+  ScoreRequest,
+  ScoreResponse,
+} from '@millrace/protocol';
+
+export interface ScoringService {
+  /**
+   * Scores the items in the caller's order.
+   * @throws MILL_MODEL_UNKNOWN, MILL_FEATURE_INVALID, MILL_OVERLOADED, MILL_SHARD_UNAVAILABLE, MILL_NOT_READY,
+   *   MILL_LOG_UNAVAILABLE
+   */
+  score(request: ScoreRequest): Promise<ScoreResponse>;
+  /**
+   * Stores outcomes; all of them are durable when this resolves.
+   * @throws MILL_MODEL_UNKNOWN, MILL_LOG_UNAVAILABLE
+   */
+  acceptOutcomes(outcomes: readonly OutcomeRequest[]): Promise<OutcomeResponse>;
+  models(): readonly ModelListing[];
+  /**
+   * Checks a model file and creates the model. The same file a second time changes nothing.
+   * @param file  parsed JSON of any shape and depth; the core checks all of it.
+   * @throws MILL_MODEL_INVALID, MILL_MODEL_EXISTS
+   */
+  createModel(name: string, file: unknown): Promise<CreateModelResponse>;
+  /** Outcomes that the updater could not join lately: the newest 100 from its notices, of one model if one is named. */
+  rejectedOutcomes(model: string | undefined): readonly RejectedOutcome[];
+  status(): ClusterStatus;
+  /** True once this node can score. */
+  readonly ready: boolean;
+}

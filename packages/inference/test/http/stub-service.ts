@@ -1,0 +1,159 @@
+/** A scoring service that answers at once and remembers what it was asked, and a listening server in front of it. */
+import type { ModelListing, OutcomeRequest, ScoreRequest, ScoreResponse } from '@millrace/protocol';
+import { Registry } from 'prom-client';
+import { onTestFinished } from 'vitest';
+import { type HttpOptions, startHttp } from '../../src/http/start-http.ts';
+import type { ScoringService } from '../../src/scoring-service.ts';
+
+export const demoListing: ModelListing = {
+  name: 'demo',
+  partitions: 64,
+  engine: 'wasm',
+  version: 7,
+  ready: true,
+};
+
+export interface Stub extends ScoringService {
+  ready: boolean;
+  readonly scored: ScoreRequest[];
+  readonly outcomes: OutcomeRequest[];
+  readonly created: { readonly name: string; readonly file: unknown }[];
+}
+
+/** Parts of the stub that a test replaces. */
+export type StubParts = Partial<Pick<ScoringService, 'score' | 'acceptOutcomes' | 'createModel' | 'status'>>;
+
+export function answerTo(request: ScoreRequest): ScoreResponse {
+  return {
+    requestId: request.requestId ?? 'made-by-server',
+    model: request.model ?? 'demo',
+    version: 7,
+    scores: request.items.map((_item, index) => 1 / (index + 2)),
+    stalenessMs: 12.5,
+    degraded: false,
+    engine: 'wasm',
+  };
+}
+
+export function stubService(parts: StubParts = {}): Stub {
+  const stub: Stub = {
+    ready: true,
+    scored: [],
+    outcomes: [],
+    created: [],
+    async score(request) {
+      stub.scored.push(request);
+      return answerTo(request);
+    },
+    async acceptOutcomes(outcomes) {
+      stub.outcomes.push(...outcomes);
+      return { accepted: outcomes.length };
+    },
+    models: () => [demoListing],
+    async createModel(name, file) {
+      stub.created.push({ name, file });
+      return { created: stub.created.length === 1, model: { ...demoListing, name } };
+    },
+    rejectedOutcomes: (model) => [
+      {
+        model: model ?? 'any',
+        code: 'MILL_IMPRESSION_UNKNOWN',
+        requestId: 'r1',
+        reason: 'no impression',
+        timeMs: 1_700_000_000_000,
+      },
+    ],
+    status: () => ({
+      cluster: 'test',
+      models: [
+        {
+          name: 'demo',
+          version: 7,
+          engine: 'wasm',
+          epoch: 1,
+          partitions: 64,
+          stalenessMs: null,
+          learned: 5,
+          openImpressions: 2,
+          rejected: 1,
+        },
+      ],
+      shards: [
+        {
+          id: 'shard-1',
+          address: '127.0.0.1:7001',
+          live: true,
+          ready: true,
+          rows: 10,
+          bytes: 640,
+          sequence: 99,
+          stalenessMs: 3.5,
+        },
+      ],
+      node: { scored: 3, batches: 2, meanBatchRows: 1.5, queueRows: 0 },
+    }),
+    ...parts,
+  };
+  return stub;
+}
+
+export interface LogLine {
+  readonly level: 'info' | 'warn' | 'error';
+  readonly fields: object;
+  readonly message: string;
+}
+
+export interface Listening {
+  readonly url: string;
+  readonly port: number;
+  readonly service: Stub;
+  readonly registry: Registry;
+  readonly log: LogLine[];
+  close(): Promise<void>;
+}
+
+export type ListenOptions = { parts?: StubParts } & Partial<
+  Pick<HttpOptions, 'connectionsMax' | 'requestTimeoutMs'>
+>;
+
+/** Listens on a free port of loopback until the test ends. */
+export async function listen(options: ListenOptions = {}): Promise<Listening> {
+  const listening = await openServer(options);
+  onTestFinished(() => listening.close());
+  return listening;
+}
+
+/** Listens until it is closed; for several tests that only have requests refused. */
+export async function openServer(options: ListenOptions = {}): Promise<Listening> {
+  const { parts = {}, connectionsMax = 100, requestTimeoutMs = 5_000 } = options;
+  const service = stubService(parts);
+  const registry = new Registry();
+  const log: LogLine[] = [];
+  const lineOf = (level: LogLine['level']) => (fields: object, message: string) => {
+    log.push({ level, fields, message });
+  };
+  const logger = { info: lineOf('info'), warn: lineOf('warn'), error: lineOf('error') };
+  const face = await startHttp({ service, logger, registry, port: 0, connectionsMax, requestTimeoutMs });
+  return {
+    url: face.url,
+    port: Number(new URL(face.url).port),
+    service,
+    registry,
+    log,
+    close: () => face.close(),
+  };
+}
+
+export interface Gate {
+  readonly opened: Promise<void>;
+  open(): void;
+}
+
+/** A promise that the test resolves. */
+export function gate(): Gate {
+  let open = (): void => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}

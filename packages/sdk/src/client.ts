@@ -1,0 +1,138 @@
+import {
+  type ClusterStatus,
+  type CreateModelResponse,
+  isMillraceError,
+  MillraceError,
+  type ModelFile,
+  type ModelListing,
+  type ModelListResponse,
+  type OutcomeRequest,
+  type OutcomeResponse,
+  type RejectedOutcome,
+  type RejectedOutcomesResponse,
+  reasonFrom,
+  type ScoreRequest,
+  type ScoreResponse,
+} from '@millrace/protocol';
+import { createExchange, type MillraceClientOptions, sleepFor } from './exchange.ts';
+import { checkFinite } from './finite.ts';
+import { outcomeBodies } from './outcome-bodies.ts';
+import { waitingHelps } from './retry.ts';
+
+/**
+ * Every call throws MillraceError: the server's code; MILL_TIMEOUT when the time is up; MILL_UNREACHABLE when no
+ * connection holds; MILL_CLOSED after `close`.
+ */
+export interface MillraceClient {
+  /**
+   * Scores candidates. Sent again after a failure only when that cannot log a second impression: with `log: false` or
+   * with a `requestId`.
+   * @throws MILL_BAD_REQUEST also for a feature that is NaN or infinite, which JSON cannot carry.
+   */
+  score(request: ScoreRequest): Promise<ScoreResponse>;
+  /**
+   * Sends outcomes, any number, split into posts that the server takes. May send one twice after a failure; the server
+   * counts it once. When it throws, `details.accepted` is how many from the start are stored for certain.
+   */
+  sendOutcomes(outcomes: OutcomeRequest | readonly OutcomeRequest[]): Promise<OutcomeResponse>;
+  /** Outcomes that were accepted lately and that no impression fitted, newest first. */
+  rejectedOutcomes(model?: string): Promise<readonly RejectedOutcome[]>;
+  createModel(file: ModelFile): Promise<CreateModelResponse>;
+  models(): Promise<readonly ModelListing[]>;
+  status(): Promise<ClusterStatus>;
+  /** False too when nobody answers. */
+  ready(): Promise<boolean>;
+  /** @throws MILL_TIMEOUT when the node is not ready in time. */
+  waitUntilReady(options?: { readonly timeoutMs?: number }): Promise<void>;
+  /** Lets running calls finish, then closes the connections. */
+  close(): Promise<void>;
+}
+
+const readyTimeoutMsDefault = 30_000;
+const readyPollMs = 100;
+/** One question about readiness; a node that is silent for longer is asked again. */
+const readyAnswerMsMax = 1_000;
+
+/** @throws MILL_CONFIG_INVALID when `url` is not an http or https URL. */
+export function createMillraceClient(options: MillraceClientOptions): MillraceClient {
+  const { now = () => performance.now(), sleep = sleepFor } = options;
+  const exchange = createExchange(options);
+  const get = <T>(path: string): Promise<T> => exchange.call({ method: 'GET', path }, 'repeatable');
+
+  async function ready(timeoutMs?: number): Promise<boolean> {
+    try {
+      await exchange.call({ method: 'GET', path: '/health/ready' }, 'once', timeoutMs);
+      return true;
+    } catch (error) {
+      if (waitingHelps(error) && !exchange.closed) return false;
+      throw error;
+    }
+  }
+
+  return {
+    async score(request) {
+      checkFinite(request);
+      const repeatable = request.log === false || request.requestId !== undefined;
+      const call = { method: 'POST', path: '/v1/score', body: jsonOf(request) } as const;
+      return exchange.call(call, repeatable ? 'repeatable' : 'once');
+    },
+    async sendOutcomes(outcomes) {
+      let accepted = 0;
+      for (const body of outcomeBodies(isList(outcomes) ? outcomes : [outcomes])) {
+        try {
+          const answer = await exchange.call<OutcomeResponse>(
+            { method: 'POST', path: '/v1/events', body },
+            'repeatable',
+          );
+          accepted += answer.accepted;
+        } catch (error) {
+          throw withAccepted(error, accepted);
+        }
+      }
+      return { accepted };
+    },
+    async rejectedOutcomes(model) {
+      const query = model === undefined ? '' : `?model=${encodeURIComponent(model)}`;
+      return (await get<RejectedOutcomesResponse>(`/v1/events/rejected${query}`)).rejected;
+    },
+    async createModel(file) {
+      const path = `/v1/models/${encodeURIComponent(file.name)}`;
+      return exchange.call({ method: 'PUT', path, body: jsonOf(file) }, 'repeatable');
+    },
+    models: async () => (await get<ModelListResponse>('/v1/models')).models,
+    status: () => get<ClusterStatus>('/v1/status'),
+    ready: () => ready(),
+    async waitUntilReady({ timeoutMs = readyTimeoutMsDefault } = {}) {
+      const deadline = now() + timeoutMs;
+      while (!(await ready(Math.min(readyAnswerMsMax, Math.max(1, deadline - now()))))) {
+        if (now() + readyPollMs >= deadline) {
+          throw new MillraceError('MILL_TIMEOUT', `${options.url} is not ready after ${timeoutMs} ms`);
+        }
+        await sleep(readyPollMs);
+      }
+    },
+    close: () => exchange.close(),
+  };
+}
+
+function jsonOf(body: object): string {
+  try {
+    return JSON.stringify(body);
+  } catch (cause) {
+    throw new MillraceError('MILL_BAD_REQUEST', `body: wanted what JSON can carry: ${reasonFrom(cause)}`, {
+      cause,
+    });
+  }
+}
+
+function withAccepted(error: unknown, accepted: number): unknown {
+  if (!isMillraceError(error)) return error;
+  return new MillraceError(error.code, error.message, {
+    details: { ...error.details, accepted },
+    cause: error,
+  });
+}
+
+function isList(outcomes: OutcomeRequest | readonly OutcomeRequest[]): outcomes is readonly OutcomeRequest[] {
+  return Array.isArray(outcomes);
+}
