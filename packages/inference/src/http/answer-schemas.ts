@@ -124,8 +124,13 @@ export const answerSchemas = [
 
 /** Responses of a route: its answer by status, and the error body for all others. */
 export function answers(byStatus: Readonly<Record<number, object>>): Record<string, object> {
-  const error = { description: 'Refused, with a code of docs/errors.md.', $ref: 'ErrorResponse#' };
+  const error = answer('ErrorResponse', 'Refused, with a code of docs/errors.md.');
   return { ...byStatus, '4xx': error, '5xx': error };
+}
+
+/** One answer of a route: a schema of this file by its name, and a sentence. */
+export function answer(id: string, description: string): object {
+  return { description, $ref: `${id}#` };
 }
 
 function answerOf<P extends object>(id: string, properties: P) {

@@ -69,13 +69,14 @@ function readingOf(finding: SchemaFinding): Reading {
 
 /** `items[3].genres`; the part itself when nothing lies inside it, and its name in front for all but the body. */
 function pathFrom(part: string, place: readonly string[]): string {
-  let path = part === 'body' ? '' : part;
+  const shownPart = part === 'querystring' ? 'query' : part;
+  let path = part === 'body' ? '' : shownPart;
   for (const step of place) {
     if (/^\d+$/.test(step)) path += `[${step}]`;
     else if (/^[A-Za-z_$][\w$-]*$/.test(step)) path += path === '' ? step : `.${step}`;
     else path += `[${JSON.stringify(clipped(step))}]`;
   }
-  return path === '' ? part : path;
+  return path === '' ? shownPart : path;
 }
 
 function typesText(types: unknown): string {

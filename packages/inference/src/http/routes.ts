@@ -4,7 +4,7 @@ import { MillraceError } from '@millrace/protocol';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { ScoringService } from '../scoring-service.ts';
-import { answers } from './answer-schemas.ts';
+import { answer, answers } from './answer-schemas.ts';
 import { modelParamsSchema, noQuerySchema, rejectedQuerySchema } from './schemas.ts';
 import { within } from './time-limit.ts';
 
@@ -24,7 +24,7 @@ export function addScoringRoutes(app: FastifyInstance, { service, requestTimeout
         summary: 'Scores candidates for one user, in the caller’s order',
         querystring: noQuerySchema,
         body: { $ref: 'ScoreRequest#' },
-        response: answers({ 200: { $ref: 'ScoreResponse#' } }),
+        response: answers({ 200: answer('ScoreResponse', 'One score for each item.') }),
       },
     },
     (request) => within(requestTimeoutMs, service.score(request.body)),
@@ -37,7 +37,7 @@ export function addScoringRoutes(app: FastifyInstance, { service, requestTimeout
         summary: 'Takes outcomes of scored items; all are durable once answered',
         querystring: noQuerySchema,
         body: { $ref: 'OutcomesRequest#' },
-        response: answers({ 200: { $ref: 'OutcomeResponse#' } }),
+        response: answers({ 200: answer('OutcomeResponse', 'All are durable.') }),
       },
     },
     ({ body }) => within(requestTimeoutMs, service.acceptOutcomes(isList(body) ? body : [body])),
@@ -49,7 +49,7 @@ export function addScoringRoutes(app: FastifyInstance, { service, requestTimeout
         tags: ['learning'],
         summary: 'Outcomes accepted lately that no impression fitted, newest first',
         querystring: rejectedQuerySchema,
-        response: answers({ 200: { $ref: 'RejectedOutcomesResponse#' } }),
+        response: answers({ 200: answer('RejectedOutcomesResponse', 'The newest 100.') }),
       },
     },
     async (request) => ({ rejected: service.rejectedOutcomes(request.query.model) }),
@@ -64,7 +64,7 @@ export function addModelRoutes(app: FastifyInstance, { service, requestTimeoutMs
         tags: ['models'],
         summary: 'Lists the models',
         querystring: noQuerySchema,
-        response: answers({ 200: { $ref: 'ModelListResponse#' } }),
+        response: answers({ 200: answer('ModelListResponse', 'All models.') }),
       },
     },
     async () => ({ models: service.models() }),
@@ -78,12 +78,15 @@ export function addModelRoutes(app: FastifyInstance, { service, requestTimeoutMs
         params: modelParamsSchema,
         querystring: noQuerySchema,
         body: { $ref: 'ModelFile#' },
-        response: answers({ 200: { $ref: 'CreateModelResponse#' }, 201: { $ref: 'CreateModelResponse#' } }),
+        response: answers({
+          200: answer('CreateModelResponse', 'It was there already.'),
+          201: answer('CreateModelResponse', 'It was created.'),
+        }),
       },
     },
     async (request, reply) => {
-      const answer = await within(requestTimeoutMs, service.createModel(request.params.name, request.body));
-      return reply.code(answer.created ? 201 : 200).send(answer);
+      const outcome = await within(requestTimeoutMs, service.createModel(request.params.name, request.body));
+      return reply.code(outcome.created ? 201 : 200).send(outcome);
     },
   );
 }
@@ -96,7 +99,7 @@ export function addOperationRoutes(app: FastifyInstance, service: ScoringService
         tags: ['operation'],
         summary: 'Models, shards and this node',
         querystring: noQuerySchema,
-        response: answers({ 200: { $ref: 'ClusterStatus#' } }),
+        response: answers({ 200: answer('ClusterStatus', 'As this node sees it.') }),
       },
     },
     async () => service.status(),
@@ -107,7 +110,7 @@ export function addOperationRoutes(app: FastifyInstance, service: ScoringService
       schema: {
         tags: ['operation'],
         summary: 'The process runs',
-        response: answers({ 200: { $ref: 'LiveResponse#' } }),
+        response: answers({ 200: answer('LiveResponse', 'It runs.') }),
       },
     },
     async () => ({ live: true }),
@@ -118,7 +121,7 @@ export function addOperationRoutes(app: FastifyInstance, service: ScoringService
       schema: {
         tags: ['operation'],
         summary: 'The node can score; MILL_NOT_READY until then',
-        response: answers({ 200: { $ref: 'ReadyResponse#' } }),
+        response: answers({ 200: answer('ReadyResponse', 'It can score.') }),
       },
     },
     async () => {

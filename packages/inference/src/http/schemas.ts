@@ -63,8 +63,18 @@ const outcomeKeywords = {
   properties: {
     model: modelNameSchema,
     requestId: requestIdSchema,
-    index: { type: 'integer', minimum: 0, maximum: scoreItemsMax - 1 },
-    item: { type: ['string', 'number'], ...featureTextMax, ...featureNumberRange },
+    index: {
+      type: 'integer',
+      minimum: 0,
+      maximum: scoreItemsMax - 1,
+      description: 'place of the item in the score request; 0 when absent',
+    },
+    item: {
+      type: ['string', 'number'],
+      ...featureTextMax,
+      ...featureNumberRange,
+      description: 'or, in place of the index, its value of the model’s item field',
+    },
     value: { type: 'number', enum: [0, 1], description: '1 (a click) or 0 (known not to be clicked)' },
   },
   not: { type: 'object', required: ['index', 'item'], description: 'index or item, not both' },

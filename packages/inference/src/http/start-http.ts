@@ -5,7 +5,7 @@ import type { Registry } from 'prom-client';
 import type { ScoringService } from '../scoring-service.ts';
 import { badRequestFrom } from './bad-request.ts';
 import { brokenRequestHandler } from './broken-requests.ts';
-import { limitConnections } from './connection-limit.ts';
+import { trackConnections } from './connections.ts';
 import { httpMetricsIn } from './http-metrics.ts';
 import { acceptJsonOnly } from './json-body.ts';
 import { addDescriptionRoutes, describeApi } from './openapi.ts';
@@ -104,15 +104,16 @@ function createApp(options: HttpOptions): { app: FastifyInstance; refuser: Refus
 }
 
 function addHooks(app: FastifyInstance, options: HttpOptions): void {
-  const limit = limitConnections(app.server, options.connectionsMax);
+  const connections = trackConnections(app.server, options.connectionsMax);
   const metrics = httpMetricsIn(options.registry);
   let closing = false;
   app.addHook('preClose', (done) => {
     closing = true;
+    connections.endUnused();
     done();
   });
   app.addHook('onRequest', (request, _reply, done) => {
-    limit.check(request.raw.socket);
+    connections.admit(request.raw.socket);
     done();
   });
   app.addHook('onSend', (_request, reply, _payload, done) => {

@@ -65,7 +65,10 @@ export async function rawConnection(port: number): Promise<RawConnection> {
     async until(mark) {
       while (!received.includes(mark)) {
         if (failed || socket.destroyed) throw new Error(`connection ended before ${mark}: ${received}`);
-        await Promise.race([once(socket, 'data'), once(socket, 'close')]);
+        await new Promise((resolve) => {
+          socket.once('data', resolve);
+          socket.once('close', resolve);
+        });
       }
       const end = received.indexOf(mark) + mark.length;
       const text = received.slice(0, end);
@@ -73,7 +76,8 @@ export async function rawConnection(port: number): Promise<RawConnection> {
       return text;
     },
     async rest() {
-      if (!socket.destroyed) await once(socket, 'close');
+      // Not events.once: it would reject on the error of a reset, which is one way to end.
+      if (!socket.destroyed) await new Promise((resolve) => socket.once('close', resolve));
       return received;
     },
   };

@@ -132,7 +132,7 @@ test.each(badScores)('http: score: refuses %s', async (_name, body, message) => 
 });
 
 test('http: score: refuses deep nesting without deep calls', async () => {
-  const depth = 1_000_000;
+  const depth = 300_000;
   const body = items(`{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`);
   const refusal = await post(`${server.url}/v1/score`, body);
   expect(refusal.message).toBe('items[3].a[0]: wanted a string or a finite number, found an array of 1');
@@ -302,11 +302,11 @@ test('http: refuses broken paths, names and queries', async () => {
   expect(await put('/v1/models/%E0%A4%A')).toMatchObject(wanted);
   expect(await get('/v1/events/rejected?modle=demo')).toMatchObject({
     ...wanted,
-    message: 'querystring.modle: wanted only model, found an unknown name',
+    message: 'query.modle: wanted only model, found an unknown name',
   });
   expect(await get('/v1/events/rejected?model=a&model=b')).toMatchObject({
     ...wanted,
-    message: 'querystring.model: wanted a string, found an array of 2',
+    message: 'query.model: wanted a string, found an array of 2',
   });
   expect(await get('/v1/models?x=1')).toMatchObject(wanted);
 });

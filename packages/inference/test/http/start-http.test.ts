@@ -1,7 +1,6 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { createMillraceClient, type MillraceClient } from '@millrace/sdk';
 import { expect, onTestFinished, test } from 'vitest';
+import { rawConnection } from './raw.ts';
 import { answerTo, demoListing, gate, type Listening, listen } from './stub-service.ts';
 
 function clientOf(server: Listening): MillraceClient {
@@ -165,13 +164,13 @@ test('http: close: running requests finish, idle connections end, later ones are
 
 test('http: close: cuts a connection whose request never arrives in full', async () => {
   const server = await listen({ requestTimeoutMs: 50 });
-  const socket = connect(server.port, '127.0.0.1');
-  const ended = once(socket, 'close');
-  socket.on('error', () => {});
-  await once(socket, 'connect');
-  const head =
+  const connection = await rawConnection(server.port);
+  // Both travel together, so whoever has the answer to the first knows that the second has begun.
+  const whole = 'GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n';
+  const part =
     'POST /v1/score HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{';
-  await new Promise((resolve) => socket.write(head, resolve));
+  await connection.write(whole + part);
+  await connection.until('{"live":true}');
   await server.close();
-  await ended;
+  await connection.rest();
 });

@@ -3,12 +3,14 @@ import { expect, test } from 'vitest';
 import { post, rawConnection } from './raw.ts';
 import { listen } from './stub-service.ts';
 
+/** Tens of megabytes, on a machine that may be busy. */
+const slow = { timeout: 60_000 };
 const refused = `HTTP/1.1 413`;
 const tenMegabytes = 10 * 1024 * 1024;
 const head = (length: string): string =>
   `POST /v1/score HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${length}\r\n\r\n`;
 
-test('http: a 10 MB body is answered MILL_BODY_TOO_LARGE through an ordinary client', async () => {
+test('http: a 10 MB body is answered MILL_BODY_TOO_LARGE through an ordinary client', slow, async () => {
   const server = await listen();
   const body = `{"items":["${'x'.repeat(tenMegabytes)}"]}`;
   expect(await post(`${server.url}/v1/score`, body)).toMatchObject({
@@ -18,7 +20,7 @@ test('http: a 10 MB body is answered MILL_BODY_TOO_LARGE through an ordinary cli
   });
 });
 
-test('http: a body of exactly the limit is read', async () => {
+test('http: a body of exactly the limit is read', slow, async () => {
   const server = await listen();
   const fixed = '{"items":[{}],"log":true}';
   const body = `{"items":[{}],${' '.repeat(bodyBytesMax - fixed.length)}"log":true}`;
@@ -26,17 +28,21 @@ test('http: a body of exactly the limit is read', async () => {
   expect((await fetch(`${server.url}/v1/score`, request)).status).toBe(200);
 });
 
-test('http: the answer comes before the body has been sent, and the connection stays usable', async () => {
-  const server = await listen();
-  const connection = await rawConnection(server.port);
-  await connection.write(head(`content-length: ${tenMegabytes}`));
-  expect(await connection.until('"MILL_BODY_TOO_LARGE"')).toContain(refused);
-  await connection.write(new Uint8Array(tenMegabytes));
-  await connection.write('GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n');
-  expect(await connection.until('{"live":true}')).toContain('HTTP/1.1 200');
-});
+test(
+  'http: the answer comes before the body has been sent, and the connection stays usable',
+  slow,
+  async () => {
+    const server = await listen();
+    const connection = await rawConnection(server.port);
+    await connection.write(head(`content-length: ${tenMegabytes}`));
+    expect(await connection.until('"MILL_BODY_TOO_LARGE"')).toContain(refused);
+    await connection.write(new Uint8Array(tenMegabytes));
+    await connection.write('GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n');
+    expect(await connection.until('{"live":true}')).toContain('HTTP/1.1 200');
+  },
+);
 
-test('http: a chunked body is refused at the limit, not at its end', async () => {
+test('http: a chunked body is refused at the limit, not at its end', slow, async () => {
   const server = await listen();
   const connection = await rawConnection(server.port);
   const chunk = `10000\r\n${'x'.repeat(0x10000)}\r\n`;
@@ -47,7 +53,7 @@ test('http: a chunked body is refused at the limit, not at its end', async () =>
   expect(await connection.until('{"live":true}')).toContain('HTTP/1.1 200');
 });
 
-test('http: a body without end is cut in the end', async () => {
+test('http: a body without end is cut in the end', slow, async () => {
   const server = await listen();
   const connection = await rawConnection(server.port);
   const chunk = Buffer.from(`100000\r\n${'x'.repeat(0x100000)}\r\n`);
@@ -64,7 +70,7 @@ test('http: a body without end is cut in the end', async () => {
   expect(sentBytes).toBeLessThan(32 * bodyBytesMax);
 });
 
-test('http: an unread body of another kind is thrown away too', async () => {
+test('http: an unread body of another kind is thrown away too', slow, async () => {
   const server = await listen();
   const body = 'x'.repeat(tenMegabytes);
   const refusal = await post(`${server.url}/v1/score`, body, { 'content-type': 'text/csv' });

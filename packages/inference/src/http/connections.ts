@@ -11,32 +11,45 @@ import { MillraceError } from '@millrace/protocol';
 /** Connections over the limit that still get an answer; each costs a few tens of KiB. */
 const answeredOverMax = 64;
 
-export interface ConnectionLimit {
-  /** @throws MILL_OVERLOADED when `socket` is one too many. */
-  check(socket: Socket): void;
+export interface Connections {
+  /**
+   * Notes a request on `socket`.
+   * @throws MILL_OVERLOADED when that connection is one too many.
+   */
+  admit(socket: Socket): void;
+  /**
+   * Ends the connections that have not sent a request yet, such as a browser opens in advance. Node counts them as
+   * busy, and a drain would wait for them in vain.
+   */
+  endUnused(): void;
 }
 
-export function limitConnections(server: Server, connectionsMax: number): ConnectionLimit {
+export function trackConnections(server: Server, connectionsMax: number): Connections {
   const over = new WeakSet<Socket>();
+  const unused = new Set<Socket>();
   let open = 0;
   server.maxConnections = connectionsMax + answeredOverMax;
   server.on('connection', (socket: Socket) => {
     open += 1;
+    unused.add(socket);
     if (open > connectionsMax) over.add(socket);
     socket.once('close', () => {
       open -= 1;
+      unused.delete(socket);
     });
   });
   return {
-    check(socket) {
+    admit(socket) {
+      unused.delete(socket);
       if (!over.has(socket)) return;
       if (open > connectionsMax) {
-        throw new MillraceError(
-          'MILL_OVERLOADED',
-          `connections: wanted at most ${connectionsMax}, found ${open}`,
-        );
+        const message = `connections: wanted at most ${connectionsMax}, found ${open}`;
+        throw new MillraceError('MILL_OVERLOADED', message);
       }
       over.delete(socket);
+    },
+    endUnused() {
+      for (const socket of unused) socket.destroy();
     },
   };
 }

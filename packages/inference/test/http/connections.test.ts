@@ -34,3 +34,12 @@ test('http: far over the limit connections are dropped', async () => {
   expect(await dropped.rest()).toBe('');
   expect(taken.filter(({ socket }) => socket.destroyed)).toEqual([]);
 });
+
+test('http: close: does not wait for a connection that never asked anything', async () => {
+  const server = await listen({ requestTimeoutMs: 600_000 });
+  const unused = await rawConnection(server.port);
+  // An answer on a later connection: the server has taken the first one by now.
+  await fetch(`${server.url}/health/live`);
+  await server.close();
+  expect(await unused.rest()).toBe('');
+});
