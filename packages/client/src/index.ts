@@ -1,1 +1,13 @@
-export {};
+export { type DenseFollower, followDense } from './dense-follower.ts';
+export { createPullClient, type PullClient, type PullClientOptions } from './pull-client.ts';
+export { pullTables, type TablePull } from './pull-tables.ts';
+export { computeRoute, type Route, type RouteInput } from './routing.ts';
+export {
+  addReadMark,
+  createReadMarks,
+  type PullOutcome,
+  type PullRequest,
+  type ReadMarks,
+  type RowSource,
+} from './row-source.ts';
+export { createShardConnection, type ShardAddress, type ShardConnection } from './shard-connection.ts';

@@ -30,3 +30,4 @@ export {
 } from './row-table.ts';
 export { createStaleness, type Staleness } from './staleness.ts';
 export { type Segment, type TableLayout, tableLayouts, writeInitialRow } from './table-layout.ts';
+export * from './metrics/index.ts';

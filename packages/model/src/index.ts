@@ -1,5 +1,14 @@
+export {
+  atLeast,
+  type BatchSpace,
+  createBatchSpace,
+  gatherSpace,
+  resetSpace,
+  tablesToPull,
+} from './batch-space.ts';
 export { type EngineChoice, type EngineLoader, openEngine } from './choose-engine.ts';
 export { compileNet, denseOptimizerOf } from './compile-model.ts';
+export { createDenseVersions, type DenseVersion, type DenseVersions } from './dense-versions.ts';
 export {
   type Engine,
   type EngineName,
@@ -9,9 +18,14 @@ export {
   type NetInput,
   type Program,
 } from './engine.ts';
+export { createFeatureEncoder, type FeatureEncoder } from './feature-encoder.ts';
+export { compileFeatures, type FeaturePlan } from './feature-plan.ts';
+export { type ExampleGradients, gather, type KeyGradients, scatter } from './gather.ts';
 export { initialParameters } from './initial-parameters.ts';
 export { logloss, sigmoid } from './logloss.ts';
 export { defineModel, modelFileBytes, parseModelFile, sameModel } from './model-file.ts';
 export { modelSchema } from './model-schema.ts';
 export type { DenseLayer, EmbeddingSlot, NetShape } from './net-shape.ts';
+export { type OpenNet, openNet } from './open-net.ts';
 export { createPlainEngine } from './plain-engine.ts';
+export { addOccurrence, createSparseBatch, resetBatch, type SparseBatch } from './sparse-batch.ts';

@@ -48,7 +48,10 @@ async function openNative(name: 'tfjs-node' | 'tfjs-node-gpu'): Promise<TfjsBack
   mendNodeUtil();
   // Not a literal, so that the compiler does not look for a package that is usually absent.
   const specifier: string = `@tensorflow/${name}`;
-  const module = (await import(specifier)) as Tf & { readonly default?: Tf };
+  const module = (await import(specifier).catch((error: unknown) => {
+    const isAbsent = (error as { readonly code?: unknown }).code === 'ERR_MODULE_NOT_FOUND';
+    throw isAbsent ? new Error(`package ${specifier} is not installed`, { cause: error }) : error;
+  })) as Tf & { readonly default?: Tf };
   const tf = module.default ?? module;
   await use(tf, 'tensorflow');
   const backend = tf.backend() as unknown as { readonly isUsingGpuDevice?: boolean };
@@ -61,7 +64,6 @@ async function openNative(name: 'tfjs-node' | 'tfjs-node-gpu'): Promise<TfjsBack
 async function use(tf: Tf, backendName: string): Promise<void> {
   const isReady = await tf.setBackend(backendName);
   if (!isReady) throw new Error(`TensorFlow.js could not initialise its backend ${backendName}`);
-  tf.enableProdMode();
 }
 
 /**

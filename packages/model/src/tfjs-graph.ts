@@ -102,11 +102,11 @@ export function backwardGraph(
       kernels[l] = tf.matMul(inputsT, delta);
       biases[l] = tf.sum(delta, 0);
       if (l === 0) break;
-      deltaT = timesSlope(tf, shape.layers[l - 1], tf.matMul(layers[l].kernel, deltaT), inputsT);
+      deltaT = timesSlope(tf, shape.layers[l - 1], throughKernel(tf, layers[l].kernel, deltaT), inputsT);
       delta = tf.transpose(deltaT);
     }
     if (shape.embeddingFloats > 0) {
-      terms.push(tf.transpose(tf.matMul(embeddingRows(tf, shape, layers[0].kernel), deltaT)));
+      terms.push(tf.transpose(throughKernel(tf, embeddingRows(tf, shape, layers[0].kernel), deltaT)));
     }
   }
   const [first, second] = terms;
@@ -144,6 +144,15 @@ function timesSlope(tf: Tf, { activation }: DenseLayer, delta: Tensor2D, output:
     case 'sigmoid':
       return tf.mul(delta, tf.sub(output, tf.square(output)));
   }
+}
+
+/**
+ * K·δᵀ, [inputs, rows]. For one unit it is an outer product, taken element by element: that is faster, and the δ of the last
+ * layer stands on the right of two products in two shapes of one memory, which the WASM backend, whose cache of packed
+ * operands goes by memory alone, would take for one.
+ */
+function throughKernel(tf: Tf, kernel: Tensor2D, deltaT: Tensor2D): Tensor2D {
+  return kernel.shape[1] === 1 ? tf.mul(kernel, deltaT) : tf.matMul(kernel, deltaT);
 }
 
 /** Gradients go on from the first layer to the embeddings alone: dense fields have nothing to learn. */

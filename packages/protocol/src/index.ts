@@ -10,6 +10,7 @@ export { type DenseBlock, decodeDenseBlock, encodeDenseBlock } from './dense-blo
 export { openEnvelope, sealEnvelope } from './envelope.ts';
 export * from './errors.ts';
 export { decodeEvent, type Event, encodeEvent, type Impression, type Outcome, type Tick } from './event.ts';
+export { createFrameReader, type Frame, type FrameReader } from './frame-reader.ts';
 export {
   decodeGradientBlock,
   encodeGradientBlock,

@@ -16,8 +16,8 @@
  *   welcome   MessagePack { cluster, shard }
  *   pull      u32 table id · u32 count · count × (u32 key low, u32 key high)
  *   rows      u32 count · u32 dim · u32 partitions p · u32 0
- *             p × (u32 partition, u32 0, u32 applied sequence low, u32 high)
  *             float32[count, dim] in the order of the keys asked for
+ *             p × (u32 partition, u32 0, u32 applied sequence low, u32 high), partitions ascending
  *   inspect   MessagePack { model }; answered by `report`, MessagePack PartitionReport[]
  *   refusal   MessagePack { code, message, map? }; answers any request. After MILL_FRAME_… the connection ends.
  *
@@ -161,16 +161,15 @@ export function rowsFrameBytes(options: { count: number; dim: number; partitions
   return frameHeaderBytes + 16 + 16 * options.partitions + 4 * options.count * options.dim;
 }
 
-/** Writes one (partition, applied sequence) entry of a rows frame. */
-export function writeApplied(
-  words: Uint32Array,
-  at: number,
-  entry: { partition: number; sequence: number },
-): void {
-  words[at] = entry.partition;
-  words[at + 1] = 0;
-  words[at + 2] = lowWordOf(entry.sequence);
-  words[at + 3] = highWordOf(entry.sequence);
+/** Where the parts of a rows frame begin, in bytes. */
+export const rowsFrameLayout = { countAt: frameHeaderBytes, rowsAt: frameHeaderBytes + 16 } as const;
+
+/** Writes one (partition, applied sequence) entry of 16 bytes at `offset`. */
+export function writeApplied(view: DataView, offset: number, partition: number, sequence: number): void {
+  view.setUint32(offset, partition, true);
+  view.setUint32(offset + 4, 0, true);
+  view.setUint32(offset + 8, lowWordOf(sequence), true);
+  view.setUint32(offset + 12, highWordOf(sequence), true);
 }
 
 function invalid(wanted: string, found: string): MillraceError {

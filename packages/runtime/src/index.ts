@@ -6,6 +6,7 @@ export {
   systemClock,
   type Timer,
 } from './clock.ts';
+export { type ClusterView, type ShardSight, watchCluster } from './cluster-view.ts';
 export {
   type ConfigOf,
   type ConfigRow,

@@ -76,7 +76,7 @@ export class MemoryLog {
     const reader: SubjectReader = {
       cursor: list.shift + firstAtOrAfter(list, options.from),
       pump: new Pump<LogMessage>({
-        take: () => takeMessage(list, reader, options.subject),
+        take: () => takeMessage(list, reader, options),
         handle: options.onMessage,
         onFailed: (error) => {
           this.#leave(list, reader);
@@ -182,12 +182,15 @@ export class MemoryLog {
 
 const nothing = new Uint8Array(0);
 
-function takeMessage(list: SubjectLog, reader: SubjectReader, subject: string): LogMessage | undefined {
-  const index = reader.cursor - list.shift;
-  if (index >= list.sequences.length) return undefined;
-  reader.cursor += 1;
+function takeMessage(list: SubjectLog, reader: SubjectReader, options: ReadOptions): LogMessage | undefined {
+  let index = reader.cursor - list.shift;
+  // A start beyond the end was placed at the end; what came since may lie before it.
+  while (index < list.sequences.length && list.sequences[index] < options.from) index += 1;
+  const found = index < list.sequences.length;
+  reader.cursor = list.shift + index + (found ? 1 : 0);
+  if (!found) return undefined;
   return {
-    subject,
+    subject: options.subject,
     sequence: list.sequences[index],
     payload: list.payloads[index],
     pending: list.sequences.length - 1 - index,

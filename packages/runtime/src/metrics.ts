@@ -24,6 +24,8 @@ export interface Metrics {
   /** Everything in Prometheus' text format, to be sent with `contentType`. */
   text(): Promise<string>;
   readonly contentType: string;
+  /** The registry itself, for a server that adds its own. */
+  readonly registry: Registry;
 }
 
 export interface MetricsOptions {
@@ -54,6 +56,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       new Histogram({ ...configurationOf(metric, registry), buckets: [...metric.buckets] }),
     text: () => registry.metrics(),
     contentType: registry.contentType,
+    registry,
   };
 }
 

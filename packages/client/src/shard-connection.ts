@@ -1,0 +1,202 @@
+/**
+ * One pipelined connection to one shard. Requests go out in order and come back by id; frames of one turn of the event loop
+ * are sent together. When the connection breaks, all that waits fails with MILL_SHARD_UNAVAILABLE and the caller goes to
+ * another owner; the next request connects anew, after a pause that doubles up to a bound.
+ */
+import { connect, type Socket } from 'node:net';
+import {
+  createFrameReader,
+  errorFromRefusal,
+  type Frame,
+  frameKinds,
+  invariant,
+  MillraceError,
+  packedFrame,
+  packedValueOf,
+  pullKeysMax,
+  reasonFrom,
+} from '@millrace/protocol';
+import type { Clock } from '@millrace/runtime';
+
+/** Requests waiting on one connection; more is overload. */
+const waitingMax = 4_096;
+const pauseFirstMs = 50;
+const pauseMaxMs = 1_000;
+
+export interface ShardAddress {
+  readonly shard: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ShardConnectionOptions {
+  readonly address: ShardAddress;
+  readonly cluster: string;
+  readonly role: string;
+  readonly clock: Clock;
+  readonly requestTimeoutMs: number;
+}
+
+export interface ShardConnection {
+  /**
+   * Sends a whole frame whose request id is `requestId` and hands the answer to `onAnswer` while its bytes are valid.
+   * Resolves after onAnswer returned. `frame` may be used again once the promise has settled.
+   * @throws the refusal's code, MILL_SHARD_UNAVAILABLE, MILL_TIMEOUT, MILL_OVERLOADED
+   */
+  request(frame: Uint8Array, requestId: number, onAnswer: (frame: Frame) => void): Promise<void>;
+  nextRequestId(): number;
+  /** True while connecting would fail at once because the last attempt just did. */
+  readonly pausing: boolean;
+  close(): void;
+}
+
+interface Waiting {
+  readonly onAnswer: (frame: Frame) => void;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+  readonly deadlineMs: number;
+}
+
+export function createShardConnection(options: ShardConnectionOptions): ShardConnection {
+  const { address, clock, requestTimeoutMs } = options;
+  const waiting = new Map<number, Waiting>();
+  let socket: Socket | null = null;
+  let lastId = 0;
+  let pauseMs = pauseFirstMs;
+  let pauseUntilMs = 0;
+  let corked = false;
+  let closed = false;
+  let sweep: { cancel(): void } | null = null;
+
+  const failAll = (error: Error) => {
+    const failed = [...waiting.values()];
+    waiting.clear();
+    for (const { reject } of failed) reject(error);
+  };
+
+  const onBroken = (broken: Socket, reason: string) => {
+    if (socket !== broken) return;
+    socket = null;
+    pauseUntilMs = clock.monotonicMs() + pauseMs;
+    pauseMs = Math.min(pauseMaxMs, 2 * pauseMs);
+    broken.destroy();
+    failAll(unavailable(address, reason));
+  };
+
+  const onFrame = (frame: Frame) => {
+    const { kind, requestId } = frame.header;
+    if (kind === frameKinds.welcome) {
+      pauseMs = pauseFirstMs;
+      return;
+    }
+    if (requestId === 0 && kind === frameKinds.refusal) throw errorFromRefusal(packedValueOf(frame.bytes));
+    const entry = waiting.get(requestId);
+    // Unknown ids are answers to requests that have timed out.
+    if (!entry) return;
+    waiting.delete(requestId);
+    if (kind === frameKinds.refusal) {
+      entry.reject(errorFromRefusal(packedValueOf(frame.bytes)));
+      return;
+    }
+    try {
+      entry.onAnswer(frame);
+      entry.resolve();
+    } catch (error) {
+      entry.reject(error instanceof Error ? error : new Error(String(error)));
+    }
+  };
+
+  const open = (): Socket => {
+    const reader = createFrameReader();
+    const opened = connect({ host: address.host, port: address.port, noDelay: true });
+    opened.on('data', (chunk) => {
+      try {
+        reader.push(chunk, onFrame);
+      } catch (error) {
+        onBroken(opened, reasonFrom(error));
+      }
+    });
+    opened.on('error', (error) => onBroken(opened, error.message));
+    opened.on('close', () => onBroken(opened, 'the connection was closed'));
+    const hello = { cluster: options.cluster, role: options.role };
+    opened.write(packedFrame(frameKinds.hello, { requestId: 0, epoch: 0 }, hello));
+    return opened;
+  };
+
+  const timeOut = () => {
+    sweep = null;
+    const nowMs = clock.monotonicMs();
+    for (const [id, { deadlineMs, reject }] of waiting) {
+      if (deadlineMs > nowMs) break;
+      waiting.delete(id);
+      reject(
+        new MillraceError(
+          'MILL_TIMEOUT',
+          `shard ${address.shard} did not answer within ${requestTimeoutMs} ms`,
+        ),
+      );
+    }
+    if (waiting.size > 0) sweep = clock.setTimer(Math.ceil(requestTimeoutMs / 4), timeOut);
+  };
+
+  return {
+    request(frame, requestId, onAnswer) {
+      return new Promise<void>((resolve, reject) => {
+        const nowMs = clock.monotonicMs();
+        if (closed || (!socket && nowMs < pauseUntilMs)) {
+          reject(unavailable(address, closed ? 'this client is closed' : 'it just refused a connection'));
+          return;
+        }
+        if (waiting.size >= waitingMax) {
+          reject(
+            new MillraceError(
+              'MILL_OVERLOADED',
+              `shard ${address.shard}: ${waitingMax} requests wait already`,
+            ),
+          );
+          return;
+        }
+        socket ??= open();
+        waiting.set(requestId, { onAnswer, resolve, reject, deadlineMs: nowMs + requestTimeoutMs });
+        sweep ??= clock.setTimer(Math.ceil(requestTimeoutMs / 4), timeOut);
+        if (!corked) {
+          corked = true;
+          const used = socket;
+          used.cork();
+          queueMicrotask(() => {
+            corked = false;
+            used.uncork();
+          });
+        }
+        socket.write(frame);
+      });
+    },
+    nextRequestId() {
+      lastId = lastId === 0xffff_ffff ? 1 : lastId + 1;
+      return lastId;
+    },
+    get pausing() {
+      return socket === null && clock.monotonicMs() < pauseUntilMs;
+    },
+    close() {
+      closed = true;
+      sweep?.cancel();
+      const open = socket;
+      socket = null;
+      open?.destroy();
+      failAll(unavailable(address, 'this client is closed'));
+    },
+  };
+}
+
+/** Keys a client puts into one frame at most: larger pulls are cut, so that no answer blocks a connection for long. */
+export const keysPerFrameMax = 16_384;
+invariant(keysPerFrameMax <= pullKeysMax, 'a cut pull fits a frame');
+
+function unavailable(address: ShardAddress, reason: string): MillraceError {
+  const { shard, host, port } = address;
+  return new MillraceError(
+    'MILL_SHARD_UNAVAILABLE',
+    `shard ${shard} at ${host}:${port} does not answer: ${reason}`,
+  );
+}

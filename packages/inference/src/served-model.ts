@@ -1,0 +1,254 @@
+/**
+ * One model as a node serves it, and the life of a batch:
+ *
+ *   requests → keys (encoder) → rows (pull, once a key) → pooled inputs → net at one dense version → scores
+ */
+import {
+  createReadMarks,
+  type DenseFollower,
+  followDense,
+  pullTables,
+  type ReadMarks,
+  type RowSource,
+} from '@millrace/client';
+import { createStaleness, type Staleness } from '@millrace/core';
+import {
+  type BatchSpace,
+  createBatchSpace,
+  createFeatureEncoder,
+  type EngineName,
+  type FeatureEncoder,
+  gatherSpace,
+  type OpenNet,
+  openNet,
+  resetSpace,
+  tablesToPull,
+} from '@millrace/model';
+import { type Features, isMillraceError, type LogHeads, type ModelFile } from '@millrace/protocol';
+import type { Bus, Clock, Logger } from '@millrace/runtime';
+import { type Batcher, type BatchingLimits, createBatcher, type Ticket } from './batcher.ts';
+
+export interface ScoreInput {
+  readonly user: Features;
+  readonly context: Features;
+  readonly items: readonly Features[];
+}
+
+export interface Scored {
+  /** Probabilities in item order; the caller's to keep. */
+  readonly scores: Float32Array;
+  readonly version: number;
+  readonly stalenessMs: number | null;
+  readonly degraded: boolean;
+}
+
+export interface ServedCounts {
+  /** Items scored, and the batches they came in. */
+  scored: number;
+  batches: number;
+  degraded: number;
+  /** Of the newest batch; null before the first, or before an updater told its heads. */
+  stalenessMs: number | null;
+}
+
+export interface ServedModel {
+  readonly net: OpenNet;
+  readonly batcher: Batcher<ScoreInput, Scored>;
+  /** Newest heads told by the updater, null before the first. */
+  heads: LogHeads | null;
+  readonly counts: ServedCounts;
+  /** Takes heads that just came. */
+  noteHeads(heads: LogHeads): void;
+  /** Makes the newest dense weights the served version, between two batches. */
+  refresh(): Promise<void>;
+  /** True once the dense log has been followed to the head it had at start. */
+  readonly ready: boolean;
+  close(): Promise<void>;
+}
+
+export interface ServedModelOptions {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly rows: RowSource;
+  readonly engine: 'auto' | EngineName;
+  readonly limits: BatchingLimits;
+  /** How often new dense weights are looked for, ms; 0: before every batch. */
+  readonly swapEveryMs: number;
+  readonly onFailed: (error: Error) => void;
+}
+
+export async function serveModel(file: ModelFile, options: ServedModelOptions): Promise<ServedModel> {
+  const { bus, clock, logger } = options;
+  const net = await openNet(file, {
+    wanted: options.engine,
+    onSkip: (engine, reason) => logger.info({ engine, reason }, 'engine skipped'),
+  });
+  logger.info(
+    { model: file.name, engine: net.engine.name, parameters: net.shape.parameters },
+    'model opened',
+  );
+  const staleness = createStaleness();
+  const counts: ServedCounts = { scored: 0, batches: 0, degraded: 0, stalenessMs: null };
+  const lanes = Array.from({ length: options.limits.lanes }, () => ({
+    space: createBatchSpace(net.plan),
+    marks: createReadMarks(),
+  }));
+  const encoder = createFeatureEncoder(net.plan);
+  const runner = createRunner({ net, encoder, staleness, counts, options });
+  const batcher = createBatcher<ScoreInput, Scored>(options.limits, clock, (lane, tickets) =>
+    runner.run(lanes[lane], tickets),
+  );
+  let ready = false;
+  const follower: DenseFollower = await followDense({
+    bus,
+    state: net.dense,
+    logger,
+    onFailed: options.onFailed,
+  });
+  const caughtUp = follower.caughtUp.then(async () => {
+    await runner.refresh();
+    ready = true;
+  });
+  if (net.shape.parameters === 0) await caughtUp;
+  else caughtUp.catch(options.onFailed);
+
+  const served: ServedModel = {
+    net,
+    batcher,
+    heads: null,
+    counts,
+    noteHeads(heads) {
+      served.heads = heads;
+      staleness.note(heads.partitions, clock.monotonicMs());
+    },
+    refresh: runner.refresh,
+    get ready() {
+      return ready;
+    },
+    async close() {
+      swapTimer.cancel();
+      await batcher.close();
+      await follower.close();
+      await runner.settled();
+      net.dispose();
+    },
+  };
+  const swap = () => {
+    runner
+      .refresh()
+      .then(() => {
+        swapTimer = clock.setTimer(options.swapEveryMs, swap);
+      })
+      .catch(options.onFailed);
+  };
+  let swapTimer = options.swapEveryMs > 0 ? clock.setTimer(options.swapEveryMs, swap) : { cancel() {} };
+  return served;
+}
+
+interface Lane {
+  readonly space: BatchSpace;
+  readonly marks: ReadMarks;
+}
+
+interface RunnerParts {
+  readonly net: OpenNet;
+  readonly encoder: FeatureEncoder;
+  readonly staleness: Staleness;
+  readonly counts: ServedCounts;
+  readonly options: ServedModelOptions;
+}
+
+/** Runs batches. Engine calls and swaps go through one chain, so a swap always falls between two forward passes. */
+function createRunner({ net, encoder, staleness, counts, options }: RunnerParts) {
+  const { clock, logger, rows } = options;
+  const model = net.file.name;
+  let chain: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => T | Promise<T>): Promise<T> => {
+    const result = chain.then(work);
+    chain = result.catch(() => {});
+    return result;
+  };
+  const refreshNow = () => {
+    const outcome = net.versions.refresh();
+    if (outcome === 'refused')
+      logger.error({ model, version: net.dense.sequence }, 'dense version refused: not finite');
+  };
+
+  const forward = (space: BatchSpace) =>
+    inTurn(async () => {
+      if (options.swapEveryMs === 0) refreshNow();
+      const { version, loaded } = net.versions.current;
+      const input = gatherSpace(space);
+      await net.program.forward(loaded, input, space.logits);
+      return version;
+    });
+
+  const runBatch = async ({ space, marks }: Lane, tickets: readonly Ticket<ScoreInput, Scored>[]) => {
+    try {
+      resetSpace(space);
+      marks.count = 0;
+      const encoded = encodeTickets(encoder, space, tickets);
+      if (encoded.length === 0) return;
+      const { degraded } = await pullTables(rows, tablesToPull(space), { model, marks, onAbsent: 'default' });
+      const version = await forward(space);
+      const stalenessMs = staleness.ofRead(
+        marks.partitions,
+        marks.sequences,
+        marks.count,
+        clock.monotonicMs(),
+      );
+      counts.batches += 1;
+      counts.stalenessMs = stalenessMs;
+      for (const { ticket, from } of encoded) {
+        counts.scored += ticket.rows;
+        if (degraded) counts.degraded += ticket.rows;
+        const scores = probabilities(space.logits, from, ticket.rows);
+        ticket.resolve({ scores, version, stalenessMs, degraded });
+      }
+    } catch (error) {
+      // Settling a ticket twice does nothing, so those that were refused for their features stay so.
+      for (const ticket of tickets) ticket.reject(error);
+    }
+  };
+
+  return {
+    run: runBatch,
+    refresh: () => inTurn(refreshNow),
+    settled: () => chain,
+  };
+}
+
+interface EncodedTicket {
+  readonly ticket: Ticket<ScoreInput, Scored>;
+  /** First row of its items in the batch. */
+  readonly from: number;
+}
+
+/** Encodes each request's items; one with a bad feature is refused and leaves its rows unread. */
+function encodeTickets(
+  encoder: FeatureEncoder,
+  space: BatchSpace,
+  tickets: readonly Ticket<ScoreInput, Scored>[],
+): readonly EncodedTicket[] {
+  const encoded: EncodedTicket[] = [];
+  for (const ticket of tickets) {
+    const from = space.batch.rows;
+    const { user, context, items } = ticket.request;
+    try {
+      encoder.beginRequest(user, context);
+      for (let i = 0; i < items.length; i += 1) encoder.addItem(space.batch, items[i], i);
+      encoded.push({ ticket, from });
+    } catch (error) {
+      if (!isMillraceError(error)) throw error;
+      ticket.reject(error);
+    }
+  }
+  return encoded;
+}
+
+function probabilities(logits: Float32Array, from: number, count: number): Float32Array {
+  const scores = new Float32Array(count);
+  for (let i = 0; i < count; i += 1) scores[i] = 1 / (1 + Math.exp(-logits[from + i]));
+  return scores;
+}

@@ -1,0 +1,66 @@
+/** The inference process: follows the cluster, serves every model over HTTP, leaves in order. */
+import { randomUUID } from 'node:crypto';
+import type { EngineName } from '@millrace/model';
+import { type Bus, type Clock, type Logger, type Metrics, watchCluster } from '@millrace/runtime';
+import type { BatchingLimits } from './batcher.ts';
+import { startHttp } from './http/start-http.ts';
+import { createScoringCore } from './scoring-core.ts';
+
+export interface InferenceOptions {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly cluster: string;
+  readonly engine: 'auto' | EngineName;
+  readonly limits: BatchingLimits;
+  readonly swapEveryMs: number;
+  readonly pullTimeoutMs: number;
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly connectionsMax: number;
+  readonly requestTimeoutMs: number;
+  readonly onFailed: (error: Error) => void;
+}
+
+export interface RunningInference {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+export async function startInference(options: InferenceOptions): Promise<RunningInference> {
+  const { bus, clock, logger, metrics } = options;
+  const view = await watchCluster(bus, clock);
+  const core = createScoringCore({ ...options, view, newRequestId: randomUUID });
+  const stopListening = view.onChange(() => {
+    core.reconcile().catch(options.onFailed);
+  });
+  await core.reconcile();
+  const node = () => core.status().node;
+  metrics.gauge({ name: 'mill_scored_items', help: 'Items scored since the start.' }, () => node().scored);
+  metrics.gauge({ name: 'mill_batches', help: 'Batches run since the start.' }, () => node().batches);
+  metrics.gauge({ name: 'mill_queue_rows', help: 'Items that wait for a batch.' }, () => node().queueRows);
+  metrics.gauge(
+    { name: 'mill_lost_impressions', help: 'Impressions that the log did not take.' },
+    () => core.lostImpressions,
+  );
+  const http = await startHttp({
+    service: core,
+    logger,
+    registry: metrics.registry,
+    host: options.host,
+    port: options.port,
+    connectionsMax: options.connectionsMax,
+    requestTimeoutMs: options.requestTimeoutMs,
+  });
+  return {
+    url: http.url,
+    async close() {
+      await http.close();
+      stopListening();
+      await core.close();
+      await view.close();
+    },
+  };
+}

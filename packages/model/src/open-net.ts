@@ -1,0 +1,59 @@
+/** A model file made ready to run: features, net, engine, and the fold of its dense weights with their versions. */
+import { createDenseState, type DenseState, fingerprintOf } from '@millrace/core';
+import { featureValuesMax, type ModelFile } from '@millrace/protocol';
+import { openEngine } from './choose-engine.ts';
+import { compileNet, denseOptimizerOf } from './compile-model.ts';
+import { createDenseVersions, type DenseVersions } from './dense-versions.ts';
+import type { Engine, EngineName, Program } from './engine.ts';
+import { compileFeatures, type FeaturePlan } from './feature-plan.ts';
+import { initialParameters } from './initial-parameters.ts';
+import type { NetShape } from './net-shape.ts';
+
+export interface OpenNet {
+  readonly file: ModelFile;
+  readonly fingerprint: number;
+  readonly shape: NetShape;
+  readonly plan: FeaturePlan;
+  readonly engine: Engine;
+  readonly program: Program;
+  readonly dense: DenseState;
+  readonly versions: DenseVersions;
+  dispose(): void;
+}
+
+export interface OpenNetOptions {
+  readonly wanted: 'auto' | EngineName;
+  readonly onSkip: (name: EngineName, reason: string) => void;
+}
+
+/** @throws MILL_ENGINE_UNAVAILABLE */
+export async function openNet(file: ModelFile, options: OpenNetOptions): Promise<OpenNet> {
+  const shape = compileNet(file);
+  const fingerprint = fingerprintOf(file);
+  const plan = compileFeatures(file, shape, featureValuesMax);
+  const engine = await openEngine({ ...options, shape });
+  const program = engine.compile(shape);
+  const initial = initialParameters(shape, file.seed);
+  const dense = createDenseState({
+    model: file.name,
+    fingerprint,
+    initial,
+    optimizer: denseOptimizerOf(file),
+  });
+  const versions = createDenseVersions(program, dense);
+  return {
+    file,
+    fingerprint,
+    shape,
+    plan,
+    engine,
+    program,
+    dense,
+    versions,
+    dispose() {
+      versions.dispose();
+      program.dispose();
+      engine.dispose();
+    },
+  };
+}

@@ -1,0 +1,156 @@
+/**
+ * What a process knows of its cluster: models, partition maps and which shards live. It follows the key-value buckets and
+ * tells when something changed. A shard lives while its lease keeps changing, by this process's own clock.
+ */
+import {
+  decodePartitionMap,
+  decodeShardLease,
+  jsonFrom,
+  leaseLapseMs,
+  MillraceError,
+  type ModelFile,
+  type PartitionMap,
+  type ShardLease,
+} from '@millrace/protocol';
+import type { Bus, KvChange, LogReader } from './bus.ts';
+import type { Clock } from './clock.ts';
+
+export interface ShardSight {
+  readonly lease: ShardLease;
+  /** False once the lease has lapsed. */
+  readonly live: boolean;
+}
+
+export interface ClusterView {
+  /** Model files by name. */
+  readonly models: ReadonlyMap<string, ModelFile>;
+  mapOf(model: string): PartitionMap | null;
+  /** Key-value revision of the map, 0 when there is none; for compare-and-set. */
+  mapRevisionOf(model: string): number;
+  /** Takes a map that a shard sent with a refusal, if it is newer. */
+  offerMap(map: PartitionMap): void;
+  /** All shards seen, by id; lapsed ones stay for status until they have been gone for an hour. */
+  shards(): readonly ShardSight[];
+  /** Calls `listener` after every change, lapses included; returns a function that ends it. */
+  onChange(listener: () => void): () => void;
+  /** Resolves once `condition` holds, which is looked at after every change. Rejects with MILL_TIMEOUT after `limitMs`. */
+  waitFor(condition: () => boolean, limitMs: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface Sighting {
+  readonly lease: ShardLease;
+  readonly seenAtMs: number;
+  live: boolean;
+}
+
+const checkEveryMs = 500;
+const forgetAfterMs = 3_600_000;
+
+/** Reads the buckets as they are, then follows them. */
+export async function watchCluster(bus: Bus, clock: Clock): Promise<ClusterView> {
+  const models = new Map<string, ModelFile>();
+  const maps = new Map<string, { map: PartitionMap; revision: number }>();
+  const sightings = new Map<string, Sighting>();
+  const listeners = new Set<() => void>();
+  const tell = () => {
+    for (const listener of [...listeners]) listener();
+  };
+
+  const onModel = (change: KvChange) => {
+    if (change.kind === 'put') models.set(change.entry.key, jsonFrom(change.entry.value) as ModelFile);
+    else models.delete(change.key);
+    tell();
+  };
+  const onMap = (change: KvChange) => {
+    if (change.kind === 'put') {
+      const { key, value, revision } = change.entry;
+      maps.set(key, { map: decodePartitionMap(value), revision });
+    } else maps.delete(change.key);
+    tell();
+  };
+  const onLease = (change: KvChange) => {
+    if (change.kind === 'delete') {
+      sightings.delete(change.key);
+      tell();
+      return;
+    }
+    const lease = decodeShardLease(change.entry.value);
+    const before = sightings.get(lease.shard);
+    sightings.set(lease.shard, { lease, seenAtMs: clock.monotonicMs(), live: true });
+    if (!before?.live || isNews(before.lease, lease)) tell();
+  };
+
+  const check = () => {
+    const nowMs = clock.monotonicMs();
+    let changed = false;
+    for (const [shard, sighting] of sightings) {
+      const ageMs = nowMs - sighting.seenAtMs;
+      if (sighting.live && ageMs > leaseLapseMs) {
+        sighting.live = false;
+        changed = true;
+      }
+      if (ageMs > forgetAfterMs) sightings.delete(shard);
+    }
+    timer = clock.setTimer(checkEveryMs, check);
+    if (changed) tell();
+  };
+
+  const readers: LogReader[] = [];
+  readers.push(await (await bus.kv('models')).watch(onModel));
+  readers.push(await (await bus.kv('maps')).watch(onMap));
+  readers.push(await (await bus.kv('shards')).watch(onLease));
+  let timer = clock.setTimer(checkEveryMs, check);
+
+  return {
+    models,
+    mapOf: (model) => maps.get(model)?.map ?? null,
+    mapRevisionOf: (model) => maps.get(model)?.revision ?? 0,
+    offerMap(map) {
+      const known = maps.get(map.model);
+      if (known && known.map.epoch >= map.epoch) return;
+      maps.set(map.model, { map, revision: known?.revision ?? 0 });
+      tell();
+    },
+    shards: () => [...sightings.values()].map(({ lease, live }) => ({ lease, live })),
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    waitFor(condition, limitMs) {
+      if (condition()) return Promise.resolve();
+      return new Promise((resolve, reject) => {
+        const limit = clock.setTimer(limitMs, () => {
+          listeners.delete(look);
+          reject(
+            new MillraceError('MILL_TIMEOUT', `the cluster did not change as awaited within ${limitMs} ms`),
+          );
+        });
+        const look = () => {
+          if (!condition()) return;
+          listeners.delete(look);
+          limit.cancel();
+          resolve();
+        };
+        listeners.add(look);
+      });
+    },
+    async close() {
+      timer.cancel();
+      listeners.clear();
+      for (const reader of readers.reverse()) await reader.close();
+    },
+  };
+}
+
+/** Renewals come every second; only what routing depends on is news. */
+function isNews(before: ShardLease, now: ShardLease): boolean {
+  const routing = (lease: ShardLease) => [
+    lease.startedMs,
+    lease.host,
+    lease.port,
+    lease.draining,
+    ...lease.models.map(({ model, epoch, ready }) => `${model} ${epoch} ${ready}`),
+  ];
+  return JSON.stringify(routing(before)) !== JSON.stringify(routing(now));
+}

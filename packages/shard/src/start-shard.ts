@@ -1,0 +1,119 @@
+/** The shard process: joins the cluster, holds what the map gives it, answers pulls, leaves in order. */
+import { type Bus, type Clock, type Logger, type Metrics, watchCluster } from '@millrace/runtime';
+import { createHoldings } from './holdings.ts';
+import { keepLease } from './lease-keeper.ts';
+import { proposeMaps } from './map-proposer.ts';
+import { listenForPulls } from './tcp-server.ts';
+
+const retryMs = 1_000;
+
+export interface ShardOptions {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly cluster: string;
+  readonly shard: string;
+  /** Address to listen on; port 0 takes a free one. */
+  readonly host: string;
+  readonly port: number;
+  /** Address told to others, when it differs from `host`. */
+  readonly advertiseHost: string;
+  readonly replicas: number;
+  readonly connectionsMax: number;
+  readonly onFailed: (error: Error) => void;
+}
+
+export interface RunningShard {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+export async function startShard(options: ShardOptions): Promise<RunningShard> {
+  const { bus, clock, logger, shard } = options;
+  const view = await watchCluster(bus, clock);
+  const pulledKeys = options.metrics.counter({
+    name: 'mill_pulled_keys_total',
+    help: 'Keys of pulls answered.',
+  });
+  const holdings = createHoldings({
+    bus,
+    clock,
+    logger,
+    view,
+    shard,
+    onReady: () => leaseIsNews(),
+    onFailed: options.onFailed,
+  });
+  const server = await listenForPulls({
+    host: options.host,
+    port: options.port,
+    cluster: options.cluster,
+    shard,
+    connectionsMax: options.connectionsMax,
+    holdings,
+    logger,
+    onPull: (keys) => pulledKeys.inc(keys),
+  });
+  const lease = await keepLease({
+    bus,
+    clock,
+    logger,
+    shard,
+    host: options.advertiseHost,
+    port: server.port,
+    models: holdings.leases,
+  });
+  let renewalTimer: { cancel(): void } | null = null;
+  // Partitions become ready in bursts; one renewal shortly after tells of all of them.
+  const leaseIsNews = () => {
+    renewalTimer ??= clock.setTimer(20, () => {
+      renewalTimer = null;
+      void lease.renew();
+    });
+  };
+
+  let retryTimer = clock.setTimer(0, () => {});
+  let acting = false;
+  let again = false;
+  const act = async (): Promise<void> => {
+    if (acting) {
+      again = true;
+      return;
+    }
+    acting = true;
+    try {
+      do {
+        again = false;
+        await proposeMaps({ bus, view, logger, shard, replicas: options.replicas });
+        await holdings.reconcile();
+      } while (again);
+    } catch (error) {
+      // NATS is out of reach: what is held goes on being read, and the map is looked at again when it is back.
+      logger.warn({ err: error }, 'partition map not acted on');
+      retryTimer.cancel();
+      retryTimer = clock.setTimer(retryMs, () => void act());
+    } finally {
+      acting = false;
+    }
+    leaseIsNews();
+  };
+  const stopListening = view.onChange(() => void act());
+  await act();
+  logger.info({ shard, port: server.port }, 'shard started');
+
+  return {
+    port: server.port,
+    async close() {
+      await lease.drain();
+      stopListening();
+      renewalTimer?.cancel();
+      retryTimer.cancel();
+      await lease.close();
+      await server.close();
+      await holdings.close();
+      await view.close();
+      logger.info({ shard }, 'shard stopped');
+    },
+  };
+}

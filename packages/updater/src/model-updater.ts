@@ -1,0 +1,361 @@
+/**
+ * Learns one model: event log → joiner → queue of examples → batches → trainer → publisher.
+ *
+ *   start    the last record says which batch may be half published: its examples are found again and it goes out anew
+ *   batch    first `batchExamplesMax` examples, or what is there `batchDelayMs` after the first
+ *   told     after each batch, and every headsIdleMs, the log heads (protocol/heads.ts)
+ *   idle     a tick a second while impressions wait and nothing else tells the time
+ */
+import { followDense, type RowSource } from '@millrace/client';
+import type { DenseState } from '@millrace/core';
+import { type EngineName, openNet } from '@millrace/model';
+import {
+  type BatchRecord,
+  comparePlaces,
+  decodeEvent,
+  type Event,
+  type ExamplePlace,
+  encodeEvent,
+  encodeHeads,
+  eventsSubject,
+  headsIdleMs,
+  headsSubject,
+  isMillraceError,
+  type LearningCounters,
+  type ModelFile,
+  modelNameFrom,
+  partitionsDefault,
+  type Rejection,
+} from '@millrace/protocol';
+import type { Bus, Clock, Logger, LogMessage } from '@millrace/runtime';
+import { openBatchPublisher } from './batch-publisher.ts';
+import { createJoiner, type Example, type Joiner, type Origin } from './joiner.ts';
+import { createTrainer, type TrainedBatch } from './trainer.ts';
+
+export interface ModelUpdaterOptions {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly rows: RowSource;
+  readonly engine: 'auto' | EngineName;
+  /** Overrides of the model file's `learning`, for replays in one process. */
+  readonly batchExamplesMax?: number;
+  readonly batchDelayMs?: number;
+  /** `manual`: batches are made by flush() alone, and no ticks or heads are sent by timers. */
+  readonly drive: 'timers' | 'manual';
+  readonly onFailed: (error: Error) => void;
+}
+
+export interface ModelUpdater {
+  /** Learns everything that is complete now; resolves when its blocks are acknowledged. */
+  flush(): Promise<void>;
+  readonly counters: LearningCounters;
+  /** The dense weights as this updater has folded them; only read. */
+  readonly dense: DenseState;
+  close(): Promise<void>;
+}
+
+const joinWindowMsDefault = 30_000;
+const batchExamplesMaxDefault = 512;
+const batchDelayMsDefault = 20;
+/** Later events that an impression may wait for at most; with the window this bounds the joiner's memory. */
+const waitEventsMax = 1_000_000;
+/** Complete examples that wait for a batch; beyond it the event log is not read on. */
+const queueExamplesMax = 20_000;
+const tickAfterMs = 1_000;
+const rejectionsTold = 20;
+const start: ExamplePlace = [0, 0, 0];
+
+export async function startModelUpdater(
+  file: ModelFile,
+  options: ModelUpdaterOptions,
+): Promise<ModelUpdater> {
+  const { bus, clock, logger } = options;
+  const model = modelNameFrom(file.name);
+  const partitions = file.partitions ?? partitionsDefault;
+  const learning = file.learning ?? {};
+  const batchExamplesMax = options.batchExamplesMax ?? learning.batchExamplesMax ?? batchExamplesMaxDefault;
+  const batchDelayMs = options.batchDelayMs ?? learning.batchDelayMs ?? batchDelayMsDefault;
+
+  const net = await openNet(file, {
+    wanted: options.engine,
+    onSkip: (engine, reason) => logger.info({ engine, reason }, 'engine skipped'),
+  });
+  const dense = await followDense({ bus, state: net.dense, logger, onFailed: options.onFailed });
+  await dense.caughtUp;
+  const trainer = createTrainer(net, options.rows);
+  const publisher = await openBatchPublisher({ bus, clock, logger, model, partitions });
+
+  const { found } = publisher;
+  let record: BatchRecord = found ?? firstRecord(file.name, partitions);
+  /** The batch that a predecessor may have published in part; made again first. */
+  let unfinished: BatchRecord | null = found;
+  let lastSequence = record.joinFrom - 1;
+  let lastEventMs = clock.monotonicMs();
+  let invalidEvents = 0;
+  let rejections: Rejection[] = [];
+  const queue: Example[] = [];
+  let queueHead = 0;
+  let room: (() => void) | null = null;
+  let closed = false;
+
+  const joiner: Joiner = createJoiner(
+    { windowMs: learning.joinWindowMs ?? joinWindowMsDefault, waitEventsMax, itemField: file.item },
+    {
+      onExample(example) {
+        if (comparePlaces(example.place, record.from) > 0) queue.push(example);
+      },
+      onRejection(rejection, sequence) {
+        // A fold that began in the middle knows nothing of earlier impressions; their outcomes are no news.
+        if (found && sequence <= found.to[0]) return;
+        rejections = [...rejections, rejection].slice(-rejectionsTold);
+      },
+    },
+    record.joinWatermarkMs,
+  );
+
+  const waiting = () => queue.length - queueHead;
+
+  const onMessage = (message: LogMessage): void | Promise<void> => {
+    let event: Event;
+    try {
+      event = decodeEvent(message.payload);
+    } catch (error) {
+      if (!isMillraceError(error)) throw error;
+      invalidEvents += 1;
+      const { message: reason } = error;
+      rejections = [
+        ...rejections,
+        { code: 'MILL_EVENT_INVALID' as const, requestId: '', reason, timeMs: clock.now() },
+      ].slice(-rejectionsTold);
+      lastSequence = message.sequence;
+      return;
+    }
+    joiner.take(message.sequence, event);
+    lastSequence = message.sequence;
+    lastEventMs = clock.monotonicMs();
+    if (waiting() > 0) requestBatch();
+    if (waiting() < queueExamplesMax || closed) return;
+    return new Promise<void>((resolve) => {
+      room = resolve;
+    });
+  };
+
+  /** The examples of the next batch; null when there are none, or not all of an unfinished one yet. */
+  const takeBatch = (): readonly Example[] | null => {
+    let count = Math.min(waiting(), batchExamplesMax);
+    if (unfinished) {
+      if (lastSequence < unfinished.to[0]) return null;
+      count = 0;
+      const { to } = unfinished;
+      while (count < waiting() && comparePlaces(queue[queueHead + count].place, to) <= 0) count += 1;
+    }
+    if (count === 0 && !unfinished) return null;
+    const examples = queue.slice(queueHead, queueHead + count);
+    queueHead += count;
+    if (queueHead > 4_096 && queueHead * 2 > queue.length) {
+      queue.splice(0, queueHead);
+      queueHead = 0;
+    }
+    if (waiting() < queueExamplesMax / 2) {
+      room?.();
+      room = null;
+    }
+    return examples;
+  };
+
+  const recordFor = (examples: readonly Example[], finished: BatchRecord): BatchRecord => {
+    const origin = oldestOrigin(examples, queue, queueHead, joiner) ?? {
+      sequence: lastSequence + 1,
+      watermarkMs: joiner.watermarkMs,
+    };
+    const to = examples[examples.length - 1].place;
+    return {
+      ...finished,
+      batch: finished.batch + 1,
+      from: finished.to,
+      to,
+      joinFrom: origin.sequence,
+      joinWatermarkMs: origin.watermarkMs,
+    };
+  };
+
+  /** Trains at rows and weights of now; waits while no shard can be read. */
+  const trainPatiently = async (examples: readonly Example[], of: BatchRecord): Promise<TrainedBatch> => {
+    for (let pauseMs = 50; ; pauseMs = Math.min(2_000, 2 * pauseMs)) {
+      try {
+        net.versions.refresh();
+        const { producer, batch, previous, previousDense } = of;
+        return await trainer.train(examples, {
+          producer,
+          batch,
+          previous,
+          previousDense,
+          timeMs: clock.now(),
+        });
+      } catch (error) {
+        if (closed || !isMillraceError(error) || error.retry === 'never') throw error;
+        logger.warn({ code: error.code, reason: error.message }, 'rows not readable, training waits');
+        await new Promise<void>((resolve) => clock.setTimer(pauseMs, resolve));
+      }
+    }
+  };
+
+  const learnBatch = async (): Promise<boolean> => {
+    const again = unfinished;
+    const examples = takeBatch();
+    if (examples === null) return false;
+    // An unfinished batch is written down already; writing it once more takes the model over from whoever wrote it.
+    const current = again ?? recordFor(examples, record);
+    await publisher.record(current);
+    if (examples.length > 0) {
+      const trained = await trainPatiently(examples, current);
+      await publisher.publish(current, trained);
+      record = finishedRecord(current, examples, trained);
+    } else {
+      record = current;
+    }
+    unfinished = null;
+    tellHeads();
+    return true;
+  };
+
+  const counters = (): LearningCounters => ({
+    batches: record.batch,
+    learned: record.learned,
+    positives: record.positives,
+    openImpressions: joiner.openEntries,
+    rejectedOutcomes: joiner.counts.rejected,
+    invalidEvents,
+    duplicateOutcomes: joiner.counts.duplicateOutcomes,
+    rejections,
+  });
+
+  const tellHeads = () => {
+    const { partitions: heads, dense: denseHead } = publisher.heads;
+    bus.notify(
+      headsSubject(model),
+      encodeHeads({ model, timeMs: clock.now(), partitions: heads, dense: denseHead, counters: counters() }),
+    );
+    rejections = [];
+  };
+
+  let turn: Promise<void> = Promise.resolve();
+  let busy = false;
+  const learnAll = () => {
+    turn = turn.then(async () => {
+      busy = true;
+      while (await learnBatch());
+      busy = false;
+    });
+    return turn;
+  };
+
+  let batchTimer: { cancel(): void } | null = null;
+  const requestBatch = () => {
+    // A running turn goes on until nothing is left, so it needs no second one.
+    if (options.drive === 'manual' || closed || busy) return;
+    const isFull = waiting() >= batchExamplesMax || unfinished !== null;
+    if (batchTimer && !isFull) return;
+    batchTimer?.cancel();
+    batchTimer = clock.setTimer(isFull ? 0 : batchDelayMs, () => {
+      batchTimer = null;
+      learnAll().catch(options.onFailed);
+    });
+  };
+
+  const onIdle = () => {
+    tellHeads();
+    const isQuiet = clock.monotonicMs() - lastEventMs >= tickAfterMs;
+    if (isQuiet && joiner.openEntries > 0) {
+      lastEventMs = clock.monotonicMs();
+      bus
+        .append('events', eventsSubject(model), encodeEvent({ type: 'tick', timeMs: clock.now() }))
+        .catch((error: unknown) => logger.warn({ err: error }, 'tick not stored'));
+    }
+    if (unfinished && lastSequence >= unfinished.to[0]) requestBatch();
+    idleTimer = clock.setTimer(headsIdleMs, onIdle);
+  };
+
+  const reader = await bus.read('events', {
+    subject: eventsSubject(model),
+    from: record.joinFrom,
+    onMessage,
+    onError: options.onFailed,
+  });
+  let idleTimer = options.drive === 'timers' ? clock.setTimer(headsIdleMs, onIdle) : { cancel() {} };
+  logger.info(
+    { model, batch: record.batch, joinFrom: record.joinFrom, engine: net.engine.name },
+    'learning started',
+  );
+
+  return {
+    flush: learnAll,
+    dense: net.dense,
+    get counters() {
+      return counters();
+    },
+    async close() {
+      closed = true;
+      idleTimer.cancel();
+      batchTimer?.cancel();
+      room?.();
+      await reader.close();
+      publisher.close();
+      await learnAll().catch((error: unknown) =>
+        logger.warn({ err: error }, 'last batch not learned; it will be after a restart'),
+      );
+      await dense.close();
+      net.dispose();
+      logger.info({ model, batch: record.batch, learned: record.learned }, 'learning stopped');
+    },
+  };
+}
+
+function firstRecord(model: string, partitions: number): BatchRecord {
+  return {
+    producer: `updater-${model}`,
+    batch: 0,
+    from: start,
+    to: start,
+    joinFrom: 1,
+    joinWatermarkMs: 0,
+    previous: new Array<number>(partitions).fill(0),
+    previousDense: 0,
+    learned: 0,
+    positives: 0,
+  };
+}
+
+/** What the next record builds on: the chain of each touched partition is one block longer. */
+function finishedRecord(
+  current: BatchRecord,
+  examples: readonly Example[],
+  trained: TrainedBatch,
+): BatchRecord {
+  const previous = [...current.previous];
+  for (const { partition } of trained.blocks) previous[partition] = current.batch;
+  return {
+    ...current,
+    previous,
+    previousDense: trained.dense ? current.batch : current.previousDense,
+    learned: current.learned + examples.length,
+    positives: current.positives + examples.reduce((sum, { label }) => sum + label, 0),
+  };
+}
+
+/** The oldest place in the log that this batch, the examples behind it and the joiner still need. */
+function oldestOrigin(
+  examples: readonly Example[],
+  queue: readonly Example[],
+  queueHead: number,
+  joiner: Joiner,
+): Origin | null {
+  let oldest = joiner.oldest();
+  const look = ({ origin }: Example) => {
+    if (oldest === null || origin.sequence < oldest.sequence) oldest = origin;
+  };
+  examples.forEach(look);
+  for (let i = queueHead; i < queue.length; i += 1) look(queue[i]);
+  return oldest;
+}

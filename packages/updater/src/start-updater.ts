@@ -1,0 +1,79 @@
+/** The updater process: learns every model of the cluster. */
+import { createPullClient } from '@millrace/client';
+import type { EngineName } from '@millrace/model';
+import type { LearningCounters } from '@millrace/protocol';
+import { type Bus, type Clock, type Logger, type Metrics, watchCluster } from '@millrace/runtime';
+import { type ModelUpdater, startModelUpdater } from './model-updater.ts';
+
+export interface UpdaterOptions {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly cluster: string;
+  readonly engine: 'auto' | EngineName;
+  readonly pullTimeoutMs: number;
+  readonly onFailed: (error: Error) => void;
+}
+
+export interface RunningUpdater {
+  counters(): ReadonlyMap<string, LearningCounters>;
+  close(): Promise<void>;
+}
+
+export async function startUpdater(options: UpdaterOptions): Promise<RunningUpdater> {
+  const { bus, clock, logger, cluster } = options;
+  const view = await watchCluster(bus, clock);
+  const rows = createPullClient({
+    view,
+    clock,
+    cluster,
+    role: 'updater',
+    requestTimeoutMs: options.pullTimeoutMs,
+  });
+  const updaters = new Map<string, ModelUpdater>();
+  let reconciling: Promise<void> = Promise.resolve();
+  let closed = false;
+
+  const reconcile = () => {
+    reconciling = reconciling.then(async () => {
+      for (const file of view.models.values()) {
+        if (closed || updaters.has(file.name)) continue;
+        updaters.set(file.name, await startModelUpdater(file, { ...options, rows, drive: 'timers' }));
+      }
+    });
+    return reconciling;
+  };
+  const sum = (of: (counters: LearningCounters) => number) => () =>
+    [...updaters.values()].reduce((total, updater) => total + of(updater.counters), 0);
+  const { metrics } = options;
+  metrics.gauge(
+    { name: 'mill_learned_examples', help: 'Examples learned, restarts included.' },
+    sum((c) => c.learned),
+  );
+  metrics.gauge(
+    { name: 'mill_open_impressions', help: 'Impressions that wait for outcomes.' },
+    sum((c) => c.openImpressions),
+  );
+  metrics.gauge(
+    { name: 'mill_rejected_outcomes', help: 'Outcomes without an impression.' },
+    sum((c) => c.rejectedOutcomes),
+  );
+  const stopListening = view.onChange(() => {
+    reconcile().catch(options.onFailed);
+  });
+  await reconcile();
+  logger.info({ models: updaters.size }, 'updater started');
+
+  return {
+    counters: () => new Map([...updaters].map(([name, updater]) => [name, updater.counters])),
+    async close() {
+      closed = true;
+      stopListening();
+      await reconciling.catch(() => {});
+      await Promise.all([...updaters.values()].map((updater) => updater.close()));
+      rows.close();
+      await view.close();
+    },
+  };
+}
