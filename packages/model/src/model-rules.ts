@@ -160,7 +160,7 @@ function netProblems(file: ModelFile): string[] {
   if (!parts.wide && !readsEmbeddings(parts)) problems.push(problemAt('net', 'wide, fm or layers', file.net));
   const hasWideTable = file.tables.some((table) => table.wide !== undefined);
   if (parts.wide && !hasWideTable)
-    problems.push(problemAt('net', 'a table with a wide weight for it', 'none'));
+    problems.push(problemAt('net', 'a table with a wide weight for it', undefined));
   if (file.bias === true && !(parts.wide && hasWideTable)) {
     problems.push(problemAt('bias', 'false, since the net has no wide weights', true));
   }
@@ -185,7 +185,7 @@ function layerProblems(file: ModelFile): string[] {
   const embeddingFloats = embeddingSources(file).reduce((sum, source) => sum + source.dim, 0);
   const inputs = embeddingFloats + denseInputs(file);
   if (inputs === 0)
-    return [problemAt('net.layers', 'fields with embeddings or dense fields to read', 'none')];
+    return [problemAt('net.layers', 'fields with embeddings or dense fields to read', undefined)];
   const problems: string[] = [];
   const { parameters } = layersFrom(netPartsFrom(file.net).layers, inputs);
   if (parameters > denseParametersMax) {

@@ -66,7 +66,7 @@ function wantedFrom(error: ErrorObject): string {
     case 'maxItems':
       return `at most ${params.limit} entries`;
     case 'uniqueItems':
-      return `each entry once (${params.j} and ${params.i} are equal)`;
+      return `each entry once (${params.i} and ${params.j} are equal)`;
     default:
       return error.message ?? keyword;
   }

@@ -1,0 +1,61 @@
+/**
+ * Writes the documents that are made from source, so that they cannot tell anything else than the code does.
+ *
+ *   node --conditions=source --import tsx scripts/docs.mjs            writes them
+ *   node --conditions=source --import tsx scripts/docs.mjs --check    writes nothing; fails when one differs
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** What is made: a path from the root, and a function that gives the text. Add a line to make another. */
+const documents = [
+  {
+    path: 'docs/model.schema.json',
+    async text() {
+      const { modelSchema } = await import('../packages/model/src/model-schema.ts');
+      return formatted('docs/model.schema.json', JSON.stringify(modelSchema));
+    },
+  },
+];
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** The text as the repository's formatter would leave it. */
+function formatted(path, text) {
+  const biome = createRequire(import.meta.url).resolve('@biomejs/biome/bin/biome');
+  const args = [biome, 'format', `--stdin-file-path=${path}`];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+    cwd: root,
+    input: text,
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`cannot format ${path}: ${stderr}`);
+  return stdout;
+}
+
+async function current(path) {
+  try {
+    return await readFile(join(root, path), 'utf8');
+  } catch (error) {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+const isCheck = process.argv.includes('--check');
+for (const { path, text } of documents) {
+  const wanted = await text();
+  if (wanted === (await current(path))) {
+    console.log(`${path}: up to date`);
+  } else if (isCheck) {
+    console.error(`${path}: differs from the source; run npm run docs`);
+    process.exitCode = 1;
+  } else {
+    await mkdir(dirname(join(root, path)), { recursive: true });
+    await writeFile(join(root, path), wanted);
+    console.log(`${path}: written`);
+  }
+}
