@@ -1,0 +1,8 @@
+export {
+  createTraffic,
+  type DemoClick,
+  type DemoRequest,
+  type Impression,
+  type Traffic,
+  type TrafficOptions,
+} from './traffic.ts';
