@@ -13,7 +13,7 @@ import {
   type Sequence,
   streams,
 } from '@millrace/protocol';
-import type { JetStreamClient, JetStreamManager, NatsConnection } from 'nats';
+import type { JetStreamClient, JetStreamManager, NatsConnection, QueuedIterator, Status } from 'nats';
 import type { AppendOptions, Bus, Kv, LogReader, LogState, ReadOptions } from './bus.ts';
 import { assertExactSubject, assertLogSubject, assertMessageBytes } from './bus-checks.ts';
 import type { Logger } from './logger.ts';
@@ -70,10 +70,12 @@ class NatsBus implements Bus, ReaderHost {
   readonly #limits: StreamLimits;
   readonly #readers = new Set<NatsReader>();
   readonly #buckets = new Map<BucketName, Promise<Kv>>();
+  readonly #statuses: QueuedIterator<Status>;
   readonly #following: Promise<void>;
+  /** How each append under way is told that its answer will not come. */
+  readonly #unacknowledged = new Set<(reason: Error) => void>();
   #connected = true;
   #closing: Promise<void> | null = null;
-  #appendsInFlight = 0;
 
   constructor(connection: NatsConnection, jetStream: JetStreamManager, options: NatsBusOptions) {
     this.connection = connection;
@@ -84,6 +86,7 @@ class NatsBus implements Bus, ReaderHost {
       replicas: options.replicas ?? 1,
       logBytesMax: { ...logBytesMaxDefault, ...options.logBytesMax },
     };
+    this.#statuses = connection.status() as QueuedIterator<Status>;
     this.#following = this.#followConnection();
   }
 
@@ -110,25 +113,18 @@ class NatsBus implements Bus, ReaderHost {
     assertLogSubject(log, subject);
     assertMessageBytes(subject, payload);
     this.#assertReachable(what);
-    if (this.#appendsInFlight >= appendsInFlightMax) {
+    if (this.#unacknowledged.size >= appendsInFlightMax) {
       throw new MillraceError(
         'MILL_OVERLOADED',
         `${what}: ${appendsInFlightMax} appends are unacknowledged already`,
       );
     }
-    this.#appendsInFlight += 1;
+    const messageId = options?.messageId;
+    const header = messageId === undefined ? {} : { msgID: messageId };
     try {
-      const messageId = options?.messageId;
-      const stored = await this.#client.publish(
-        subject,
-        payload,
-        messageId === undefined ? {} : { msgID: messageId },
-      );
-      return stored.seq;
+      return (await this.#unlessLost(this.#client.publish(subject, payload, header))).seq;
     } catch (error) {
       throw logUnavailable(what, error);
-    } finally {
-      this.#appendsInFlight -= 1;
     }
   }
 
@@ -219,6 +215,8 @@ class NatsBus implements Bus, ReaderHost {
       late.abort();
     }
     await this.connection.close();
+    // The client leaves the iterator of a closed connection waiting for ever.
+    this.#statuses.stop();
     await this.#following;
   }
 
@@ -259,10 +257,12 @@ class NatsBus implements Bus, ReaderHost {
   /** Ends when the connection is closed for good. */
   async #followConnection(): Promise<void> {
     const server = this.connection.getServer();
-    for await (const status of this.connection.status()) {
+    for await (const status of this.#statuses) {
       if (status.type === 'disconnect' && this.#connected) {
         this.#connected = false;
         if (this.#closing === null) this.logger.warn({ server }, 'connection to NATS lost');
+        for (const lose of this.#unacknowledged)
+          lose(new Error('the connection was lost before the answer came'));
       } else if (status.type === 'reconnect') {
         this.#connected = true;
         this.logger.info({ server: this.connection.getServer() }, 'connection to NATS is back');
@@ -270,6 +270,14 @@ class NatsBus implements Bus, ReaderHost {
       }
     }
     this.#connected = false;
+  }
+
+  /** The answer, or a rejection as soon as the connection it would come over is lost: the client itself would wait on. */
+  #unlessLost<Answer>(answer: Promise<Answer>): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.#unacknowledged.add(reject);
+      answer.then(resolve, reject).finally(() => this.#unacknowledged.delete(reject));
+    });
   }
 
   #assertReachable(what: string): void {

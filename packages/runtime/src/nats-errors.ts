@@ -51,9 +51,10 @@ export function logUnavailable(what: string, error: unknown): MillraceError {
 /** The reason in words: the client names some failures by a number alone. */
 export function natsReasonFrom(error: unknown): string {
   if (!(error instanceof NatsError)) return reasonFrom(error);
+  if (error.api_error !== undefined) return error.api_error.description;
   if (error.code === ErrorCode.Timeout) return 'no answer from the server in time';
   if (error.code === ErrorCode.NoResponders) return 'no such log, or JetStream is not available';
-  return error.api_error?.description ?? error.message;
+  return error.message;
 }
 
 function jetStreamErrorOf(error: unknown): number | undefined {

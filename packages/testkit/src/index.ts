@@ -1,1 +1,1 @@
-export {};
+export { freePort, startNatsServer, type TestNatsServer, type TestNatsServerOptions } from './nats-server.ts';
