@@ -8,6 +8,9 @@
  * partition that has this block already skips it. So nothing is lost and nothing counts twice.
  */
 import { jsonBytes, jsonFrom } from './packing.ts';
+import { checkedRecord, readRecord, recordInvalid } from './record-checks.ts';
+
+const what = 'batch record';
 
 /** Place of an example: [sequence of the completing event, sequence of its impression, index of its item]. */
 export type ExamplePlace = readonly [number, number, number];
@@ -39,6 +42,22 @@ export function encodeBatchRecord(record: BatchRecord): Uint8Array {
   return jsonBytes(record);
 }
 
+/** Reads and checks a record. Throws MILL_RECORD_INVALID. */
 export function decodeBatchRecord(bytes: Uint8Array): BatchRecord {
-  return jsonFrom(bytes) as BatchRecord;
+  const value = readRecord(what, () => jsonFrom(bytes));
+  const record = checkedRecord<BatchRecord>(what, value, {
+    producer: 'text',
+    batch: 'count',
+    from: 'counts',
+    to: 'counts',
+    joinFrom: 'count',
+    joinWatermarkMs: 'number',
+    previous: 'counts',
+    previousDense: 'count',
+    learned: 'count',
+    positives: 'count',
+  });
+  if (record.from.length !== 3 || record.to.length !== 3)
+    throw recordInvalid(what, 'places of three counts', `${record.from.length} and ${record.to.length}`);
+  return record;
 }

@@ -140,6 +140,12 @@ export const errorTable = {
     'INVALID_ARGUMENT',
     'A log message belongs to another model, partition or table layout; it is counted and skipped.',
   ),
+  MILL_RECORD_INVALID: kind(
+    'never',
+    500,
+    'DATA_LOSS',
+    'A notice or a value in the key-value store is malformed; it is passed over. See who else writes to this NATS.',
+  ),
   MILL_EVENT_INVALID: kind(
     'never',
     400,

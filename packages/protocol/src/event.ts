@@ -12,6 +12,7 @@ import { MillraceError } from './errors.ts';
 import { isRequestId } from './ids.ts';
 import { scoreItemsMax } from './limits.ts';
 import { jsonFrom, packed, unpacked } from './packing.ts';
+import { isMap } from './record-checks.ts';
 import type { Features } from './score-api.ts';
 
 export interface Impression {
@@ -56,7 +57,7 @@ export function encodeEvent(event: Event): Uint8Array {
 /** Reads and checks an event in MessagePack or JSON. Throws MILL_EVENT_INVALID naming wanted and found. */
 export function decodeEvent(message: Uint8Array): Event {
   const value = valueFrom(message);
-  if (!isRecord(value)) throw invalid('a map', typeof value);
+  if (!isMap(value)) throw invalid('a map', typeof value);
   if (typeof value.timeMs !== 'number' || !Number.isFinite(value.timeMs))
     throw invalid('timeMs: a number', show(value.timeMs));
   switch (value.type) {
@@ -87,8 +88,8 @@ function impressionFrom(value: Record<string, unknown>, timeMs: number): Impress
   const { requestId, user, context, items, scores, version } = value;
   if (typeof requestId !== 'string' || !isRequestId(requestId))
     throw invalid('requestId: a request id', show(requestId));
-  if (!isRecord(user) || !isRecord(context)) throw invalid('user and context: maps', 'other values');
-  if (!Array.isArray(items) || items.length < 1 || items.length > scoreItemsMax || !items.every(isRecord)) {
+  if (!isMap(user) || !isMap(context)) throw invalid('user and context: maps', 'other values');
+  if (!Array.isArray(items) || items.length < 1 || items.length > scoreItemsMax || !items.every(isMap)) {
     throw invalid(`items: 1 to ${scoreItemsMax} maps`, 'another value');
   }
   if (!(scores instanceof Uint8Array) || scores.length !== 4 * items.length)
@@ -101,18 +102,22 @@ function impressionFrom(value: Record<string, unknown>, timeMs: number): Impress
     user: user as Features,
     context: context as Features,
     items: items as unknown as Features[],
-    scores,
+    // A copy: an impression waits for its outcomes long after the message's bytes were the receiver's.
+    scores: new Uint8Array(scores),
     version,
   };
 }
 
 function outcomeFrom(value: Record<string, unknown>, timeMs: number): Outcome {
-  const { requestId, index, item, value: amount = 1 } = value;
+  // Writers in other languages spell an absent property null.
+  const { requestId, value: amount = 1 } = value;
+  const index = value.index ?? undefined;
+  const item = value.item ?? undefined;
   if (typeof requestId !== 'string' || !isRequestId(requestId))
     throw invalid('requestId: a request id', show(requestId));
   if (amount !== 0 && amount !== 1) throw invalid('value: 0 or 1', show(amount));
   if (index !== undefined && item !== undefined) throw invalid('index or item', 'both');
-  if (item !== undefined && item !== null) {
+  if (item !== undefined) {
     if (typeof item !== 'string' && typeof item !== 'number')
       throw invalid('item: text or a number', show(item));
     return { type: 'outcome', requestId, timeMs, item: String(item), value: amount };
@@ -122,12 +127,6 @@ function outcomeFrom(value: Record<string, unknown>, timeMs: number): Outcome {
     throw invalid(`index: 0 to ${scoreItemsMax - 1}`, show(index));
   }
   return { type: 'outcome', requestId, timeMs, index: place, value: amount };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return (
-    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array)
-  );
 }
 
 function show(value: unknown): string {

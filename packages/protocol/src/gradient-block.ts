@@ -14,6 +14,7 @@ import { floatsAt, wordsAt } from './bytes.ts';
 import { openEnvelope, sealEnvelope } from './envelope.ts';
 import { MillraceError } from './errors.ts';
 import { rowFloatsMax, tablesMax } from './limits.ts';
+import { isCount } from './record-checks.ts';
 
 const magic = 'MGB1';
 const curvatureFlag = 1;
@@ -102,10 +103,6 @@ export function decodeGradientBlock(message: Uint8Array): GradientBlock {
   }
   if (offset !== body.length) throw invalid('a body as long as its sections say');
   return { producer, sequence, previous, model, fingerprint, partition, timeMs, sections };
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
 function invalid(wanted: string): MillraceError {

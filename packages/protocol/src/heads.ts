@@ -3,6 +3,9 @@
  * A reader compares them with the sequences that answered it and so knows how stale its rows may be.
  */
 import { packed, unpacked } from './packing.ts';
+import { checkedRecord, readRecord, recordInvalid } from './record-checks.ts';
+
+const what = 'notice of log heads';
 
 /** Idle updaters still tell their heads this often, so that staleness stays bounded in quiet times. */
 export const headsIdleMs = 250;
@@ -42,6 +45,35 @@ export function encodeHeads(heads: LogHeads): Uint8Array {
   return packed(heads);
 }
 
+/** Reads and checks heads. Throws MILL_RECORD_INVALID. */
 export function decodeHeads(bytes: Uint8Array): LogHeads {
-  return unpacked(bytes) as LogHeads;
+  const value = readRecord(what, () => unpacked(bytes));
+  const heads = checkedRecord<LogHeads>(what, value, {
+    model: 'text',
+    timeMs: 'number',
+    partitions: 'counts',
+    dense: 'count',
+    counters: 'map',
+  });
+  const { rejections } = checkedRecord<LearningCounters>(what, heads.counters, {
+    batches: 'count',
+    learned: 'count',
+    positives: 'count',
+    openImpressions: 'count',
+    rejectedOutcomes: 'count',
+    invalidEvents: 'count',
+    duplicateOutcomes: 'count',
+    rejections: 'list',
+  });
+  for (const rejection of rejections) {
+    const { code } = checkedRecord<Rejection>(what, rejection, {
+      code: 'text',
+      requestId: 'text',
+      reason: 'text',
+      timeMs: 'number',
+    });
+    if (code !== 'MILL_IMPRESSION_UNKNOWN' && code !== 'MILL_EVENT_INVALID')
+      throw recordInvalid(what, 'the code of a rejection', 'another text');
+  }
+  return heads;
 }

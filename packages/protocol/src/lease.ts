@@ -3,6 +3,9 @@
  * A watcher that sees no new one for leaseLapseMs (by its own clock) takes the shard for gone, so no clocks need to agree.
  */
 import { jsonBytes, jsonFrom } from './packing.ts';
+import { checkedRecord, readRecord } from './record-checks.ts';
+
+const what = 'shard lease';
 
 /** A renewal costs one small write; three missed ones and a stall of a second still do not lapse. */
 export const leaseRenewMs = 1_000;
@@ -43,6 +46,32 @@ export function encodeShardLease(lease: ShardLease): Uint8Array {
   return jsonBytes(lease);
 }
 
+/** Reads and checks a lease. Throws MILL_RECORD_INVALID. */
 export function decodeShardLease(bytes: Uint8Array): ShardLease {
-  return jsonFrom(bytes) as ShardLease;
+  const value = readRecord(what, () => jsonFrom(bytes));
+  const lease = checkedRecord<ShardLease>(what, value, {
+    shard: 'text',
+    startedMs: 'number',
+    renewal: 'count',
+    host: 'text',
+    port: 'count',
+    draining: 'flag',
+    models: 'list',
+  });
+  for (const model of lease.models) {
+    checkedRecord<ModelLease>(what, model, {
+      model: 'text',
+      epoch: 'count',
+      partitions: 'count',
+      ready: 'count',
+      rows: 'count',
+      bytes: 'count',
+      sequence: 'count',
+      applied: 'count',
+      duplicates: 'count',
+      rejected: 'count',
+      stalenessMs: 'number or null',
+    });
+  }
+  return lease;
 }

@@ -1,15 +1,20 @@
 /** MessagePack for metadata: plain maps and arrays that any language reads, no msgpackr record extension. */
 import { Packr } from 'msgpackr';
+import { assertPlain } from './plain-messagepack.ts';
 
 const packr = new Packr({ useRecords: false, int64AsType: 'number', moreTypes: false });
 
-/** MessagePack bytes of a plain value. The caller owns them. */
+/** MessagePack bytes of a plain value; properties that are undefined make bytes that unpacked refuses. The caller owns them. */
 export function packed(value: unknown): Uint8Array {
   return packr.pack(value);
 }
 
-/** The value in MessagePack `bytes`. Throws on malformed input; the caller gives the error its code. */
+/**
+ * The plain value in MessagePack `bytes`; byte strings in it are views of them. Throws on malformed input, extension types
+ * and deep nesting (plain-messagepack.ts); the caller gives the error its code.
+ */
 export function unpacked(bytes: Uint8Array): unknown {
+  assertPlain(bytes);
   return packr.unpack(bytes);
 }
 

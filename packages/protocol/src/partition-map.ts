@@ -2,9 +2,11 @@
  * Which shards own which partition of a model, at an epoch. Bucket mill-maps, key = model, value = JSON of PartitionMap.
  * The ring only proposes (core/placement.ts); what stands here rules. Addresses are not part of it: they come with the leases.
  */
-import { invariant } from './errors.ts';
 import type { Epoch } from './ids.ts';
 import { jsonBytes, jsonFrom } from './packing.ts';
+import { checkedRecord, isCount, readRecord, recordInvalid } from './record-checks.ts';
+
+const what = 'partition map';
 
 export interface PartitionMap {
   readonly model: string;
@@ -19,9 +21,23 @@ export function encodePartitionMap(map: PartitionMap): Uint8Array {
   return jsonBytes(map);
 }
 
-/** Reads a map written by encodePartitionMap. */
+/** Reads and checks a map written by encodePartitionMap. Throws MILL_RECORD_INVALID. */
 export function decodePartitionMap(bytes: Uint8Array): PartitionMap {
-  const map = jsonFrom(bytes) as PartitionMap;
-  invariant(Array.isArray(map.owners) && Array.isArray(map.shards), 'a partition map has shards and owners');
+  return partitionMapFrom(readRecord(what, () => jsonFrom(bytes)));
+}
+
+/** `value` itself, once it is known for a map whose owners are all among its shards. Throws MILL_RECORD_INVALID. */
+export function partitionMapFrom(value: unknown): PartitionMap {
+  const map = checkedRecord<PartitionMap>(what, value, {
+    model: 'text',
+    epoch: 'count',
+    shards: 'list',
+    owners: 'list',
+  });
+  if (!map.shards.every((shard) => typeof shard === 'string'))
+    throw recordInvalid(what, 'shards: names', 'others');
+  const isPlace = (place: unknown) => isCount(place) && place < map.shards.length;
+  if (!map.owners.every((owners) => Array.isArray(owners) && owners.every(isPlace)))
+    throw recordInvalid(what, 'owners: places in shards', 'others');
   return map;
 }

@@ -27,7 +27,7 @@ import { highWordOf, lowWordOf } from './bytes.ts';
 import { type ErrorCode, errorTable, MillraceError } from './errors.ts';
 import { frameBytesMax } from './limits.ts';
 import { packed, unpacked } from './packing.ts';
-import type { PartitionMap } from './partition-map.ts';
+import { type PartitionMap, partitionMapFrom } from './partition-map.ts';
 
 export const frameHeaderBytes = 16;
 export const protocolVersion = 1;
@@ -143,12 +143,24 @@ export function packedValueOf(frame: Uint8Array): Readonly<Record<string, unknow
   throw invalid('MessagePack in the body', `${frame.length - frameHeaderBytes} other bytes`);
 }
 
-/** The error that a refusal stands for. */
+/** The error that a refusal stands for: MILL_INTERNAL for a code that this version does not know, no map for a malformed one. */
 export function errorFromRefusal(value: Readonly<Record<string, unknown>>): MillraceError {
-  const code =
-    typeof value.code === 'string' && value.code in errorTable ? (value.code as ErrorCode) : 'MILL_INTERNAL';
-  const map = value.map as PartitionMap | undefined;
-  return new MillraceError(code, String(value.message), map ? { details: { map } } : {});
+  const { code, message } = value;
+  const map = mapOfRefusal(value.map);
+  return new MillraceError(
+    typeof code === 'string' && Object.hasOwn(errorTable, code) ? (code as ErrorCode) : 'MILL_INTERNAL',
+    typeof message === 'string' ? message : 'refused without a message',
+    map ? { details: { map } } : {},
+  );
+}
+
+function mapOfRefusal(value: unknown): PartitionMap | undefined {
+  try {
+    return partitionMapFrom(value);
+  } catch {
+    // Without a map, or with one that cannot be used, the caller waits for the next map that the cluster view brings.
+    return undefined;
+  }
 }
 
 /** Bytes of a pull frame for `count` keys. */
