@@ -7,6 +7,7 @@ export {
   type Timer,
 } from './clock.ts';
 export { type ClusterView, type ShardSight, watchCluster } from './cluster-view.ts';
+export { commonSettings } from './common-settings.ts';
 export {
   type ConfigOf,
   type ConfigRow,
@@ -44,5 +45,6 @@ export {
 export { connectNatsBus, type NatsBusOptions } from './nats-bus.ts';
 export type { NatsCredentials } from './nats-connection.ts';
 export { type NatsProcess, type NatsProcessOptions, spawnNatsServer } from './nats-process.ts';
+export { type OperationsPort, type OperationsPortOptions, openOperationsPort } from './operations-port.ts';
 export { type ProcessHost, type RunOptions, runService } from './run-service.ts';
 export { type Closeable, createService, type Service, type ServiceOptions } from './service.ts';

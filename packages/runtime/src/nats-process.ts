@@ -82,6 +82,7 @@ max_payload: 8MB
 max_pending: 512MB
 write_deadline: "30s"
 log_file: ${text(logFile)}
+pid_file: ${text(join(options.dataDirectory, 'nats-server.pid'))}
 logfile_size_limit: 16MB
 jetstream {
   store_dir: ${text(join(options.dataDirectory, 'jetstream'))}

@@ -26,6 +26,8 @@ export interface ShardOptions {
 
 export interface RunningShard {
   readonly port: number;
+  /** True once every partition that it owns answers reads. */
+  readonly ready: boolean;
   close(): Promise<void>;
 }
 
@@ -104,6 +106,9 @@ export async function startShard(options: ShardOptions): Promise<RunningShard> {
 
   return {
     port: server.port,
+    get ready() {
+      return holdings.leases().every((model) => model.ready >= model.partitions);
+    },
     async close() {
       await lease.drain();
       stopListening();

@@ -1,5 +1,12 @@
 /** What one scoring session measured: counts, quality against the outcomes, latency. Shared by demo and replay. */
-import { createHistogram, createProgressiveQuality, createRate, type Histogram, type ProgressiveQuality, type Rate } from '@millrace/core';
+import {
+  createHistogram,
+  createProgressiveQuality,
+  createRate,
+  type Histogram,
+  type ProgressiveQuality,
+  type Rate,
+} from '@millrace/core';
 
 export interface RunRecord {
   readonly quality: ProgressiveQuality;

@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+/**
+ * Runs the `millrace` command from its TypeScript sources, so that a clone needs no build. A built tree (dist/) is run as it is
+ * when the sources are not there, as in the container image.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const source = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const built = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+const args = process.argv.slice(2);
+const flags = existsSync(source)
+  ? ['--conditions=source', '--import', import.meta.resolve('tsx'), source]
+  : [built];
+
+const child = spawn(process.execPath, [...process.execArgv, ...flags, ...args], { stdio: 'inherit' });
+// The terminal sends Ctrl-C to both; a signal sent to this process alone is handed on.
+for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+process.on('SIGINT', () => {});
+child.on('error', (error) => {
+  process.stderr.write(`millrace: cannot start: ${error.message}\n`);
+  process.exitCode = 1;
+});
+child.on('exit', (code, signal) => {
+  if (signal) process.kill(process.pid, signal);
+  else process.exitCode = code ?? 1;
+});

@@ -1,0 +1,24 @@
+import { defineConfig, textSetting } from '@millrace/runtime';
+
+/** Settings of the command itself. */
+export const cliSettings = defineConfig({
+  url: {
+    env: 'MILL_URL',
+    parser: textSetting(),
+    default: null,
+    sentence:
+      'Inference node to talk to; none: the cluster that runs in this directory, else http://127.0.0.1:8080.',
+  },
+  natsServer: {
+    env: 'MILL_NATS_SERVER',
+    parser: textSetting(),
+    default: null,
+    sentence: 'Path of nats-server; none: looked for on PATH, then installed.',
+  },
+  dataDirectory: {
+    env: 'MILL_DATA',
+    parser: textSetting(),
+    default: '.millrace',
+    sentence: 'Directory of a cluster that runs here: logs of NATS, process logs, addresses.',
+  },
+});

@@ -1,0 +1,82 @@
+/** `millrace backtest`: what online learning would have given on a log, in one process. */
+import { type EngineName, engineNames } from '@millrace/model';
+import { createLogger } from '@millrace/runtime';
+import { Command, Option } from 'commander';
+import { type BacktestResult, runBacktest } from '../backtest/run-backtest.ts';
+import { openProgressBar } from '../screen/progress-bar.ts';
+import { jsonOption, readModelFile, wholeNumber } from './options.ts';
+
+interface BacktestFlags {
+  readonly model: string;
+  readonly test?: string;
+  readonly batch: number;
+  readonly engine: 'auto' | EngineName;
+  readonly json: boolean;
+}
+
+export function backtestCommand(): Command {
+  return new Command('backtest')
+    .description('score each event of a log, then learn it; no cluster needed, and reproducible to the bit')
+    .argument('<file>', 'CSV or JSONL log in time order, also gzipped')
+    .requiredOption('--model <file>', 'model file')
+    .option('--test <file>', 'then score this log without learning')
+    .option('--batch <n>', 'events of one gradient step', wholeNumber({ min: 1, max: 1_000_000 }), 1)
+    .addOption(
+      new Option('--engine <name>', 'what runs the net').choices(['auto', ...engineNames]).default('auto'),
+    )
+    .addOption(jsonOption())
+    .action(async (logPath: string, flags: BacktestFlags) => {
+      const file = readModelFile(flags.model);
+      const bar = openProgressBar('backtest');
+      const startMs = performance.now();
+      const result = await runBacktest({
+        file,
+        logPath,
+        testPath: flags.test,
+        engine: flags.engine,
+        batchExamples: flags.batch,
+        logger: createLogger({ service: 'backtest', level: 'warn' }),
+        onProgress: (read, total) => bar.set(read, total, ''),
+      }).finally(() => bar.end());
+      const seconds = (performance.now() - startMs) / 1_000;
+      const figures = figuresFrom(result, seconds);
+      process.stdout.write(flags.json ? `${JSON.stringify(figures)}\n` : `${text(figures)}\n`);
+    });
+}
+
+function figuresFrom(result: BacktestResult, seconds: number) {
+  const { quality, test } = result;
+  return {
+    events: result.events,
+    auc: round(quality.auc),
+    logloss: round(quality.logloss),
+    normalizedEntropy: round(quality.normalizedEntropy),
+    calibration: round(quality.calibration),
+    ...(test
+      ? {
+          test: {
+            events: test.count,
+            auc: round(test.auc),
+            logloss: round(test.logloss),
+            calibration: round(test.calibration),
+          },
+        }
+      : {}),
+    rows: result.rows,
+    learned: result.learned,
+    engine: result.engine,
+    seconds: Number(seconds.toFixed(2)),
+    eventsPerSecond: Math.round(result.events / seconds),
+    stateHash: result.stateHash,
+  };
+}
+
+function text(figures: ReturnType<typeof figuresFrom>): string {
+  return Object.entries(figures)
+    .map(([name, value]) => `${name.padEnd(18)} ${typeof value === 'object' ? JSON.stringify(value) : value}`)
+    .join('\n');
+}
+
+function round(value: number): number {
+  return Number(value.toFixed(6));
+}

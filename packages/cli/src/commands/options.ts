@@ -1,0 +1,56 @@
+/** Options that several commands share, and their parsers. */
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseModelFile } from '@millrace/model';
+import { MillraceError, type ModelFile, reasonFrom } from '@millrace/protocol';
+import { InvalidArgumentError, Option } from 'commander';
+
+export function wholeNumber(range: { readonly min: number; readonly max: number }): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= range.min && value <= range.max) return value;
+    throw new InvalidArgumentError(`wanted a whole number from ${range.min} to ${range.max}.`);
+  };
+}
+
+export function jsonOption(): Option {
+  return new Option('--json', 'print the result as one JSON line, everything else to standard error').default(
+    false,
+  );
+}
+
+export function urlOption(): Option {
+  return new Option(
+    '--url <url>',
+    'inference node (default: MILL_URL, else the cluster that runs in this directory)',
+  );
+}
+
+/** Reads and checks a model file. @throws MILL_MODEL_INVALID naming the file. */
+export function readModelFile(path: string): ModelFile {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new MillraceError('MILL_MODEL_INVALID', `cannot read model file ${path}: ${reasonFrom(cause)}`, {
+      cause,
+    });
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new MillraceError('MILL_MODEL_INVALID', `model file ${path} is not JSON: ${reasonFrom(cause)}`, {
+      cause,
+    });
+  }
+  return parseModelFile(value);
+}
+
+/** A file that the repository ships. */
+export function shippedFile(path: string): string {
+  const file = fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
+  if (!existsSync(file))
+    throw new MillraceError('MILL_FILE_INVALID', `${path} is not there; run from a clone of the repository`);
+  return file;
+}

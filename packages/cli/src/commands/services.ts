@@ -1,0 +1,185 @@
+/** `millrace shard`, `millrace inference`, `millrace updater`: one process of a cluster, as a container or a supervisor runs it. */
+import { hostname } from 'node:os';
+import { inferenceSettings, startInference } from '@millrace/inference';
+import { MillraceError } from '@millrace/protocol';
+import {
+  type ConfigTable,
+  commonSettings,
+  connectNatsBus,
+  createLogger,
+  createMetrics,
+  describeConfig,
+  type Logger,
+  type Metrics,
+  openOperationsPort,
+  readConfig,
+  runService,
+  type Service,
+  systemClock,
+  unknownSettings,
+} from '@millrace/runtime';
+import { shardSettings, startShard } from '@millrace/shard';
+import { startUpdater, updaterSettings } from '@millrace/updater';
+import { Command } from 'commander';
+import { cliSettings } from '../cli-settings.ts';
+
+/** Every table there is: a MILL_… variable that none of them knows is most likely misspelt. */
+export const settingsTables = {
+  common: commonSettings,
+  shard: shardSettings,
+  inference: inferenceSettings,
+  updater: updaterSettings,
+  cli: cliSettings,
+} as const satisfies Record<string, ConfigTable>;
+
+interface Shell {
+  readonly service: Service;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly common: ReturnType<typeof readCommon>;
+  readonly bus: Awaited<ReturnType<typeof connectNatsBus>>;
+  /** For what fails long after its start: the process ends, and whoever supervises it starts it anew. */
+  readonly onFailed: (error: Error) => void;
+}
+
+export function shardCommand(): Command {
+  return serviceCommand(
+    'shard',
+    'own partitions: fold their log, answer pulls',
+    shardSettings,
+    async (shell) => {
+      const settings = readConfig(shardSettings, process.env);
+      const shard =
+        settings.shard ??
+        `shard-${hostname()
+          .toLowerCase()
+          .replaceAll(/[^a-z0-9-]/g, '-')}`.slice(0, 40);
+      const { service, common } = shell;
+      const running = await startShard({
+        ...shell,
+        clock: systemClock,
+        cluster: common.cluster,
+        shard,
+        host: settings.host,
+        port: settings.port,
+        advertiseHost: settings.advertiseHost ?? settings.host,
+        replicas: settings.replicas,
+        connectionsMax: settings.connectionsMax,
+      });
+      service.own('shard', running);
+      await openOperations(shell, () => running.ready);
+      tellParent({ ready: true, port: running.port });
+    },
+  );
+}
+
+export function inferenceCommand(): Command {
+  return serviceCommand('inference', 'serve scores over HTTP', inferenceSettings, async (shell) => {
+    const settings = readConfig(inferenceSettings, process.env);
+    const { batchRowsMax, batchDelayUs, queueRowsMax, lanes, ...rest } = settings;
+    const running = await startInference({
+      ...shell,
+      ...rest,
+      clock: systemClock,
+      cluster: shell.common.cluster,
+      limits: { rowsMax: batchRowsMax, delayUs: batchDelayUs, queueRowsMax, lanes },
+    });
+    shell.service.own('inference', running);
+    tellParent({ ready: true, url: running.url });
+  });
+}
+
+export function updaterCommand(): Command {
+  return serviceCommand(
+    'updater',
+    'join events, learn, publish gradients',
+    updaterSettings,
+    async (shell) => {
+      const settings = readConfig(updaterSettings, process.env);
+      const running = await startUpdater({
+        ...shell,
+        ...settings,
+        clock: systemClock,
+        cluster: shell.common.cluster,
+      });
+      shell.service.own('updater', running);
+      await openOperations(shell, () => true);
+      tellParent({ ready: true });
+    },
+  );
+}
+
+function serviceCommand(
+  name: string,
+  does: string,
+  table: ConfigTable,
+  start: (shell: Shell) => Promise<void>,
+): Command {
+  const lines = [...describeConfig(commonSettings), ...describeConfig(table)].map(
+    ({ env, default: standard, unit, sentence }) =>
+      `  ${env.padEnd(30)} ${sentence} [${standard}${unit ? ` ${unit}` : ''}]`,
+  );
+  return new Command(name)
+    .description(does)
+    .addHelpText('after', `\nSettings:\n${lines.join('\n')}`)
+    .action(() => runProcess(name, start));
+}
+
+async function runProcess(name: string, start: (shell: Shell) => Promise<void>): Promise<void> {
+  const common = readCommon();
+  const logger = createLogger({ service: name, level: common.logLevel });
+  await runService({
+    name,
+    logger,
+    main: async (service) => {
+      const bus = service.own(
+        'bus',
+        await connectNatsBus({
+          servers: common.natsUrl,
+          name: `millrace-${name}`,
+          logger,
+          replicas: common.natsReplicas,
+        }),
+      );
+      await bus.ensure();
+      const metrics = createMetrics({ service: name, withProcess: true });
+      let onFailed: (error: Error) => void = () => {};
+      service.background(
+        new Promise((_, reject) => {
+          onFailed = reject;
+        }),
+        name,
+      );
+      await start({ service, logger, metrics, common, bus, onFailed: (error) => onFailed(error) });
+    },
+  });
+}
+
+function readCommon() {
+  const unknown = unknownSettings(Object.values(settingsTables), process.env);
+  if (unknown.length > 0) {
+    throw new MillraceError(
+      'MILL_CONFIG_INVALID',
+      `no setting is named ${unknown.join(', ')}; docs/configuration.md lists them`,
+    );
+  }
+  return readConfig(commonSettings, process.env);
+}
+
+async function openOperations(shell: Shell, isReady: () => boolean): Promise<void> {
+  const { common, metrics, logger, service } = shell;
+  if (common.metricsPort === 0) return;
+  const port = await openOperationsPort({
+    host: common.metricsHost,
+    port: common.metricsPort,
+    metrics,
+    logger,
+    isReady,
+  });
+  service.own('operations port', port);
+}
+
+/** A supervisor that holds a channel learns that the process is up. */
+function tellParent(message: Record<string, unknown>): void {
+  process.send?.(message);
+}

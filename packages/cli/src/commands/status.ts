@@ -1,0 +1,68 @@
+/** `millrace status`: what the cluster is doing. */
+import { type ClusterStatus, createMillraceClient } from '@millrace/sdk';
+import { Command } from 'commander';
+import pc from 'picocolors';
+import { clusterUrl } from '../cluster-url.ts';
+import { jsonOption, urlOption } from './options.ts';
+
+export function statusCommand(): Command {
+  return new Command('status')
+    .description('show models, shards and the inference node')
+    .addOption(urlOption())
+    .addOption(jsonOption())
+    .action(async (flags: { url?: string; json: boolean }) => {
+      const url = await clusterUrl(flags.url);
+      const client = createMillraceClient({ url });
+      try {
+        const status = await client.status();
+        process.stdout.write(flags.json ? `${JSON.stringify(status)}\n` : `${statusText(url, status)}\n`);
+      } finally {
+        await client.close();
+      }
+    });
+}
+
+export function statusText(url: string, status: ClusterStatus): string {
+  const { node } = status;
+  const table = (rows: readonly (readonly string[])[]) => {
+    const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+    return rows.map((row, i) => {
+      const line = row.map((cell, column) => cell.padEnd(widths[column])).join('  ');
+      return i === 0 ? pc.dim(line) : line;
+    });
+  };
+  const staleness = (ms: number | null) => (ms === null ? '–' : `${Math.round(ms)} ms`);
+  return [
+    `${pc.bold(status.cluster)} at ${url}`,
+    '',
+    ...table([
+      ['model', 'engine', 'version', 'epoch', 'partitions', 'learned', 'open', 'rejected', 'staleness'],
+      ...status.models.map((model) => [
+        model.name,
+        model.engine,
+        String(model.version),
+        String(model.epoch),
+        String(model.partitions),
+        String(model.learned),
+        String(model.openImpressions),
+        String(model.rejected),
+        staleness(model.stalenessMs),
+      ]),
+    ]),
+    '',
+    ...table([
+      ['shard', 'address', 'state', 'rows', 'MiB', 'sequence', 'staleness'],
+      ...status.shards.map((shard) => [
+        shard.id,
+        shard.address,
+        shard.live ? (shard.ready ? 'ready' : 'catching up') : 'gone',
+        String(shard.rows),
+        (shard.bytes / 1024 / 1024).toFixed(1),
+        String(shard.sequence),
+        staleness(shard.stalenessMs),
+      ]),
+    ]),
+    '',
+    `this node: ${node.scored} scored in ${node.batches} batches of ${node.meanBatchRows.toFixed(1)} on average, ${node.queueRows} waiting`,
+  ].join('\n');
+}

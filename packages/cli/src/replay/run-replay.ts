@@ -1,0 +1,182 @@
+/**
+ * Streams a log as live traffic through the public API of a running cluster: each event is scored before its outcome is
+ * sent, several on their way at the same time, outcomes in batches. What a service with this traffic would have seen.
+ */
+import { createHistogram, createProgressiveQuality, type QualityReport } from '@millrace/core';
+import { isMillraceError, type ModelFile } from '@millrace/protocol';
+import type { Clock } from '@millrace/runtime';
+import { createMillraceClient, type MillraceClient, type OutcomeRequest } from '@millrace/sdk';
+import { type LogRecord, openLogFile, requestFromRecord } from '../log-file/index.ts';
+
+export interface ReplayOptions {
+  readonly url: string;
+  readonly file: ModelFile;
+  readonly logPath: string;
+  readonly clock: Clock;
+  /** Score requests on their way at the same time. */
+  readonly inFlight: number;
+  /** Events a second, null: as fast as the cluster answers. */
+  readonly eventsPerSecond: number | null;
+  /** Distinguishes this replay's request ids from those of others. */
+  readonly runId: string;
+  readonly onProgress: (bytesRead: number, bytesTotal: number, events: number) => void;
+}
+
+export interface ReplayResult {
+  readonly events: number;
+  readonly errors: number;
+  readonly lastError: string;
+  readonly quality: QualityReport;
+  readonly seconds: number;
+  readonly scoreMsP50: number;
+  readonly scoreMsP99: number;
+  /** Bound on the age of what scores missed, as the responses told it. */
+  readonly stalenessMsP50: number;
+  readonly stalenessMsP99: number;
+  /** Outcome accepted → counted as learned by the updater, for the last outcome of the log. */
+  readonly drainMs: number;
+  readonly learned: number;
+}
+
+/** Outcomes of one post. */
+const outcomesPerPost = 64;
+const learnedMsMax = 60_000;
+
+/** @throws MILL_FILE_INVALID, MILL_MODEL_INVALID, MILL_MODEL_EXISTS, MILL_UNREACHABLE */
+export async function runReplay(options: ReplayOptions): Promise<ReplayResult> {
+  const { clock, file } = options;
+  const client = createMillraceClient({ url: options.url, connectionsMax: options.inFlight + 4 });
+  try {
+    await client.waitUntilReady();
+    await client.createModel(file);
+    await client.waitUntilReady();
+    const learnedBefore = await learnedOf(client, file.name);
+    const startMs = clock.monotonicMs();
+    const run = createReplayRun(client, options);
+    await run.play();
+    const seconds = (clock.monotonicMs() - startMs) / 1_000;
+    const sentMs = clock.monotonicMs();
+    const learned = await waitUntilLearned(client, clock, file.name, learnedBefore + run.accepted());
+    return {
+      ...run.result(),
+      seconds,
+      drainMs: clock.monotonicMs() - sentMs,
+      learned: learned - learnedBefore,
+    };
+  } finally {
+    await client.close();
+  }
+}
+
+function createReplayRun(client: MillraceClient, options: ReplayOptions) {
+  const { clock, file } = options;
+  const quality = createProgressiveQuality();
+  const scoreMs = createHistogram();
+  const stalenessMs = createHistogram();
+  const underway = new Set<Promise<void>>();
+  let outcomes: OutcomeRequest[] = [];
+  let events = 0;
+  let errors = 0;
+  let accepted = 0;
+  let lastError = '';
+
+  const noteError = (error: unknown) => {
+    // A wrong line of the file or a wrong setting would fail for every event; only passing trouble is counted.
+    if (isMillraceError(error) && error.retry === 'never') throw error;
+    errors += 1;
+    lastError = error instanceof Error ? error.message : String(error);
+  };
+
+  const send = async () => {
+    const batch = outcomes;
+    outcomes = [];
+    if (batch.length === 0) return;
+    try {
+      accepted += (await client.sendOutcomes(batch)).accepted;
+    } catch (error) {
+      noteError(error);
+    }
+  };
+
+  const play = async (record: LogRecord) => {
+    const { request, label } = requestFromRecord(file, record);
+    const requestId = `${options.runId}-${record.line}`;
+    const askedMs = clock.monotonicMs();
+    try {
+      const answer = await client.score({ ...request, requestId });
+      scoreMs.record(clock.monotonicMs() - askedMs);
+      if (answer.stalenessMs !== null) stalenessMs.record(answer.stalenessMs);
+      quality.add(answer.scores[0], label);
+      outcomes.push({ model: file.name, requestId, value: label });
+      if (outcomes.length >= outcomesPerPost) await send();
+    } catch (error) {
+      noteError(error);
+    }
+  };
+
+  return {
+    accepted: () => accepted,
+    async play() {
+      const log = await openLogFile(options.logPath);
+      const startMs = clock.monotonicMs();
+      let failure: unknown = null;
+      try {
+        for await (const batch of log.batches()) {
+          for (const record of batch) {
+            if (failure) throw failure;
+            if (underway.size >= options.inFlight) await Promise.race(underway);
+            if (options.eventsPerSecond !== null) await pace(clock, startMs, events, options.eventsPerSecond);
+            const tracked: Promise<void> = play(record)
+              .catch((error: unknown) => {
+                failure ??= error;
+              })
+              .finally(() => underway.delete(tracked));
+            underway.add(tracked);
+            events += 1;
+          }
+          options.onProgress(log.bytesRead, log.bytesTotal, events);
+        }
+      } finally {
+        await Promise.all(underway);
+        log.close();
+      }
+      if (failure) throw failure;
+      await send();
+    },
+    result: () => ({
+      events,
+      errors,
+      lastError,
+      quality: quality.report(),
+      scoreMsP50: scoreMs.quantile(0.5),
+      scoreMsP99: scoreMs.quantile(0.99),
+      stalenessMsP50: stalenessMs.quantile(0.5),
+      stalenessMsP99: stalenessMs.quantile(0.99),
+    }),
+  };
+}
+
+async function pace(clock: Clock, startMs: number, events: number, perSecond: number): Promise<void> {
+  const dueMs = startMs + (events / perSecond) * 1_000;
+  const waitMs = dueMs - clock.monotonicMs();
+  if (waitMs > 1) await new Promise<void>((resolve) => clock.setTimer(waitMs, resolve));
+}
+
+async function waitUntilLearned(
+  client: MillraceClient,
+  clock: Clock,
+  model: string,
+  wanted: number,
+): Promise<number> {
+  const untilMs = clock.monotonicMs() + learnedMsMax;
+  for (;;) {
+    const learned = await learnedOf(client, model);
+    if (learned >= wanted || clock.monotonicMs() > untilMs) return learned;
+    await new Promise<void>((resolve) => clock.setTimer(50, resolve));
+  }
+}
+
+async function learnedOf(client: MillraceClient, model: string): Promise<number> {
+  const { models } = await client.status();
+  return models.find(({ name }) => name === model)?.learned ?? 0;
+}

@@ -1,0 +1,80 @@
+import { engineNames } from '@millrace/model';
+import { choiceSetting, defineConfig, numberSetting, textSetting, wholeSetting } from '@millrace/runtime';
+
+/** Settings of an inference process. */
+export const inferenceSettings = defineConfig({
+  host: {
+    env: 'MILL_HTTP_HOST',
+    parser: textSetting(),
+    default: '127.0.0.1',
+    sentence: 'Address that the HTTP port listens on.',
+  },
+  port: {
+    env: 'MILL_HTTP_PORT',
+    parser: wholeSetting({ min: 0, max: 65_535 }),
+    default: 8_080,
+    sentence: 'HTTP port; 0 takes a free one.',
+  },
+  connectionsMax: {
+    env: 'MILL_HTTP_CONNECTIONS_MAX',
+    parser: wholeSetting({ min: 1, max: 100_000 }),
+    default: 1_024,
+    unit: 'connections',
+    sentence: 'HTTP connections served at once; more get MILL_OVERLOADED.',
+  },
+  requestTimeoutMs: {
+    env: 'MILL_HTTP_TIMEOUT_MS',
+    parser: wholeSetting({ min: 100, max: 600_000 }),
+    default: 10_000,
+    unit: 'ms',
+    sentence: 'Time for a request to arrive, and again for its answer.',
+  },
+  engine: {
+    env: 'MILL_ENGINE',
+    parser: choiceSetting(['auto', ...engineNames]),
+    default: 'auto',
+    sentence: 'What runs the dense part; auto takes the best that loads.',
+  },
+  batchRowsMax: {
+    env: 'MILL_BATCH_ROWS_MAX',
+    parser: wholeSetting({ min: 1, max: 65_536 }),
+    default: 512,
+    unit: 'rows',
+    sentence: 'A batch leaves once it has this many items.',
+  },
+  batchDelayUs: {
+    env: 'MILL_BATCH_DELAY_US',
+    parser: numberSetting({ min: 0, max: 1_000_000 }),
+    default: 0,
+    unit: 'µs',
+    sentence: 'How long a request waits for others; 0: until the current turn of the event loop ends.',
+  },
+  queueRowsMax: {
+    env: 'MILL_QUEUE_ROWS_MAX',
+    parser: wholeSetting({ min: 1, max: 10_000_000 }),
+    default: 20_000,
+    unit: 'rows',
+    sentence: 'Items that may wait for a batch; a request that would exceed it gets MILL_OVERLOADED.',
+  },
+  lanes: {
+    env: 'MILL_BATCH_LANES',
+    parser: wholeSetting({ min: 1, max: 64 }),
+    default: 4,
+    unit: 'batches',
+    sentence: 'Batches on their way at the same time: one computes while others wait for rows.',
+  },
+  swapEveryMs: {
+    env: 'MILL_SWAP_EVERY_MS',
+    parser: wholeSetting({ min: 1, max: 3_600_000 }),
+    default: 100,
+    unit: 'ms',
+    sentence: 'How often newer dense weights are swapped in.',
+  },
+  pullTimeoutMs: {
+    env: 'MILL_PULL_TIMEOUT_MS',
+    parser: wholeSetting({ min: 1, max: 60_000 }),
+    default: 500,
+    unit: 'ms',
+    sentence: 'A shard that has not answered a pull by then is passed over for another owner.',
+  },
+});

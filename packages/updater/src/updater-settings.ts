@@ -1,0 +1,19 @@
+import { engineNames } from '@millrace/model';
+import { choiceSetting, defineConfig, wholeSetting } from '@millrace/runtime';
+
+/** Settings of an updater process. */
+export const updaterSettings = defineConfig({
+  engine: {
+    env: 'MILL_UPDATER_ENGINE',
+    parser: choiceSetting(['auto', ...engineNames]),
+    default: 'auto',
+    sentence: 'What runs forward and backward passes; auto takes the best that loads.',
+  },
+  pullTimeoutMs: {
+    env: 'MILL_UPDATER_PULL_TIMEOUT_MS',
+    parser: wholeSetting({ min: 1, max: 60_000 }),
+    default: 2_000,
+    unit: 'ms',
+    sentence: 'A shard that has not answered a pull by then is passed over for another owner.',
+  },
+});
