@@ -51,7 +51,7 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     starts[f] = used;
     counts[f] = 0;
     xs[f] = 1;
-    const value = features[field.name];
+    const value = ownValue(features, field.name);
     if (value === undefined || value === null || value === '') return;
     switch (field.kind) {
       case 'single':
@@ -155,11 +155,18 @@ function writeDense(batch: SparseBatch, inputs: readonly DenseInput[], scopes: S
   }
   for (let i = 0; i < inputs.length; i += 1) {
     const { name, scope, transform } = inputs[i];
-    const value = scopes[scope][name];
+    const value = ownValue(scopes[scope], name);
     const missing = value === undefined || value === null || value === '';
     const place = scope === 'item' ? where : scope;
     batch.dense[at + i] = missing ? 0 : transformed(numberOf(value, place, name), transform);
   }
+}
+
+/** What every object inherits (a field named "constructor") is a function or an object, so plain values need no second look. */
+function ownValue(features: Features, name: string): FeatureValue | undefined {
+  const value = features[name];
+  if (typeof value !== 'object' && typeof value !== 'function') return value;
+  return Object.hasOwn(features, name) ? value : undefined;
 }
 
 function transformed(x: number, transform: DenseTransform): number {
