@@ -27,7 +27,7 @@ export interface Gradients {
   /** float32[rows]: logits at the weights used. */
   readonly logits: Float32Array;
   /**
-   * float32[rows]: ∂loss_b/∂logit_b = weight_b · (sigmoid(logit_b) − label_b). Also the gradient of `wide`.
+   * float32[rows]: ∂loss_b/∂logit_b = shown_b · sigmoid(logit_b) − clicked_b. Also the gradient of `wide`.
    */
   readonly logitGradients: Float32Array;
   /** float32[rows, embeddingFloats]: ∂loss_b/∂embeddings_b, one row an example, not summed over the batch. */
@@ -51,15 +51,18 @@ export interface Program {
   /** Writes `rows` logits to `logits`. */
   forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void>;
   /**
-   * Forward and backward of the weighted logloss.
-   * @param labels float32[rows], 0 or 1 (values between are allowed).
-   * @param weights float32[rows], loss weight an example.
+   * Forward and backward of
+   *   loss_b = shown_b · ln(1 + exp(logit_b)) − clicked_b · logit_b
+   * which for shown = w and clicked = w · label is the logloss with weight w, and lets a click be learned later than the
+   * impression that it belongs to: shown 1, clicked 0 first, then shown 0, clicked 1.
+   * @param shown float32[rows], ≥ 0.
+   * @param clicked float32[rows].
    */
   gradients(
     loaded: LoadedWeights,
     input: NetInput,
-    labels: Float32Array,
-    weights: Float32Array,
+    shown: Float32Array,
+    clicked: Float32Array,
     out: Gradients,
   ): Promise<void>;
   dispose(): void;

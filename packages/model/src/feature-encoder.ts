@@ -19,6 +19,7 @@ export interface FeatureEncoder {
 }
 
 const noFeatures: Features = {};
+const float32Max = 3.4028234663852886e38;
 
 export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
   // Keys of one example by field: words[2 · (starts[f] … starts[f] + counts[f])], weight xs[f].
@@ -67,7 +68,7 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
         break;
       }
       case 'weighted':
-        xs[f] = transformed(numberOf(value, where, field.name), field.transform);
+        xs[f] = inputOf(value, field.transform, where, field.name);
         addText(field, '');
         break;
     }
@@ -87,7 +88,9 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     for (let i = from; i < values.length; i += 1) {
       const entry = values[i];
       if (entry === '') continue;
-      addText(field, typeof entry === 'string' ? entry : textOf(entry, where, field.name));
+      if (typeof entry === 'string') addText(field, entry);
+      else if (typeof entry === 'number') addText(field, textOf(entry, where, field.name));
+      else throw wrong(where, field.name, 'text or numbers throughout', entry);
     }
   };
 
@@ -158,7 +161,7 @@ function writeDense(batch: SparseBatch, inputs: readonly DenseInput[], scopes: S
     const value = ownValue(scopes[scope], name);
     const missing = value === undefined || value === null || value === '';
     const place = scope === 'item' ? where : scope;
-    batch.dense[at + i] = missing ? 0 : transformed(numberOf(value, place, name), transform);
+    batch.dense[at + i] = missing ? 0 : inputOf(value, transform, place, name);
   }
 }
 
@@ -167,6 +170,14 @@ function ownValue(features: Features, name: string): FeatureValue | undefined {
   const value = features[name];
   if (typeof value !== 'object' && typeof value !== 'function') return value;
   return Object.hasOwn(features, name) ? value : undefined;
+}
+
+/** A number as the net reads it. Float32 must hold it: an infinite input makes NaN of the score, and of what is learned from it. */
+function inputOf(value: FeatureValue, transform: DenseTransform, where: string, name: string): number {
+  const x = transformed(numberOf(value, where, name), transform);
+  if (!(Math.abs(x) <= float32Max))
+    throw wrong(where, name, 'a number within ±3.4e38 once transformed', value);
+  return x;
 }
 
 function transformed(x: number, transform: DenseTransform): number {
@@ -214,7 +225,8 @@ function listOf(
 }
 
 function wrong(where: string, name: string, wanted: string, found: unknown): MillraceError {
-  const shown = typeof found === 'number' ? String(found) : Array.isArray(found) ? 'a list' : typeof found;
+  const kind = Array.isArray(found) ? 'a list' : found === null ? 'null' : typeof found;
+  const shown = typeof found === 'number' ? String(found) : kind;
   return new MillraceError(
     'MILL_FEATURE_INVALID',
     `cannot use ${where}.${name}: it must be ${wanted}, got ${shown}`,

@@ -293,8 +293,12 @@ const layersNet = closed<LayersNet>(
 const learning = closed<LearningSpec>(
   'How outcomes become updates.',
   {
+    negatives: choice(
+      'When an impression without an outcome counts as a negative: after-window (default), or at-once with a later click adding its own part of the gradient.',
+      ['after-window', 'at-once'],
+    ),
     joinWindowMs: number(
-      'How long an impression waits for its outcome before it counts as a negative, ms. Default 30,000.',
+      'How long an impression waits for its outcomes, ms; later ones are refused. Default 30,000.',
       { minimum: 0, maximum: 86_400_000 },
     ),
     batchExamplesMax: integer('Examples of one gradient batch, at most. Default 512.', 1, 65_536),

@@ -55,15 +55,15 @@ class PlainProgram implements Program {
   async gradients(
     loaded: LoadedWeights,
     input: NetInput,
-    labels: Float32Array,
-    weights: Float32Array,
+    shown: Float32Array,
+    clicked: Float32Array,
     out: Gradients,
   ): Promise<void> {
     const { parameters } = loaded as PlainWeights;
     this.#parameterSums.fill(0);
     for (let b = 0; b < input.rows; b++) {
       const logit = this.#logit(parameters, input, b);
-      const gradient = weights[b] * (sigmoid(logit) - labels[b]);
+      const gradient = shown[b] * sigmoid(logit) - clicked[b];
       out.logits[b] = logit;
       out.logitGradients[b] = gradient;
       this.#backward(parameters, input, b, gradient, out.embeddings);

@@ -81,8 +81,8 @@ class TfjsProgram implements Program {
   async gradients(
     loaded: LoadedWeights,
     input: NetInput,
-    labels: Float32Array,
-    weights: Float32Array,
+    shown: Float32Array,
+    clicked: Float32Array,
     out: Gradients,
   ): Promise<void> {
     const tf = this.#tf();
@@ -91,8 +91,8 @@ class TfjsProgram implements Program {
       const { layers } = loaded as TfjsWeights;
       const tensors = tensorsFrom(tf, this.#shape, input);
       const trace = forwardGraph(tf, this.#shape, layers, tensors);
-      const errors = tf.sub(tf.sigmoid(trace.logits), tf.tensor1d(labels.subarray(0, rows)));
-      const logitGradients: Tensor1D = tf.mul(errors, tf.tensor1d(weights.subarray(0, rows)));
+      const expected = tf.mul(tf.sigmoid(trace.logits), tf.tensor1d(shown.subarray(0, rows)));
+      const logitGradients: Tensor1D = tf.sub(expected, tf.tensor1d(clicked.subarray(0, rows)));
       const result = backwardGraph(tf, this.#shape, layers, tensors, trace, logitGradients);
       copy(trace.logits, out.logits);
       copy(logitGradients, out.logitGradients);

@@ -147,8 +147,8 @@ async function outputs(program: Program, shape: NetShape, batch: ReferenceBatch)
   await program.gradients(
     loaded,
     input,
-    Float32Array.from(batch.labels),
     Float32Array.from(batch.weights),
+    Float32Array.from(batch.labels, (label, b) => label * batch.weights[b]),
     out,
   );
   program.dispose();

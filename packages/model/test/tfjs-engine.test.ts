@@ -37,7 +37,7 @@ for (const name of ['cpu', 'wasm'] as const) {
       const loaded = program.load(parameters);
       await program.forward(loaded, input, out.logits);
       const [labels, weights] = [Float32Array.from(batch.labels), Float32Array.from(batch.weights)];
-      await program.gradients(loaded, input, labels, weights, out);
+      await program.gradients(loaded, input, weights, labels, out);
       loaded.dispose();
     }
     const after = memory();

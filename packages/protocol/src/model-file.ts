@@ -143,7 +143,14 @@ export interface LayersNet {
 export type NetSpec = 'linear' | 'fm' | 'deepfm' | LayersNet;
 
 export interface LearningSpec {
-  /** How long an impression waits for its outcome before it counts as a negative, ms. Default 30,000. */
+  /**
+   * When an impression without an outcome counts as a negative. `after-window` (default): once it has waited joinWindowMs;
+   * the loss of each example is then exact, and outcomes of value 0 decide at once. `at-once`: when it is shown, and a click
+   * adds its part of the gradient later (loss ln(1 + e^z) − y·z, the first term at the impression, the second at the click):
+   * calibrated from the first second, since clicks and negatives are learned equally soon.
+   */
+  readonly negatives?: 'after-window' | 'at-once';
+  /** How long an impression waits for its outcomes, ms; later ones are refused. Default 30,000. */
   readonly joinWindowMs?: number;
   /** Examples of one gradient batch, at most. Default 512. */
   readonly batchExamplesMax?: number;

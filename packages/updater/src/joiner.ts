@@ -1,9 +1,10 @@
 /**
  * Joins impressions with their outcomes: a pure fold of the event log into labelled examples.
  *
- *   impression ──▶ open, one entry a request ──┬─ outcome 1 ──▶ example, label 1, at once
- *                                              ├─ outcome 0 ──▶ example, label 0, at once
- *                                              └─ window over ─▶ examples, label 0, for items without an outcome
+ *   negatives after-window   impression ──▶ open ──┬─ outcome 1 ───▶ positive, at once
+ *                                                  ├─ outcome 0 ───▶ negative, at once
+ *                                                  └─ window over ─▶ negatives, for items without an outcome
+ *   negatives at-once        impression ──▶ negatives, at once; then a click adds its own part of the gradient
  *
  * Time is the watermark: the highest time of impressions and ticks so far, which the log carries, so whoever folds the same
  * events emits the same examples at the same places. An entry stays for the whole window after its items are decided, so
@@ -14,6 +15,7 @@
 import type { Event, ExamplePlace, Features, Impression, Outcome, Rejection } from '@millrace/protocol';
 
 export interface JoinerOptions {
+  readonly negatives: 'after-window' | 'at-once';
   readonly windowMs: number;
   readonly waitEventsMax: number;
   /** Name of the item field that outcomes may name an item by. */
@@ -25,7 +27,9 @@ export interface Example {
   readonly user: Features;
   readonly context: Features;
   readonly item: Features;
-  readonly label: 0 | 1;
+  /** Its parts of the loss shown · ln(1 + e^z) − clicked · z: a whole example has shown 1 and its label as clicked. */
+  readonly shown: 0 | 1;
+  readonly clicked: 0 | 1;
   /** Probability that was returned for it. */
   readonly score: number;
   /** Where a fold must begin to find it again: at its impression, or at an outcome that came before that. */
@@ -60,6 +64,11 @@ export interface Joiner {
   oldest(): Origin | null;
 }
 
+type Parts = Pick<Example, 'shown' | 'clicked'>;
+const positive: Parts = { shown: 1, clicked: 1 };
+const negative: Parts = { shown: 1, clicked: 0 };
+const clickAlone: Parts = { shown: 0, clicked: 1 };
+
 interface Entry {
   readonly sequence: number;
   readonly origin: Origin;
@@ -80,7 +89,7 @@ interface Early {
 const earlyOutcomesMax = 2_000;
 
 export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermarkMs = 0): Joiner {
-  const { windowMs, waitEventsMax, itemField } = options;
+  const { negatives, windowMs, waitEventsMax, itemField } = options;
   const open = new Map<string, Entry>();
   const early = new Map<string, Early>();
   /** Open entries that began with an outcome: few, and the only ones whose origin is not their own event. */
@@ -88,12 +97,13 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
   const counts = { impressions: 0, duplicateImpressions: 0, duplicateOutcomes: 0, rejected: 0 };
   let watermark = watermarkMs;
 
-  const emit = (entry: Entry, trigger: number, index: number, label: 0 | 1) => {
-    entry.decided[index] = 1;
+  const emit = (entry: Entry, trigger: number, index: number, parts: Parts) => {
     const { user, context, items } = entry.impression;
     const score = entry.scores.getFloat32(4 * index, true);
-    const place: ExamplePlace = [trigger, entry.sequence, index];
-    sink.onExample({ place, user, context, item: items[index], label, score, origin: entry.origin });
+    // An early click follows its own impression at the same event: behind all items' places.
+    const behind = parts === clickAlone && trigger === entry.sequence ? items.length : 0;
+    const place: ExamplePlace = [trigger, entry.sequence, behind + index];
+    sink.onExample({ place, user, context, item: items[index], ...parts, score, origin: entry.origin });
   };
 
   const reject = (outcome: Outcome, sequence: number, reason: string) => {
@@ -107,11 +117,22 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
     const index = placeOf(outcome, entry.impression, itemField);
     if (index < 0) reject(outcome, trigger, `the impression has no item ${outcome.item ?? outcome.index}`);
     else if (entry.decided[index] === 1) counts.duplicateOutcomes += 1;
-    else emit(entry, trigger, index, outcome.value === 1 ? 1 : 0);
+    else {
+      entry.decided[index] = 1;
+      if (negatives === 'after-window')
+        emit(entry, trigger, index, outcome.value === 1 ? positive : negative);
+      else if (outcome.value === 1) emit(entry, trigger, index, clickAlone);
+    }
   };
 
   const hasWaited = (sinceMs: number, since: number, sequence: number) =>
     sinceMs + windowMs <= watermark || sequence - since > waitEventsMax;
+
+  const emitUndecided = (entry: Entry, trigger: number) => {
+    for (let i = 0; i < entry.decided.length; i += 1) {
+      if (entry.decided[i] === 0) emit(entry, trigger, i, negative);
+    }
+  };
 
   /** Closes what has waited long enough, oldest first. */
   const closeBefore = (sequence: number) => {
@@ -119,9 +140,7 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
       if (!hasWaited(entry.since, entry.sequence, sequence)) break;
       open.delete(requestId);
       begunEarly.delete(requestId);
-      for (let i = 0; i < entry.decided.length; i += 1) {
-        if (entry.decided[i] === 0) emit(entry, sequence, i, 0);
-      }
+      if (negatives === 'after-window') emitUndecided(entry, sequence);
     }
     for (const [requestId, { origin, outcomes }] of early) {
       if (!hasWaited(origin.watermarkMs, origin.sequence, sequence)) break;
@@ -149,9 +168,14 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
       decided: new Uint8Array(items.length),
     };
     open.set(requestId, entry);
-    if (!waited) return;
-    early.delete(requestId);
-    begunEarly.set(requestId, entry);
+    if (negatives === 'at-once') emitUndecided(entry, sequence);
+    if (waited) takeEarly(entry, waited);
+  };
+
+  const takeEarly = (entry: Entry, waited: Early) => {
+    const { sequence, impression } = entry;
+    early.delete(impression.requestId);
+    begunEarly.set(impression.requestId, entry);
     // In item order, so that the places of the examples ascend.
     const byItem = waited.outcomes.map(({ outcome }) => ({
       outcome,

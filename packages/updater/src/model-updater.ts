@@ -100,7 +100,12 @@ export async function startModelUpdater(
   let closed = false;
 
   const joiner: Joiner = createJoiner(
-    { windowMs: learning.joinWindowMs ?? joinWindowMsDefault, waitEventsMax, itemField: file.item },
+    {
+      negatives: learning.negatives ?? 'after-window',
+      windowMs: learning.joinWindowMs ?? joinWindowMsDefault,
+      waitEventsMax,
+      itemField: file.item,
+    },
     {
       onExample(example) {
         if (comparePlaces(example.place, record.from) > 0) queue.push(example);
@@ -339,8 +344,8 @@ function finishedRecord(
     ...current,
     previous,
     previousDense: trained.dense ? current.batch : current.previousDense,
-    learned: current.learned + examples.length,
-    positives: current.positives + examples.reduce((sum, { label }) => sum + label, 0),
+    learned: current.learned + examples.reduce((sum, { shown }) => sum + shown, 0),
+    positives: current.positives + examples.reduce((sum, { clicked }) => sum + clicked, 0),
   };
 }
 

@@ -45,13 +45,18 @@ export interface Trainer {
 
 /** Arrays of the step, kept between batches. */
 interface Work {
-  labels: Float32Array;
-  weights: Float32Array;
+  shown: Float32Array;
+  clicked: Float32Array;
   logits: Float32Array;
   logitGradients: Float32Array;
   embeddings: Float32Array;
   curvature: Float32Array;
   readonly parameters: Float32Array;
+}
+
+/** ln(1 + e^z), without overflow. */
+function softplus(z: number): number {
+  return Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
 }
 
 export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
@@ -60,8 +65,8 @@ export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
   const encoder = createFeatureEncoder(plan);
   const marks = createReadMarks();
   const work: Work = {
-    labels: new Float32Array(0),
-    weights: new Float32Array(0),
+    shown: new Float32Array(0),
+    clicked: new Float32Array(0),
     logits: new Float32Array(0),
     logitGradients: new Float32Array(0),
     embeddings: new Float32Array(0),
@@ -75,13 +80,15 @@ export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
 
   const encode = (examples: readonly Example[]): number => {
     resetSpace(space);
-    work.labels = atLeast(work.labels, examples.length);
+    work.shown = atLeast(work.shown, examples.length);
+    work.clicked = atLeast(work.clicked, examples.length);
     let unusable = 0;
-    for (const { user, context, item, label, place } of examples) {
+    for (const { user, context, item, shown, clicked, place } of examples) {
       try {
         encoder.beginRequest(user, context);
         encoder.addItem(space.batch, item, place[2]);
-        work.labels[space.batch.rows - 1] = label;
+        work.shown[space.batch.rows - 1] = shown;
+        work.clicked[space.batch.rows - 1] = clicked;
       } catch (error) {
         // Scored requests were checked; only an impression written by somebody else can get here.
         if (!isMillraceError(error)) throw error;
@@ -93,18 +100,17 @@ export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
 
   const backward = async () => {
     const n = space.batch.rows;
-    work.weights = atLeast(work.weights, n).fill(1, 0, n);
     work.logits = atLeast(work.logits, n);
     work.logitGradients = atLeast(work.logitGradients, n);
     work.embeddings = atLeast(work.embeddings, n * plan.embeddingFloats);
     work.curvature = atLeast(work.curvature, n);
     const input = gatherSpace(space);
-    await program.gradients(net.versions.current.loaded, input, work.labels, work.weights, work);
+    await program.gradients(net.versions.current.loaded, input, work.shown, work.clicked, work);
     let lossSum = 0;
     for (let i = 0; i < n; i += 1) {
       const p = 1 / (1 + Math.exp(-work.logits[i]));
-      work.curvature[i] = work.weights[i] * p * (1 - p);
-      lossSum -= Math.log(Math.max(1e-15, work.labels[i] === 1 ? p : 1 - p));
+      work.curvature[i] = work.shown[i] * p * (1 - p);
+      lossSum += work.shown[i] * softplus(work.logits[i]) - work.clicked[i] * work.logits[i];
     }
     return lossSum;
   };
