@@ -8,7 +8,7 @@
  *
  * Linear probing at a load of at most 0.6: longer chains cost more than the memory saved. Rows are never moved, so a row's
  * index is stable; arenas grow by doubling. One writer, and JavaScript runs it between reads, so reads never wait (I8).
- * lookupRows works in passes over many keys, so that cache misses overlap; findRow is its plain twin.
+ * Looking many keys up goes in passes, touchSlots then resolveRows, so that cache misses overlap; findRow is the plain twin.
  */
 import type { SegmentView } from './optimizer/optimizer.ts';
 import { type TableLayout, writeInitialRow } from './table-layout.ts';
@@ -66,17 +66,57 @@ export function findRow(table: RowTable, low: number, high: number): number {
  * @param rows  int32[count], written.
  */
 export function lookupRows(table: RowTable, keys: Uint32Array, count: number, rows: Int32Array): void {
+  touchSlots(table, keys, 0, count, rows);
+  resolveRows(table, keys, 0, count, rows);
+}
+
+/**
+ * First pass of a lookup: fetches the home slot of every key. No branch depends on what is loaded, so the processor has
+ * many of these loads, nearly all cache misses, under way at once; compared at once, each would wait for the one before.
+ * @param keys   uint32[2 · to or more]; keys from … to − 1 are meant.
+ * @param homes  int32[to or more]; homes[from … to) are written with where in `slots` the home slot begins.
+ * @returns a mix of what was loaded. Keep it somewhere, or the compiler drops the loads.
+ */
+export function touchSlots(
+  table: RowTable,
+  keys: Uint32Array,
+  from: number,
+  to: number,
+  homes: Int32Array,
+): number {
   const { slots, mask } = table;
-  // First pass: the home slot of every key. The loads do not depend on each other, so the processor overlaps their misses.
-  for (let i = 0; i < count; i += 1) {
+  let mix = 0;
+  for (let i = from; i < to; i += 1) {
+    const at = slotOf(keys[2 * i], keys[2 * i + 1], mask) << 2;
+    homes[i] = at;
+    mix ^= slots[at];
+  }
+  return mix;
+}
+
+/**
+ * Second pass of a lookup: rows[from … to), which touchSlots left as homes, become rows, −1 where there is none. What it
+ * reads is in the cache by now, so a wrongly foreseen comparison costs little.
+ */
+export function resolveRows(
+  table: RowTable,
+  keys: Uint32Array,
+  from: number,
+  to: number,
+  rows: Int32Array,
+): void {
+  const { slots } = table;
+  const atMask = (table.mask << 2) | 3;
+  for (let i = from; i < to; i += 1) {
     const low = keys[2 * i];
     const high = keys[2 * i + 1];
-    const at = slotOf(low, high, mask) << 2;
-    rows[i] = slots[at] === low && slots[at + 1] === high ? slots[at + 2] - 1 : -1;
-  }
-  // Second pass: the few that are not at home.
-  for (let i = 0; i < count; i += 1) {
-    if (rows[i] < 0) rows[i] = findRow(table, keys[2 * i], keys[2 * i + 1]);
+    let at = rows[i];
+    let row = slots[at + 2] | 0;
+    while (row !== 0 && (slots[at] !== low || slots[at + 1] !== high)) {
+      at = (at + 4) & atMask;
+      row = slots[at + 2] | 0;
+    }
+    rows[i] = row - 1;
   }
 }
 

@@ -143,14 +143,8 @@ async function runProcess(name: string, start: (shell: Shell) => Promise<void>):
       );
       await bus.ensure();
       const metrics = createMetrics({ service: name, withProcess: true });
-      let onFailed: (error: Error) => void = () => {};
-      service.background(
-        new Promise((_, reject) => {
-          onFailed = reject;
-        }),
-        name,
-      );
-      await start({ service, logger, metrics, common, bus, onFailed: (error) => onFailed(error) });
+      const onFailed = (error: Error) => service.background(Promise.reject(error), name);
+      await start({ service, logger, metrics, common, bus, onFailed });
     },
   });
 }
