@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest';
+import { atLeast, createBatchSpace, gatherSpace, resetSpace, tablesToPull } from '../src/batch-space.ts';
+import { createFeatureEncoder } from '../src/feature-encoder.ts';
+import { planOf } from './encoded.ts';
+import { embeddingTable, smallModel } from './small-model.ts';
+
+const plan = planOf(
+  smallModel({
+    fields: [{ name: 'ad', type: 'sparse', scope: 'item', table: 'ids' }],
+    tables: [embeddingTable('ids', 2)],
+    net: 'fm',
+    bias: true,
+  }),
+);
+
+test('batch space: one batch from items to the inputs of the net', () => {
+  const space = createBatchSpace(plan);
+  const encoder = createFeatureEncoder(plan);
+  encoder.beginRequest({}, {});
+  ['a', 'b', 'a'].forEach((ad, i) => {
+    encoder.addItem(space.batch, { ad }, i);
+  });
+  const [pull] = tablesToPull(space);
+  // Keys a, bias, b; rows of 1 + 2 floats.
+  expect([pull.layout.name, pull.count, pull.out === space.rows[0]]).toEqual(['ids', 3, true]);
+  expect(pull.out.length).toBeGreaterThanOrEqual(9);
+  pull.out.set([1, 10, 20, 0.5, 7, 7, 2, 30, 40]);
+  const input = gatherSpace(space);
+  expect(input.rows).toBe(3);
+  expect(Array.from(input.wide.subarray(0, 3))).toEqual([1.5, 2.5, 1.5]);
+  expect(Array.from(input.embeddings.subarray(0, 6))).toEqual([10, 20, 30, 40, 10, 20]);
+  expect(space.logits.length).toBeGreaterThanOrEqual(3);
+});
+
+test('batch space: memory is kept for a smaller batch, and nothing of the larger one is left in it', () => {
+  const space = createBatchSpace(plan);
+  const encoder = createFeatureEncoder(plan);
+  encoder.beginRequest({}, {});
+  for (let i = 0; i < 200; i += 1) encoder.addItem(space.batch, { ad: i }, i);
+  tablesToPull(space)[0].out.fill(5);
+  const { wide, embeddings } = gatherSpace(space);
+  resetSpace(space);
+  encoder.addItem(space.batch, {}, 0);
+  const [pull] = tablesToPull(space);
+  expect(pull.count).toBe(1);
+  pull.out.set([0.25, 6, 6]);
+  const input = gatherSpace(space);
+  expect([input.wide === wide, input.embeddings === embeddings]).toEqual([true, true]);
+  expect([input.rows, input.wide[0], input.embeddings[0], input.embeddings[1]]).toEqual([1, 0.25, 0, 0]);
+});
+
+test('batch space: atLeast: the same array while it is large enough, else the next power of two, 64 or more', () => {
+  const array = new Float32Array(65);
+  expect(atLeast(array, 65)).toBe(array);
+  expect(atLeast(array, 66).length).toBe(128);
+  expect(atLeast(new Float32Array(0), 1).length).toBe(64);
+});

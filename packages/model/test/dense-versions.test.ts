@@ -1,0 +1,128 @@
+import { expect, test } from 'vitest';
+import { createDenseVersions } from '../src/dense-versions.ts';
+import type { LoadedWeights, Program } from '../src/engine.ts';
+
+interface Loaded extends LoadedWeights {
+  readonly weights: readonly number[];
+  disposed: number;
+}
+
+/** A program that remembers what was loaded and what is still held. */
+function stubProgram(): { program: Program; loaded: Loaded[]; held: () => number[][] } {
+  const loaded: Loaded[] = [];
+  const program: Program = {
+    load(weights) {
+      const copy: Loaded = {
+        weights: Array.from(weights),
+        disposed: 0,
+        dispose() {
+          copy.disposed += 1;
+        },
+      };
+      loaded.push(copy);
+      return copy;
+    },
+    forward: () => Promise.reject(new Error('not in this test')),
+    gradients: () => Promise.reject(new Error('not in this test')),
+    dispose() {},
+  };
+  const held = () => loaded.filter(({ disposed }) => disposed === 0).map(({ weights }) => [...weights]);
+  return { program, loaded, held };
+}
+
+const fold = () => ({ weights: Float32Array.of(1, 2), sequence: 0 });
+
+test('dense versions: the first version is what the fold holds at the start', () => {
+  const { program, loaded } = stubProgram();
+  const versions = createDenseVersions(program, { weights: Float32Array.of(1, 2), sequence: 7 });
+  expect(versions.current).toEqual({ version: 7, loaded: loaded[0] });
+  expect(loaded[0].weights).toEqual([1, 2]);
+});
+
+test('dense versions: refresh: nothing happens while the fold stands where it stood', () => {
+  const { program, loaded } = stubProgram();
+  const versions = createDenseVersions(program, fold());
+  expect([versions.refresh(), versions.refresh(), loaded.length]).toEqual(['same', 'same', 1]);
+});
+
+test('dense versions: refresh: a version is a copy of the fold at one sequence', () => {
+  const { program, loaded } = stubProgram();
+  const source = fold();
+  const versions = createDenseVersions(program, source);
+  source.weights.set([3, 4]);
+  source.sequence = 9;
+  expect(versions.refresh()).toBe('swapped');
+  source.weights.set([5, 6]);
+  expect(versions.current).toEqual({ version: 9, loaded: loaded[1] });
+  expect(loaded[1].weights).toEqual([3, 4]);
+});
+
+test('dense versions: refresh: the version before is kept until the next swap, then given back once', () => {
+  const { program, loaded, held } = stubProgram();
+  const source = fold();
+  const versions = createDenseVersions(program, source);
+  for (let sequence = 1; sequence <= 3; sequence += 1) {
+    source.sequence = sequence;
+    source.weights.fill(10 * sequence);
+    versions.refresh();
+    expect(held()).toEqual([
+      sequence === 1 ? [1, 2] : [10 * (sequence - 1), 10 * (sequence - 1)],
+      [10 * sequence, 10 * sequence],
+    ]);
+  }
+  expect(loaded.map(({ disposed }) => disposed)).toEqual([1, 1, 0, 0]);
+});
+
+test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
+  'dense versions: refresh: weights with %d in them are refused and the running version stays',
+  (bad) => {
+    const { program, held } = stubProgram();
+    const source = fold();
+    const versions = createDenseVersions(program, source);
+    const { current } = versions;
+    source.sequence = 1;
+    source.weights[1] = bad;
+    expect([versions.refresh(), versions.refresh()]).toEqual(['refused', 'refused']);
+    expect([versions.current, held()]).toEqual([current, [[1, 2]]]);
+    source.sequence = 2;
+    source.weights[1] = 8;
+    expect([versions.refresh(), versions.current.version]).toEqual(['swapped', 2]);
+  },
+);
+
+test('dense versions: refresh: an engine that cannot load leaves the running version in place', () => {
+  const { program } = stubProgram();
+  const source = fold();
+  const load = program.load.bind(program);
+  let broken = false;
+  const versions = createDenseVersions(
+    {
+      ...program,
+      load(weights) {
+        if (broken) throw new Error('out of memory');
+        return load(weights);
+      },
+    },
+    source,
+  );
+  const { current } = versions;
+  source.sequence = 1;
+  broken = true;
+  expect(() => versions.refresh()).toThrow('out of memory');
+  expect(versions.current).toBe(current);
+  broken = false;
+  expect([versions.refresh(), versions.current.version]).toEqual(['swapped', 1]);
+});
+
+test('dense versions: dispose: gives back both versions, each once', () => {
+  const { program, loaded, held } = stubProgram();
+  const source = fold();
+  const versions = createDenseVersions(program, source);
+  source.sequence = 1;
+  versions.refresh();
+  source.sequence = 2;
+  versions.refresh();
+  versions.dispose();
+  expect(held()).toEqual([]);
+  expect(loaded.map(({ disposed }) => disposed)).toEqual([1, 1, 1]);
+});
