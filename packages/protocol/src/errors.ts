@@ -87,7 +87,7 @@ export const errorTable = {
     'backoff',
     503,
     'UNAVAILABLE',
-    'The log (NATS JetStream) did not take the message; it is not stored, send it again.',
+    'The log (NATS JetStream) did not acknowledge the message; send it again, a repetition does no harm.',
   ),
   MILL_SHARD_UNAVAILABLE: kind('backoff', 503, 'UNAVAILABLE', 'No owner of a partition answers.'),
   MILL_TIMEOUT: kind('backoff', 504, 'DEADLINE_EXCEEDED', 'No answer within the time limit.'),

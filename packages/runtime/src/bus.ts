@@ -21,13 +21,14 @@ export interface AppendOptions {
 }
 
 export interface LogReader {
-  /** Stops delivery; resolves once no handler runs any more. */
+  /** Stops delivery; resolves once no handler runs any more, so a handler must not await it itself. */
   close(): Promise<void>;
 }
 
 export interface ReadOptions {
+  /** One exact subject of the log. */
   readonly subject: string;
-  /** First sequence wanted, 1 for all. */
+  /** First sequence wanted, 1 for all; what lies before it is not delivered, even where it is appended later. */
   readonly from: Sequence;
   /**
    * Called once a message, in order, never concurrently with itself; a returned promise is awaited first.
@@ -65,7 +66,8 @@ export interface Kv {
   keys(): Promise<readonly string[]>;
   /**
    * Calls `onChange` for every present entry, then for each change in order. Resolves once all entries present at the
-   * time of the call have been given.
+   * time of the call have been given. Goes on over lost connections, where changes of one key that follow each other may
+   * arrive as the last of them. `onChange` must not throw.
    */
   watch(onChange: (change: KvChange) => void): Promise<LogReader>;
 }
@@ -74,8 +76,11 @@ export interface Bus {
   /** Creates the logs and buckets that do not exist yet. Safe to call by several processes at once. */
   ensure(): Promise<void>;
   /**
-   * Stores `payload` on `subject`; resolves to its sequence once it is durable.
-   * @throws MILL_LOG_UNAVAILABLE when the server did not acknowledge it.
+   * Stores `payload` on `subject`; resolves to its sequence once it is durable. Calls that overlap are stored in the order
+   * they were made. `payload` must stay as it is until then.
+   * @throws MILL_LOG_UNAVAILABLE when the server did not acknowledge it; it may have been stored all the same, so send it
+   *   again under the same message id, or so that a repetition does no harm. MILL_OVERLOADED when too many appends are under
+   *   way, MILL_BODY_TOO_LARGE over the message limit, MILL_CLOSED after close: these were not stored.
    */
   append(log: LogName, subject: string, payload: Uint8Array, options?: AppendOptions): Promise<Sequence>;
   read(log: LogName, options: ReadOptions): Promise<LogReader>;
@@ -85,6 +90,7 @@ export interface Bus {
   kv(bucket: BucketName): Promise<Kv>;
   /** Sends an unstored notice; lost when nobody listens. */
   notify(subject: string, payload: Uint8Array): void;
+  /** `onNotice` must not throw. */
   onNotice(subject: string, onNotice: (payload: Uint8Array) => void): LogReader;
   /** True while the server is reachable. */
   readonly connected: boolean;

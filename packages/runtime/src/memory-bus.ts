@@ -34,16 +34,21 @@ interface Notice {
   readonly payload: Uint8Array;
 }
 
+/** One promise for all: a backtest asks after every event, and is nearly always settled. */
+const settled = Promise.resolve();
+
 class MemoryBusCore implements MemoryBus {
   readonly #logs: Readonly<Record<LogName, MemoryLog>>;
   readonly #buckets = new Map<BucketName, MemoryKv>();
   readonly #listeners = new Map<string, Set<(payload: Uint8Array) => void>>();
   readonly #notices: Notice[] = [];
   readonly #noticePump: Pump<Notice>;
+  readonly #draining = new Set<Promise<void>>();
   #closed = false;
 
   constructor(options: MemoryBusOptions) {
-    const logNamed = (name: LogName) => new MemoryLog(streams[name].name, options.retain?.[name] ?? true);
+    const logNamed = (name: LogName) =>
+      new MemoryLog(streams[name].name, options.retain?.[name] ?? true, this.#draining);
     this.#logs = { events: logNamed('events'), gradients: logNamed('gradients'), dense: logNamed('dense') };
     this.#noticePump = new Pump<Notice>({
       take: () => this.#notices.shift(),
@@ -124,12 +129,8 @@ class MemoryBusCore implements MemoryBus {
     };
   }
 
-  async settle(): Promise<void> {
-    for (;;) {
-      const draining = Object.values(this.#logs).flatMap((log) => [...log.draining()]);
-      if (draining.length === 0) return;
-      await Promise.all(draining);
-    }
+  settle(): Promise<void> {
+    return this.#draining.size === 0 ? settled : this.#settle();
   }
 
   async close(): Promise<void> {
@@ -138,6 +139,10 @@ class MemoryBusCore implements MemoryBus {
     this.#listeners.clear();
     for (const kv of this.#buckets.values()) kv.close();
     await Promise.all(Object.values(this.#logs).map((log) => log.close()));
+  }
+
+  async #settle(): Promise<void> {
+    while (this.#draining.size > 0) await Promise.all(this.#draining);
   }
 
   #assertOpen(): void {

@@ -34,15 +34,18 @@ interface SubjectReader {
 export class MemoryLog {
   readonly #name: string;
   readonly #retain: boolean;
+  readonly #draining: Set<Promise<void>>;
   readonly #subjects = new Map<string, SubjectLog>();
   readonly #sequenceOfMessageId = new Map<string, Sequence>();
   #lastSequence: Sequence = 0;
   #messages = 0;
   #bytes = 0;
 
-  constructor(name: string, retain: boolean) {
+  /** @param draining gets the promises of asynchronous handlers while they are under way. */
+  constructor(name: string, retain: boolean, draining: Set<Promise<void>>) {
     this.#name = name;
     this.#retain = retain;
+    this.#draining = draining;
   }
 
   append(subject: string, payload: Uint8Array, options: AppendOptions | undefined): Sequence {
@@ -83,6 +86,7 @@ export class MemoryLog {
           options.onError(error);
         },
         onIdle: () => this.#dropTaken(list),
+        draining: this.#draining,
       }),
     };
     list.readers.add(reader);
@@ -113,15 +117,6 @@ export class MemoryLog {
     const list = this.#subjects.get(subject);
     if (list === undefined) return 0;
     return list.start < list.sequences.length ? list.sequences.at(-1)! : list.droppedThrough;
-  }
-
-  /** Promises of handlers that run now. */
-  *draining(): Generator<Promise<void>> {
-    for (const list of this.#subjects.values()) {
-      for (const reader of list.readers) {
-        if (reader.pump.draining !== null) yield reader.pump.draining;
-      }
-    }
   }
 
   async close(): Promise<void> {

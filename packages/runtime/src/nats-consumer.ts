@@ -85,6 +85,8 @@ export class NatsConsumer {
   readonly #inbox = createInbox();
   readonly #heartbeat: NodeJS.Timeout;
   #consumerSequence = 0;
+  /** Where the stream sequence begins in every address of this consumer; 0 until the first is seen. */
+  #numbersAt = 0;
   /** Messages that may still come of the request under way; 0 when none is. */
   #batchLeft = 0;
   #batchWanted = 0;
@@ -154,10 +156,13 @@ export class NatsConsumer {
   }
 
   #receiveMessage(message: Msg): void {
-    const tokens = (message.reply ?? '').split('.');
-    const first = tokens.length === 9 ? 4 : 6;
+    const reply = message.reply ?? '';
+    if (this.#numbersAt === 0) this.#numbersAt = numbersPlaceIn(reply);
+    const sequenceEnd = reply.indexOf('.', this.#numbersAt);
+    const countEnd = reply.indexOf('.', sequenceEnd + 1);
+    const timeEnd = reply.indexOf('.', countEnd + 1);
     this.#consumerSequence += 1;
-    if (Number(tokens[first + 2]) !== this.#consumerSequence) {
+    if (numberIn(reply, sequenceEnd + 1) !== this.#consumerSequence) {
       this.#break(`delivery ${this.#consumerSequence} is missing`);
       return;
     }
@@ -165,10 +170,10 @@ export class NatsConsumer {
     this.#batchLeft -= 1;
     this.#options.onDelivery({
       subject: message.subject,
-      sequence: Number(tokens[first + 1]),
+      sequence: numberIn(reply, this.#numbersAt),
       // The client may hand out a Buffer, whose slice() would share its bytes instead of copying them.
       payload: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-      pending: Number(tokens[first + 4]),
+      pending: numberIn(reply, timeEnd + 1),
       raw: message,
     });
     if (this.#batchLeft === 0) this.#options.onBatchEnd();
@@ -200,4 +205,23 @@ export class NatsConsumer {
     this.end();
     this.#options.onBroken(reason);
   }
+}
+
+/** Place of the stream sequence: behind five dots, or behind seven where the address has a domain and an account. */
+function numbersPlaceIn(reply: string): number {
+  let place = 0;
+  for (let dots = reply.split('.').length === 9 ? 5 : 7; dots > 0; dots -= 1)
+    place = reply.indexOf('.', place) + 1;
+  return place;
+}
+
+/** The decimal number that begins at `place`. */
+function numberIn(text: string, place: number): number {
+  let value = 0;
+  for (let index = place; index < text.length; index += 1) {
+    const digit = text.charCodeAt(index) - 48;
+    if (digit < 0 || digit > 9) break;
+    value = value * 10 + digit;
+  }
+  return value;
 }

@@ -12,6 +12,8 @@ export interface PumpOptions<Item> {
   readonly onFailed: (error: Error) => void;
   /** Called whenever `take` had nothing left. */
   readonly onIdle?: () => void;
+  /** Holds the promise of this pump while handlers are under way that answered with one; shared by many pumps. */
+  readonly draining?: Set<Promise<void>>;
 }
 
 export class Pump<Item> {
@@ -25,23 +27,13 @@ export class Pump<Item> {
     this.#options = options;
   }
 
-  /** True from the first item to the last, promises of handlers included. */
-  get active(): boolean {
-    return this.#active;
-  }
-
-  /** Resolves when the handler's promise and what follows it are done; null while nothing asynchronous is under way. */
-  get draining(): Promise<void> | null {
-    return this.#draining;
-  }
-
   /** Handles what there is, unless it is being handled already. */
   run(): void {
     if (this.#active || this.#stopped) return;
     this.#active = true;
     const pending = this.#runUntilPromise();
     if (pending === null) this.#active = false;
-    else this.#draining = this.#drain(pending);
+    else this.#await(pending);
   }
 
   /** Handles nothing more; resolves once no handler runs. Never to be awaited inside the handler. */
@@ -60,13 +52,22 @@ export class Pump<Item> {
         return null;
       }
       try {
-        const result = handle(item);
-        if (result !== undefined) return result;
+        // An arrow function may hand back anything where nothing is wanted; only a promise is waited for.
+        const result: unknown = handle(item);
+        if (result instanceof Promise) return result;
       } catch (error) {
         this.#fail(error);
       }
     }
     return null;
+  }
+
+  #await(pending: Promise<void>): void {
+    const draining = this.#drain(pending).then(() => {
+      this.#options.draining?.delete(draining);
+    });
+    this.#draining = draining;
+    this.#options.draining?.add(draining);
   }
 
   async #drain(first: Promise<void>): Promise<void> {
