@@ -74,41 +74,53 @@ function createReplayRun(client: MillraceClient, options: ReplayOptions) {
   const scoreMs = createHistogram();
   const stalenessMs = createHistogram();
   const underway = new Set<Promise<void>>();
-  let outcomes: OutcomeRequest[] = [];
+  const outcomes: OutcomeRequest[] = [];
   let events = 0;
   let errors = 0;
   let accepted = 0;
   let lastError = '';
+  let failure: unknown = null;
 
   const noteError = (error: unknown) => {
-    // A wrong line of the file or a wrong setting would fail for every event; only passing trouble is counted.
-    if (isMillraceError(error) && error.retry === 'never') throw error;
+    // A wrong line of the file or a wrong setting would fail for every event and ends the replay; passing trouble is counted.
+    if (!isMillraceError(error) || error.retry === 'never') failure ??= error;
     errors += 1;
     lastError = error instanceof Error ? error.message : String(error);
   };
 
-  const send = async () => {
-    const batch = outcomes;
-    outcomes = [];
-    if (batch.length === 0) return;
-    try {
-      accepted += (await client.sendOutcomes(batch)).accepted;
-    } catch (error) {
-      noteError(error);
+  /** One post at a time: while it travels the next outcomes gather, so they are learned as soon as the cluster keeps up. */
+  let posting: Promise<void> | null = null;
+  const post = async () => {
+    while (outcomes.length > 0) {
+      const batch = outcomes.splice(0, outcomesPerPost);
+      try {
+        const answer = await client.sendOutcomes(batch);
+        accepted += answer.accepted;
+      } catch (error) {
+        noteError(error);
+      }
     }
+  };
+  const send = () => {
+    posting ??= post().finally(() => {
+      posting = null;
+    });
+    return posting;
   };
 
   const play = async (record: LogRecord) => {
-    const { request, label } = requestFromRecord(file, record);
-    const requestId = `${options.runId}-${record.line}`;
     const askedMs = clock.monotonicMs();
     try {
+      const { request, label } = requestFromRecord(file, record);
+      const requestId = `${options.runId}-${record.line}`;
       const answer = await client.score({ ...request, requestId });
       scoreMs.record(clock.monotonicMs() - askedMs);
       if (answer.stalenessMs !== null) stalenessMs.record(answer.stalenessMs);
       quality.add(answer.scores[0], label);
       outcomes.push({ model: file.name, requestId, value: label });
+      // The next score waits while the outcomes before it pile up: scoring far ahead of learning would measure the lag.
       if (outcomes.length >= outcomesPerPost) await send();
+      else void send();
     } catch (error) {
       noteError(error);
     }
@@ -119,18 +131,13 @@ function createReplayRun(client: MillraceClient, options: ReplayOptions) {
     async play() {
       const log = await openLogFile(options.logPath);
       const startMs = clock.monotonicMs();
-      let failure: unknown = null;
       try {
         for await (const batch of log.batches()) {
           for (const record of batch) {
             if (failure) throw failure;
             if (underway.size >= options.inFlight) await Promise.race(underway);
             if (options.eventsPerSecond !== null) await pace(clock, startMs, events, options.eventsPerSecond);
-            const tracked: Promise<void> = play(record)
-              .catch((error: unknown) => {
-                failure ??= error;
-              })
-              .finally(() => underway.delete(tracked));
+            const tracked: Promise<void> = play(record).finally(() => underway.delete(tracked));
             underway.add(tracked);
             events += 1;
           }
@@ -140,8 +147,8 @@ function createReplayRun(client: MillraceClient, options: ReplayOptions) {
         await Promise.all(underway);
         log.close();
       }
-      if (failure) throw failure;
       await send();
+      if (failure) throw failure;
     },
     result: () => ({
       events,
