@@ -31,7 +31,7 @@ export interface RunningInference {
 
 export async function startInference(options: InferenceOptions): Promise<RunningInference> {
   const { bus, clock, logger, metrics } = options;
-  const view = await watchCluster(bus, clock);
+  const view = await watchCluster(bus, clock, logger);
   const core = createScoringCore({ ...options, view, newRequestId: randomUUID });
   const stopListening = view.onChange(() => {
     core.reconcile().catch(options.onFailed);

@@ -10,10 +10,12 @@ import {
   MillraceError,
   type ModelFile,
   type PartitionMap,
+  reasonFrom,
   type ShardLease,
 } from '@millrace/protocol';
-import type { Bus, KvChange, LogReader } from './bus.ts';
+import type { Bus, KvChange, KvEntry, LogReader } from './bus.ts';
 import type { Clock } from './clock.ts';
+import type { Logger } from './logger.ts';
 
 export interface ShardSight {
   readonly lease: ShardLease;
@@ -47,8 +49,11 @@ interface Sighting {
 const checkEveryMs = 500;
 const forgetAfterMs = 3_600_000;
 
-/** Reads the buckets as they are, then follows them. */
-export async function watchCluster(bus: Bus, clock: Clock): Promise<ClusterView> {
+/**
+ * Reads the buckets as they are, then follows them. A value that cannot be read is reported and passed over, and what was
+ * known of its key stays: one bad write must not blind every process of the cluster.
+ */
+export async function watchCluster(bus: Bus, clock: Clock, logger?: Logger): Promise<ClusterView> {
   const models = new Map<string, ModelFile>();
   const maps = new Map<string, { map: PartitionMap; revision: number }>();
   const sightings = new Map<string, Sighting>();
@@ -57,15 +62,28 @@ export async function watchCluster(bus: Bus, clock: Clock): Promise<ClusterView>
     for (const listener of [...listeners]) listener();
   };
 
+  const read = <T>({ key, value, revision }: KvEntry, decode: (bytes: Uint8Array) => T): T | null => {
+    try {
+      return decode(value);
+    } catch (error) {
+      logger?.error({ key, revision, reason: reasonFrom(error) }, 'stored value passed over');
+      return null;
+    }
+  };
+
   const onModel = (change: KvChange) => {
-    if (change.kind === 'put') models.set(change.entry.key, jsonFrom(change.entry.value) as ModelFile);
-    else models.delete(change.key);
+    if (change.kind === 'put') {
+      const file = read(change.entry, jsonFrom) as ModelFile | null;
+      if (!file) return;
+      models.set(change.entry.key, file);
+    } else models.delete(change.key);
     tell();
   };
   const onMap = (change: KvChange) => {
     if (change.kind === 'put') {
-      const { key, value, revision } = change.entry;
-      maps.set(key, { map: decodePartitionMap(value), revision });
+      const map = read(change.entry, decodePartitionMap);
+      if (!map) return;
+      maps.set(change.entry.key, { map, revision: change.entry.revision });
     } else maps.delete(change.key);
     tell();
   };
@@ -75,7 +93,8 @@ export async function watchCluster(bus: Bus, clock: Clock): Promise<ClusterView>
       tell();
       return;
     }
-    const lease = decodeShardLease(change.entry.value);
+    const lease = read(change.entry, decodeShardLease);
+    if (!lease) return;
     const before = sightings.get(lease.shard);
     sightings.set(lease.shard, { lease, seenAtMs: clock.monotonicMs(), live: true });
     if (!before?.live || isNews(before.lease, lease)) tell();

@@ -11,6 +11,7 @@ import {
 import { expect, onTestFinished, test } from 'vitest';
 import { createManualClock, type ManualClock } from '../src/clock.ts';
 import { type ClusterView, watchCluster } from '../src/cluster-view.ts';
+import { createLogger } from '../src/logger.ts';
 import { createMemoryBus, type MemoryBus } from '../src/memory-bus.ts';
 
 interface Stage {
@@ -258,6 +259,33 @@ test('cluster view: onChange: a listener that has left is not called, also when 
   await putMap(bus, mapAt(1));
   await putMap(bus, mapAt(2));
   expect(calls).toEqual(['first', 'second', 'second']);
+});
+
+test('cluster view: a value that cannot be read is reported and passed over, and the watch goes on', async () => {
+  const bus = createMemoryBus();
+  const clock = createManualClock(0);
+  const lines: string[] = [];
+  const destination = { write: (line: string) => void lines.push(line) };
+  const logger = createLogger({ service: 'test', level: 'info', destination });
+  await putMap(bus, mapAt(1));
+  await putLease(bus, leaseOf('a'));
+  const view = await watchCluster(bus, clock, logger);
+  const bad = new TextEncoder().encode('{"shards":');
+  await (await bus.kv('maps')).put('ads', bad);
+  await (await bus.kv('shards')).put('a', bad);
+  await (await bus.kv('models')).put('ads', bad);
+  expect([view.mapOf('ads')?.epoch, view.mapRevisionOf('ads')]).toEqual([1, 1]);
+  expect([living(view), view.models.size]).toEqual([[['a', true]], 0]);
+  expect(lines.map((line) => JSON.parse(line)).map(({ level, key }) => [level, key])).toEqual([
+    ['error', 'ads'],
+    ['error', 'a'],
+    ['error', 'ads'],
+  ]);
+  await putMap(bus, mapAt(2));
+  await putLease(bus, leaseOf('b'));
+  await (await bus.kv('models')).put('ads', jsonBytes(file));
+  expect([view.mapOf('ads')?.epoch, living(view).length, view.models.size]).toEqual([2, 2, 1]);
+  await view.close();
 });
 
 test('cluster view: close: no timer stays and no change is told', async () => {

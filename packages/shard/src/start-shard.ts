@@ -33,7 +33,7 @@ export interface RunningShard {
 
 export async function startShard(options: ShardOptions): Promise<RunningShard> {
   const { bus, clock, logger, shard } = options;
-  const view = await watchCluster(bus, clock);
+  const view = await watchCluster(bus, clock, logger);
   const pulledKeys = options.metrics.counter({
     name: 'mill_pulled_keys_total',
     help: 'Keys of pulls answered.',

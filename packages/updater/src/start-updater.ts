@@ -23,7 +23,7 @@ export interface RunningUpdater {
 
 export async function startUpdater(options: UpdaterOptions): Promise<RunningUpdater> {
   const { bus, clock, logger, cluster } = options;
-  const view = await watchCluster(bus, clock);
+  const view = await watchCluster(bus, clock, logger);
   const rows = createPullClient({
     view,
     clock,
