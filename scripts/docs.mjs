@@ -19,6 +19,13 @@ const documents = [
       return formatted('docs/model.schema.json', JSON.stringify(modelSchema));
     },
   },
+  {
+    path: 'docs/configuration.md',
+    async text() {
+      const { configurationPage } = await import('../packages/cli/src/configuration-page.ts');
+      return configurationPage();
+    },
+  },
 ];
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
