@@ -1,7 +1,7 @@
 /** Which cluster a command talks to. */
 import { readConfig } from '@millrace/runtime';
 import { cliSettings } from './cli-settings.ts';
-import { runningClusterIn } from './supervisor/local-cluster.ts';
+import { runningClusterIn } from './supervisor/cluster-directory.ts';
 
 /** --url, else MILL_URL, else the cluster that runs in this directory, else the default port on this machine. */
 export async function clusterUrl(given: string | undefined): Promise<string> {

@@ -2,12 +2,14 @@
  * A whole cluster on this machine, as separate processes: nats-server, shards, one inference node, one updater. Started in
  * the order in which they need each other, stopped in the reverse one.
  */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
-import { MillraceError } from '@millrace/protocol';
+import { MillraceError, reasonFrom } from '@millrace/protocol';
 import { type Clock, spawnNatsServer } from '@millrace/runtime';
+import { claimDirectory, type DirectoryClaim } from './cluster-directory.ts';
 import {
+  type ProcessPlan,
   type ProcessWatch,
   type SupervisedProcess,
   startSelf,
@@ -35,42 +37,55 @@ export interface LocalCluster {
   close(): Promise<void>;
 }
 
-/** What a running cluster leaves in its data directory, so that other commands find it. */
-export interface ClusterAddress {
-  readonly url: string;
-  readonly natsUrl: string;
-  readonly pid: number;
-}
-
 const readyMsMax = 60_000;
 const stopMsMax = 15_000;
-const addressFile = 'cluster.json';
+/** Below the ports that systems give to outgoing connections (32,768 on Linux, 49,152 elsewhere). */
+const portMin = 15_000;
+const portMax = 30_000;
+const portTriesMax = 50;
 
 export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
   const directory = resolve(options.dataDirectory);
   await mkdir(join(directory, 'logs'), { recursive: true });
-  await refuseSecond(directory);
-  const { clock, watch, say } = options;
+  const claim = await claimDirectory(directory);
+  try {
+    return await startProcesses(options, directory, claim);
+  } catch (error) {
+    await claim.release();
+    throw error;
+  }
+}
+
+async function startProcesses(
+  options: LocalClusterOptions,
+  directory: string,
+  claim: DirectoryClaim,
+): Promise<LocalCluster> {
+  const { clock, say, httpHost, engine } = options;
   const natsPort = await freePort('127.0.0.1', 0);
-  const httpPort = await freePort(options.httpHost, options.httpPort);
+  const httpPort = await freePort(httpHost, options.httpPort);
   if (options.httpPort !== 0 && httpPort !== options.httpPort)
     say(`port ${options.httpPort} is taken, using ${httpPort}`);
   const natsUrl = `nats://127.0.0.1:${natsPort}`;
-  const url = `http://${options.httpHost}:${httpPort}`;
+  const url = `http://${httpHost}:${httpPort}`;
   const processes: SupervisedProcess[] = [];
-  const logOf = (name: string) => join(directory, 'logs', `${name}.log`);
+  const notice = noticeBoard({ url, natsUrl, processes, claim, options });
 
-  const startService = (name: string, args: readonly string[], settings: Record<string, string>) => {
-    const env = { ...process.env, MILL_NATS_URL: natsUrl, ...settings };
-    const supervised = superviseProcess(
-      { name, logFile: logOf(name), readyBy: 'message', start: (log) => startSelf(args, env, log) },
-      watch,
-      clock,
-    );
+  const supervise = (name: string, plan: Pick<ProcessPlan, 'readyBy' | 'start'>) => {
+    const logFile = join(directory, 'logs', `${name}.log`);
+    const supervised = superviseProcess({ name, logFile, ...plan }, notice.watch, clock);
     processes.push(supervised);
     return supervised.firstReady(readyMsMax);
   };
-
+  const startService = (name: string, args: readonly string[], settings: Record<string, string>) => {
+    const env = { ...process.env, MILL_NATS_URL: natsUrl, ...settings };
+    return supervise(name, { readyBy: 'message', start: (log) => startSelf(args, env, log) });
+  };
+  const startNats = async () => {
+    const dataDirectory = join(directory, 'nats');
+    const server = { binary: options.natsServer, dataDirectory, host: '127.0.0.1', port: natsPort };
+    return (await spawnNatsServer(server)).child;
+  };
   const close = async () => {
     for (const group of [['inference'], ['updater'], undefined, ['nats-server']]) {
       const members = processes.filter(({ name }) =>
@@ -78,40 +93,24 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
       );
       await Promise.all(members.map((member) => member.stop(stopMsMax)));
     }
-    await rm(join(directory, addressFile), { force: true });
+    await claim.release();
   };
 
   try {
     say('starting nats-server');
-    const nats = superviseProcess(
-      {
-        name: 'nats-server',
-        logFile: logOf('nats-server'),
-        readyBy: 'start',
-        start: async () => {
-          const dataDirectory = join(directory, 'nats');
-          const server = { binary: options.natsServer, dataDirectory, host: '127.0.0.1', port: natsPort };
-          return (await spawnNatsServer(server)).child;
-        },
-      },
-      watch,
-      clock,
-    );
-    processes.push(nats);
-    await nats.firstReady(readyMsMax);
+    await supervise('nats-server', { readyBy: 'start', start: startNats });
     say(`starting ${options.shards} shards, one inference node, one updater`);
     const shards = Array.from({ length: options.shards }, (_, i) =>
       startService(`shard-${i}`, ['shard'], { MILL_SHARD_ID: `shard-${i}` }),
     );
     const inference = startService('inference', ['inference'], {
-      MILL_HTTP_HOST: options.httpHost,
+      MILL_HTTP_HOST: httpHost,
       MILL_HTTP_PORT: String(httpPort),
-      MILL_ENGINE: options.engine,
+      MILL_ENGINE: engine,
     });
-    const updater = startService('updater', ['updater'], { MILL_UPDATER_ENGINE: options.engine });
+    const updater = startService('updater', ['updater'], { MILL_UPDATER_ENGINE: engine });
     await Promise.all([...shards, inference, updater]);
-    const address: ClusterAddress = { url, natsUrl, pid: process.pid };
-    await writeFile(join(directory, addressFile), `${JSON.stringify(address)}\n`);
+    await notice.open();
     return { url, natsUrl, processes, close };
   } catch (error) {
     await close();
@@ -119,53 +118,64 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
   }
 }
 
-/** The cluster that runs from a data directory, null when none does. */
-export async function runningClusterIn(dataDirectory: string): Promise<ClusterAddress | null> {
-  const text = await readFile(join(dataDirectory, addressFile), 'utf8').catch(() => null);
-  if (text === null) return null;
-  const address = JSON.parse(text) as ClusterAddress;
-  return isAlive(address.pid) ? address : null;
+interface NoticeInput {
+  readonly url: string;
+  readonly natsUrl: string;
+  readonly processes: readonly SupervisedProcess[];
+  readonly claim: DirectoryClaim;
+  readonly options: LocalClusterOptions;
 }
 
-/** Two nats-servers on one directory would destroy it. */
-async function refuseSecond(directory: string): Promise<void> {
-  const running = await runningClusterIn(directory);
-  if (running) {
-    const message = `a cluster already runs from ${directory} (process ${running.pid}, ${running.url}); stop it, or give another --data`;
-    throw new MillraceError('MILL_CONFIG_INVALID', message);
+/** Keeps what others read of this cluster up to date, from its first being ready on. */
+function noticeBoard({ url, natsUrl, processes, claim, options }: NoticeInput) {
+  let opened = false;
+  const publish = () => {
+    const sights = processes.map(({ name, pid = null, restarts, ready }) => ({ name, pid, restarts, ready }));
+    return claim.publish({ url, natsUrl, pid: process.pid, processes: sights });
+  };
+  const publishChange = () => {
+    if (!opened) return;
+    publish().catch((error: unknown) => options.say(`cluster.json not written: ${reasonFrom(error)}`));
+  };
+  const watch: ProcessWatch = {
+    onDeath(name, reason, pauseMs) {
+      options.watch.onDeath(name, reason, pauseMs);
+      publishChange();
+    },
+    onReady(name, restarts) {
+      options.watch.onReady(name, restarts);
+      publishChange();
+    },
+  };
+  return {
+    watch,
+    open() {
+      opened = true;
+      return publish();
+    },
+  };
+}
+
+/**
+ * `wanted` when it can be listened on, else another. A process that restarts needs its port again, so one is taken that no
+ * outgoing connection can be given meanwhile: a client that tries to reach a dead server could even meet itself there.
+ */
+async function freePort(host: string, wanted: number): Promise<number> {
+  if (wanted !== 0 && (await isFree(host, wanted))) return wanted;
+  for (let tries = 0; tries < portTriesMax; tries += 1) {
+    const port = portMin + Math.floor(Math.random() * (portMax - portMin));
+    if (await isFree(host, port)) return port;
   }
-  await endOrphan(join(directory, 'nats', 'nats-server.pid'));
+  throw new MillraceError(
+    'MILL_CONFIG_INVALID',
+    `no port of ${host} between ${portMin} and ${portMax} can be listened on`,
+  );
 }
 
-/** A supervisor that was killed leaves its nats-server behind; it holds the directory and has to end first. */
-async function endOrphan(pidFile: string): Promise<void> {
-  const pid = Number(await readFile(pidFile, 'utf8').catch(() => ''));
-  if (!Number.isInteger(pid) || pid <= 1 || !isAlive(pid)) return;
-  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => 'nats-server');
-  if (!command.includes('nats-server')) return;
-  process.kill(pid, 'SIGTERM');
-  for (let tries = 0; tries < 100 && isAlive(pid); tries += 1)
-    await new Promise((done) => setTimeout(done, 100));
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** `wanted` when it can be listened on, else one that the system picks. */
-function freePort(host: string, wanted: number): Promise<number> {
-  return new Promise((resolvePort, reject) => {
+function isFree(host: string, port: number): Promise<boolean> {
+  return new Promise((resolveFree) => {
     const probe = createServer();
-    probe.once('error', (error) => (wanted === 0 ? reject(error) : resolvePort(freePort(host, 0))));
-    probe.listen(wanted, host, () => {
-      const address = probe.address();
-      const port = typeof address === 'object' && address ? address.port : wanted;
-      probe.close(() => resolvePort(port));
-    });
+    probe.once('error', () => resolveFree(false));
+    probe.listen(port, host, () => probe.close(() => resolveFree(true)));
   });
 }

@@ -27,6 +27,8 @@ export interface SupervisedProcess {
   readonly name: string;
   readonly pid: number | undefined;
   readonly restarts: number;
+  /** True once the process that runs now is up. */
+  readonly ready: boolean;
   /** Resolves when it is ready for the first time. @throws MILL_NOT_READY when it is not within the limit. */
   firstReady(limitMs: number): Promise<void>;
   /** Asks it to drain and waits for its end. */
@@ -46,18 +48,21 @@ export function superviseProcess(plan: ProcessPlan, watch: ProcessWatch, clock: 
   let stopping = false;
   let restartTimer = { cancel() {} };
   let isReady = false;
+  let wasReady = false;
   let lastDeath = '';
   const waiters = new Set<() => void>();
   let ended: () => void = () => {};
 
   const noteReady = () => {
     isReady = true;
+    wasReady = true;
     watch.onReady(plan.name, restarts);
     for (const waiter of waiters) waiter();
   };
 
   const onExit = (startedMs: number, reason: string) => {
     child = null;
+    isReady = false;
     ended();
     if (stopping) return;
     if (clock.monotonicMs() - startedMs > wellAfterMs) pauseMs = pauseFirstMs;
@@ -65,7 +70,7 @@ export function superviseProcess(plan: ProcessPlan, watch: ProcessWatch, clock: 
     watch.onDeath(plan.name, reason, pauseMs);
     restartTimer = clock.setTimer(pauseMs, () => {
       restarts += 1;
-      void run();
+      starting = run();
     });
     pauseMs = Math.min(pauseMaxMs, 2 * pauseMs);
   };
@@ -84,7 +89,7 @@ export function superviseProcess(plan: ProcessPlan, watch: ProcessWatch, clock: 
       onExit(startedMs, error instanceof Error ? error.message : String(error));
     }
   };
-  void run();
+  let starting = run();
 
   return {
     name: plan.name,
@@ -94,8 +99,11 @@ export function superviseProcess(plan: ProcessPlan, watch: ProcessWatch, clock: 
     get restarts() {
       return restarts;
     },
+    get ready() {
+      return isReady;
+    },
     async firstReady(limitMs) {
-      if (isReady) return;
+      if (wasReady) return;
       await new Promise<void>((resolve, reject) => {
         const limit = clock.setTimer(limitMs, () => {
           const last = lastDeath ? `; it died: ${lastDeath}` : '';
@@ -115,6 +123,8 @@ export function superviseProcess(plan: ProcessPlan, watch: ProcessWatch, clock: 
     async stop(limitMs) {
       stopping = true;
       restartTimer.cancel();
+      // One that is just being started would outlive this call.
+      await starting;
       const running = child;
       if (running) {
         const end = new Promise<void>((resolve) => {
