@@ -26,6 +26,13 @@ const documents = [
       return configurationPage();
     },
   },
+  {
+    path: 'docs/errors.md',
+    async text() {
+      const { errorTable } = await import('../packages/protocol/src/errors.ts');
+      return errorsPage(errorTable);
+    },
+  },
 ];
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -41,6 +48,31 @@ function formatted(path, text) {
   });
   if (status !== 0) throw new Error(`cannot format ${path}: ${stderr}`);
   return stdout;
+}
+
+/** The closed table of errors, in its own order. */
+function errorsPage(errorTable) {
+  const rows = Object.entries(errorTable).map(
+    ([code, { http, grpc, retry, summary }]) => `| \`${code}\` | ${http} | ${grpc} | ${retry} | ${summary} |`,
+  );
+  return `# Errors
+
+Every error that leaves a Millrace process has one of these codes. The code is the contract; the text beside it is for
+people and may change. Over HTTP an error is the body \`{"error": {"code", "message", "retry", "details"?}}\`, between client
+and shard a refusal frame, in the logs the property \`code\`. The table is closed: \`packages/protocol/src/errors.ts\`
+holds it, and this page is made from it (\`npm run docs\`).
+
+What the caller should do, the column *retry*:
+
+- **never**: the request or the set-up is wrong; change it first.
+- **same**: send the same again, at once.
+- **refresh-map**: take the newer partition map, then send again. The client package does so by itself.
+- **backoff**: wait, twice as long each time, then send again.
+
+| code | http | grpc | retry | what it means and what to do |
+| --- | --- | --- | --- | --- |
+${rows.join('\n')}
+`;
 }
 
 async function current(path) {
