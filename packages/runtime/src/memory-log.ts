@@ -3,13 +3,13 @@
  * its subject's list and a pump that hands it what lies beyond the cursor, so an append reaches idle readers before it
  * returns. Without retention, messages that every present reader of their subject has taken are dropped.
  */
-import { invariant, MillraceError, type Sequence } from '@millrace/protocol';
+import { MillraceError, type Sequence } from '@millrace/protocol';
 import type { AppendOptions, LogMessage, LogReader, LogState, ReadOptions } from './bus.ts';
 import { assertMessageBytes } from './bus-checks.ts';
 import { Pump } from './pump.ts';
 
-/** Ids of appends that are remembered, as a server remembers those of the last two minutes. */
-const messageIdsMax = 65_536;
+/** At least so many ids of appends are remembered, as a server remembers those of the last two minutes; twice that at most. */
+const messageIdsMin = 32_768;
 /** Dropped places at the front of a list before it is moved together; seldom enough to cost nothing per message. */
 const droppedPlacesMax = 1_024;
 
@@ -36,7 +36,9 @@ export class MemoryLog {
   readonly #retain: boolean;
   readonly #draining: Set<Promise<void>>;
   readonly #subjects = new Map<string, SubjectLog>();
-  readonly #sequenceOfMessageId = new Map<string, Sequence>();
+  /** In two generations: dropping the older one whole is cheap, deleting the oldest key of a large map is not. */
+  #recentIds = new Map<string, Sequence>();
+  #olderIds = new Map<string, Sequence>();
   #lastSequence: Sequence = 0;
   #messages = 0;
   #bytes = 0;
@@ -52,7 +54,7 @@ export class MemoryLog {
     assertMessageBytes(subject, payload);
     const messageId = options?.messageId;
     if (messageId !== undefined) {
-      const earlier = this.#sequenceOfMessageId.get(messageId);
+      const earlier = this.#recentIds.get(messageId) ?? this.#olderIds.get(messageId);
       if (earlier !== undefined) return earlier;
     }
     this.#lastSequence += 1;
@@ -60,8 +62,8 @@ export class MemoryLog {
     if (messageId !== undefined) this.#remember(messageId, sequence);
     const list = this.#subject(subject);
     list.sequences.push(sequence);
-    // The caller may reuse its buffer; a plain copy also makes every payload start at an aligned offset.
-    list.payloads.push(new Uint8Array(payload));
+    // The caller may reuse its buffer. Node's pool of small buffers spares an allocation a message and aligns to 8 bytes.
+    list.payloads.push(Buffer.from(payload));
     this.#messages += 1;
     this.#bytes += payload.length;
     for (const reader of list.readers) reader.pump.run();
@@ -137,11 +139,10 @@ export class MemoryLog {
   }
 
   #remember(messageId: string, sequence: Sequence): void {
-    this.#sequenceOfMessageId.set(messageId, sequence);
-    if (this.#sequenceOfMessageId.size <= messageIdsMax) return;
-    const oldest = this.#sequenceOfMessageId.keys().next();
-    invariant(!oldest.done, 'a map over its limit has a first key');
-    this.#sequenceOfMessageId.delete(oldest.value);
+    this.#recentIds.set(messageId, sequence);
+    if (this.#recentIds.size < messageIdsMin) return;
+    this.#olderIds = this.#recentIds;
+    this.#recentIds = new Map();
   }
 
   #leave(list: SubjectLog, reader: SubjectReader): void {
