@@ -32,6 +32,9 @@ export async function followPartition(
   let caughtUp = false;
   let closed = false;
   let reader: LogReader | null = null;
+  /** Which look at the log counts: what an earlier one still delivers is passed over. */
+  let look = 0;
+  /** Block whose predecessor was missing in the look before this one, 0: none. */
   let suspect = 0;
   let reopening: Promise<void> = Promise.resolve();
 
@@ -42,41 +45,47 @@ export async function followPartition(
   };
 
   const onMessage = (message: LogMessage) => {
-    if (suspect !== 0 && message.sequence > suspect) return;
     const outcome = applyGradients(state, message, 'report');
     if (outcome.kind === 'gap') {
-      if (message.sequence === suspect) {
-        applyGradients(state, message, 'accept');
-        events.onHole(suspect);
-      } else {
+      if (message.sequence !== suspect) {
         suspect = message.sequence;
-        reopening = reopening.then(reopen);
+        lookAgain();
         return;
       }
+      applyGradients(state, message, 'accept');
+      events.onHole(suspect);
     }
-    if (message.sequence === suspect) suspect = 0;
     if (outcome.kind === 'rejected') events.onRejected(message.sequence, outcome.error.message);
     noteProgress();
   };
 
   const open = async () => {
-    reader = await bus.read('gradients', {
+    const mine = look;
+    const opened = await bus.read('gradients', {
       subject,
       from: state.sequence + 1,
-      onMessage,
+      onMessage: (message) => {
+        if (mine === look) onMessage(message);
+      },
       onError: events.onFailed,
     });
+    // A first message may have asked for another look before this one was open.
+    if (mine === look) reader = opened;
+    else await opened.close();
   };
 
-  const reopen = async () => {
-    try {
-      const old = reader;
-      reader = null;
-      await old?.close();
-      if (!closed) await open();
-    } catch (error) {
-      events.onFailed(error instanceof Error ? error : new Error(String(error)));
-    }
+  const lookAgain = () => {
+    look += 1;
+    const old = reader;
+    reader = null;
+    reopening = reopening.then(async () => {
+      try {
+        await old?.close();
+        if (!closed) await open();
+      } catch (error) {
+        events.onFailed(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
   };
 
   await open();
@@ -84,6 +93,7 @@ export async function followPartition(
   return {
     async close() {
       closed = true;
+      look += 1;
       await reopening;
       await reader?.close();
     },
