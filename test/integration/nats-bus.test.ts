@@ -11,7 +11,7 @@ import {
 import { startNatsServer, type TestNatsServer } from '@millrace/testkit';
 import { connect } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { busConformance } from '../../packages/runtime/test/bus-conformance.ts';
+import { busConformance, eventually } from '../../packages/runtime/test/bus-conformance.ts';
 
 const subject = gradientsSubject(modelNameFrom('ads'), 0);
 const logger = createLogger({ service: 'test', level: 'silent' });
@@ -68,18 +68,18 @@ describe('nats bus', () => {
     for (let count = 0; count < 500; count += 1) await append();
 
     await server.kill();
-    await expect.poll(() => bus.connected).toBe(false);
+    await eventually(() => bus.connected).toBe(false);
     const refused = await writer.append('gradients', subject, new Uint8Array(100)).then(
       (sequence) => ({ sequence }),
       (error: unknown) => ({ error }),
     );
     expect(refused).toMatchObject({ error: { code: 'MILL_LOG_UNAVAILABLE' } });
     await server.restart();
-    await expect.poll(() => bus.connected && writer.connected, { timeout: 20_000 }).toBe(true);
+    await eventually(() => bus.connected && writer.connected).toBe(true);
 
     for (let count = 0; count < 500; count += 1) await append();
-    await expect.poll(() => sequences.length, { timeout: 20_000 }).toBe(1_000);
-    await expect.poll(() => slow.length, { timeout: 20_000 }).toBe(1_000);
+    await eventually(() => sequences.length).toBe(1_000);
+    await eventually(() => slow.length).toBe(1_000);
     expect(sequences).toEqual(stored);
     expect(slow).toEqual(stored);
   });
@@ -104,17 +104,17 @@ describe('nats bus', () => {
       }
     });
     for (let round = 1; round <= 2; round += 1) {
-      await expect.poll(() => acknowledged.length, { timeout: 20_000 }).toBeGreaterThan(1_000 * round);
+      await eventually(() => acknowledged.length).toBeGreaterThan(1_000 * round);
       await server.kill();
-      await expect.poll(() => failures.length).toBeGreaterThan(0);
+      await eventually(() => failures.length).toBeGreaterThan(0);
       await server.restart();
-      await expect.poll(() => reader.connected && writer.connected, { timeout: 20_000 }).toBe(true);
+      await eventually(() => reader.connected && writer.connected).toBe(true);
     }
-    await expect.poll(() => acknowledged.length, { timeout: 20_000 }).toBeGreaterThan(4_000);
+    await eventually(() => acknowledged.length).toBeGreaterThan(4_000);
     stop = true;
     await Promise.all(load);
     const head = await reader.headOf('gradients', subject);
-    await expect.poll(() => read.at(-1), { timeout: 20_000 }).toBe(head);
+    await eventually(() => read.at(-1)).toBe(head);
 
     expect(failures.every((error) => isMillraceError(error, 'MILL_LOG_UNAVAILABLE'))).toBe(true);
     expect(read).toEqual(Array.from({ length: head }, (_, index) => index + 1));
@@ -134,14 +134,13 @@ describe('nats bus', () => {
       ),
     );
     await server.kill();
-    await expect.poll(() => bus.connected).toBe(false);
+    await eventually(() => bus.connected).toBe(false);
     await server.restart();
-    await expect.poll(() => bus.connected, { timeout: 20_000 }).toBe(true);
+    await eventually(() => bus.connected).toBe(true);
     expect(await kv.putIf('shard-1', Uint8Array.of(2), revision)).toBeGreaterThan(revision);
+    await eventually(() => changes).toEqual(['shard-1=1', 'shard-1=2']);
     await kv.delete('shard-1');
-    await expect
-      .poll(() => changes, { timeout: 20_000 })
-      .toEqual(['shard-1=1', 'shard-1=2', 'shard-1 deleted']);
+    await eventually(() => changes).toEqual(['shard-1=1', 'shard-1=2', 'shard-1 deleted']);
   });
 
   test('nats bus: a consumer removed behind its back is opened again where it was', async () => {
@@ -149,10 +148,10 @@ describe('nats bus', () => {
     const sequences: number[] = [];
     await follow(bus, (sequence) => void sequences.push(sequence));
     await bus.append('gradients', subject, Uint8Array.of(1));
-    await expect.poll(() => sequences).toEqual([1]);
+    await eventually(() => sequences).toEqual([1]);
     await removeConsumers(server.url, 'MILL_GRADIENTS');
     await bus.append('gradients', subject, Uint8Array.of(2));
-    await expect.poll(() => sequences, { timeout: 20_000 }).toEqual([1, 2]);
+    await eventually(() => sequences).toEqual([1, 2]);
   });
 
   test('nats bus: a log removed behind its back ends its readers with an error', async () => {
@@ -164,7 +163,7 @@ describe('nats bus', () => {
       (error) => errors.push(error),
     );
     await removeStreams(server.url);
-    await expect.poll(() => errors, { timeout: 20_000 }).toMatchObject([{ code: 'MILL_LOG_UNAVAILABLE' }]);
+    await eventually(() => errors).toMatchObject([{ code: 'MILL_LOG_UNAVAILABLE' }]);
   });
 
   test('nats bus: a log that lost what was read ends its readers with an error', async () => {
@@ -177,10 +176,10 @@ describe('nats bus', () => {
       (error) => errors.push(error),
     );
     for (let count = 0; count < 5; count += 1) await bus.append('gradients', subject, Uint8Array.of(1));
-    await expect.poll(() => sequences).toEqual([1, 2, 3, 4, 5]);
+    await eventually(() => sequences).toEqual([1, 2, 3, 4, 5]);
     await removeStreams(server.url);
     await bus.ensure();
-    await expect.poll(() => errors.length, { timeout: 20_000 }).toBe(1);
+    await eventually(() => errors.length).toBe(1);
     expect(errors[0]).toMatchObject({ code: 'MILL_LOG_UNAVAILABLE' });
     expect(errors[0]!.message).toContain('lost its tail');
   });
@@ -206,6 +205,15 @@ describe('nats bus', () => {
     expect(states.map((state) => state.lastSequence)).toEqual([0, 0, 0, 0]);
   });
 
+  test('nats bus: head: asked of the leader, as on a cluster, it is the same', async () => {
+    const bus = await open();
+    for (let count = 0; count < 3; count += 1) await bus.append('gradients', subject, Uint8Array.of(1));
+    const onCluster = await busAt(server, { replicas: 3 });
+    buses.push(onCluster);
+    expect(await onCluster.headOf('gradients', subject)).toBe(3);
+    expect(await onCluster.headOf('gradients', gradientsSubject(modelNameFrom('ads'), 1))).toBe(0);
+  });
+
   test('nats bus: a message larger than a batch still comes, and those behind it', async () => {
     const bus = await open();
     const sizes: number[] = [];
@@ -220,7 +228,7 @@ describe('nats bus', () => {
       onMessage: (message) => void sizes.push(message.payload.length),
       onError: fail,
     });
-    await expect.poll(() => sizes, { timeout: 20_000 }).toEqual([8 * 1024 * 1024 - 100, 1]);
+    await eventually(() => sizes).toEqual([8 * 1024 * 1024 - 100, 1]);
   });
 
   test('nats bus: a slow reader holds back the server, not the memory', async () => {
@@ -244,11 +252,11 @@ describe('nats bus', () => {
       onError: fail,
     });
     const delivered = () => deliveredTo(server.url, 'MILL_GRADIENTS');
-    await expect.poll(delivered).toBeGreaterThan(0);
+    await eventually(delivered).toBeGreaterThan(0);
     // A batch is 8 MiB: 31 of these messages with their addresses.
     expect(await delivered()).toBeLessThan(33);
     release();
-    await expect.poll(() => handled, { timeout: 20_000 }).toBe(100);
+    await eventually(() => handled).toBe(100);
   });
 
   test('nats bus: connect: a server out of reach is given up in time', async () => {
@@ -273,7 +281,7 @@ describe('nats bus', () => {
     const bus = await open();
     await follow(bus, () => undefined);
     await server.kill();
-    await expect.poll(() => bus.connected).toBe(false);
+    await eventually(() => bus.connected).toBe(false);
     const started = performance.now();
     await bus.close();
     expect(performance.now() - started).toBeLessThan(6_000);

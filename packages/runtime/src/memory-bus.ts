@@ -116,6 +116,7 @@ class MemoryBusCore implements MemoryBus {
 
   onNotice(subject: string, onNotice: (payload: Uint8Array) => void): LogReader {
     assertExactSubject(subject);
+    this.#assertOpen();
     const listener = (payload: Uint8Array) => onNotice(payload);
     const listeners = this.#listeners.get(subject) ?? new Set();
     listeners.add(listener);

@@ -18,6 +18,7 @@ import type { AppendOptions, Bus, Kv, LogReader, LogState, ReadOptions } from '.
 import { assertExactSubject, assertLogSubject, assertMessageBytes } from './bus-checks.ts';
 import type { Logger } from './logger.ts';
 import { connectNats, type NatsConnectionOptions } from './nats-connection.ts';
+import { plainBytes } from './nats-consumer.ts';
 import { isMessageMissing, logUnavailable } from './nats-errors.ts';
 import { NatsKv } from './nats-kv.ts';
 import { NatsReader, type NatsReaderOptions, type ReaderHost } from './nats-reader.ts';
@@ -62,6 +63,13 @@ async function jetStreamOf(connection: NatsConnection): Promise<JetStreamManager
   return connection.jetstreamManager({ timeout: answerMsMax, checkAPI: false });
 }
 
+interface Unacknowledged {
+  /** Ends the waiting: the answer will not come. */
+  readonly lose: (reason: Error) => void;
+  /** Resolves when there is an answer of either kind. */
+  readonly answered: Promise<void>;
+}
+
 class NatsBus implements Bus, ReaderHost {
   readonly connection: NatsConnection;
   readonly jetStream: JetStreamManager;
@@ -72,8 +80,7 @@ class NatsBus implements Bus, ReaderHost {
   readonly #buckets = new Map<BucketName, Promise<Kv>>();
   readonly #statuses: QueuedIterator<Status>;
   readonly #following: Promise<void>;
-  /** How each append under way is told that its answer will not come. */
-  readonly #unacknowledged = new Set<(reason: Error) => void>();
+  readonly #unacknowledged = new Set<Unacknowledged>();
   #connected = true;
   #closing: Promise<void> | null = null;
 
@@ -178,17 +185,19 @@ class NatsBus implements Bus, ReaderHost {
 
   notify(subject: string, payload: Uint8Array): void {
     assertExactSubject(subject);
-    if (this.#connected) this.connection.publish(subject, payload);
+    if (this.#connected && this.#closing === null) this.connection.publish(subject, payload);
   }
 
   onNotice(subject: string, onNotice: (payload: Uint8Array) => void): LogReader {
     assertExactSubject(subject);
+    if (this.#closing !== null)
+      throw new MillraceError('MILL_CLOSED', `cannot listen on "${subject}": the bus is closed`);
     const subscription = this.connection.subscribe(subject, {
       callback: (error, message) => {
         // A throw would end the client's parser, and with it everything that this connection carries.
         try {
           if (error !== null) throw error;
-          onNotice(message.data);
+          onNotice(plainBytes(message.data));
         } catch (cause) {
           this.logger.error({ subject, reason: reasonFrom(cause) }, 'notice not handled');
         }
@@ -207,17 +216,22 @@ class NatsBus implements Bus, ReaderHost {
   async #close(): Promise<void> {
     await Promise.all([...this.#readers].map((reader) => reader.close()));
     if (this.#connected) {
-      const late = new AbortController();
-      await Promise.race([
-        this.connection.drain().catch(() => undefined),
-        sleep(drainMsMax, undefined, { signal: late.signal }).catch(() => undefined),
-      ]);
-      late.abort();
+      await this.#within(Promise.all([...this.#unacknowledged].map(({ answered }) => answered)));
+      await this.#within(this.connection.drain().catch(() => undefined));
     }
     await this.connection.close();
     // The client leaves the iterator of a closed connection waiting for ever.
     this.#statuses.stop();
     await this.#following;
+  }
+
+  /** Waits for `promise`, but not for ever. */
+  async #within(promise: Promise<unknown>): Promise<void> {
+    const late = new AbortController();
+    const limit = sleep(drainMsMax, undefined, { signal: late.signal }).catch(() => undefined);
+    await Promise.race([promise, limit]);
+    late.abort();
+    await limit;
   }
 
   async #openReader(options: NatsReaderOptions): Promise<LogReader> {
@@ -261,8 +275,9 @@ class NatsBus implements Bus, ReaderHost {
       if (status.type === 'disconnect' && this.#connected) {
         this.#connected = false;
         if (this.#closing === null) this.logger.warn({ server }, 'connection to NATS lost');
-        for (const lose of this.#unacknowledged)
-          lose(new Error('the connection was lost before the answer came'));
+        const reason = new Error('the connection was lost before the answer came');
+        for (const { lose } of this.#unacknowledged) lose(reason);
+        this.#unacknowledged.clear();
       } else if (status.type === 'reconnect') {
         this.#connected = true;
         this.logger.info({ server: this.connection.getServer() }, 'connection to NATS is back');
@@ -275,8 +290,9 @@ class NatsBus implements Bus, ReaderHost {
   /** The answer, or a rejection as soon as the connection it would come over is lost: the client itself would wait on. */
   #unlessLost<Answer>(answer: Promise<Answer>): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      this.#unacknowledged.add(reject);
-      answer.then(resolve, reject).finally(() => this.#unacknowledged.delete(reject));
+      const answered = answer.then(resolve, reject).finally(() => this.#unacknowledged.delete(entry));
+      const entry = { lose: reject, answered };
+      this.#unacknowledged.add(entry);
     });
   }
 

@@ -166,13 +166,11 @@ export class NatsConsumer {
       this.#break(`delivery ${this.#consumerSequence} is missing`);
       return;
     }
-    const { data } = message;
     this.#batchLeft -= 1;
     this.#options.onDelivery({
       subject: message.subject,
       sequence: numberIn(reply, this.#numbersAt),
-      // The client may hand out a Buffer, whose slice() would share its bytes instead of copying them.
-      payload: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+      payload: plainBytes(message.data),
       pending: numberIn(reply, timeEnd + 1),
       raw: message,
     });
@@ -205,6 +203,11 @@ export class NatsConsumer {
     this.end();
     this.#options.onBroken(reason);
   }
+}
+
+/** The same bytes as a plain array: the client may hand out a Buffer, whose slice() shares bytes instead of copying them. */
+export function plainBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** Place of the stream sequence: behind five dots, or behind seven where the address has a domain and an account. */

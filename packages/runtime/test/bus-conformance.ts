@@ -79,7 +79,7 @@ export function busConformance(name: string, open: () => Promise<OpenedBus>): vo
       await bus.append('gradients', subject, payload);
       const lengths: number[] = [];
       await read({ onMessage: (message) => void lengths.push(message.payload.length) });
-      await expect.poll(() => lengths).toEqual([4 * 1024 * 1024]);
+      await eventually(() => lengths).toEqual([4 * 1024 * 1024]);
     });
 
     test('log: append: a subject of another log is a defect', async () => {
@@ -162,7 +162,7 @@ export function busConformance(name: string, open: () => Promise<OpenedBus>): vo
         },
       });
       await appendAll('d', 'e');
-      await expect.poll(() => done).toEqual(['a', 'b', 'c', 'd', 'e']);
+      await eventually(() => done).toEqual(['a', 'b', 'c', 'd', 'e']);
       expect(runningMax).toBe(1);
     });
 
@@ -176,7 +176,7 @@ export function busConformance(name: string, open: () => Promise<OpenedBus>): vo
         },
       });
       await append('a');
-      await expect.poll(() => seen).toEqual(['a', 'a+', 'a++', 'a+++']);
+      await eventually(() => seen).toEqual(['a', 'a+', 'a++', 'a+++']);
       await Promise.all(appended);
     });
 
@@ -196,7 +196,7 @@ export function busConformance(name: string, open: () => Promise<OpenedBus>): vo
       });
       await appendAll('a', 'b');
       await healthy.until(2);
-      await expect.poll(() => errors).toEqual(['bang']);
+      await eventually(() => errors).toEqual(['bang']);
       expect(handled).toEqual(['a']);
     });
 
@@ -214,7 +214,7 @@ export function busConformance(name: string, open: () => Promise<OpenedBus>): vo
           steps.push(`end ${textOf(message.payload)}`);
         },
       });
-      await expect.poll(() => steps).toEqual(['start a']);
+      await eventually(() => steps).toEqual(['start a']);
       const closed = reader.close().then(() => steps.push('closed'));
       release();
       await closed;
@@ -304,7 +304,7 @@ export function busConformance(name: string, open: () => Promise<OpenedBus>): vo
       await kv.put('a', bytesOf('2'));
       await kv.delete('b');
       await kv.put('c', bytesOf('1'));
-      await expect.poll(() => changes).toEqual(['a=2', 'b deleted', 'c=1']);
+      await eventually(() => changes).toEqual(['a=2', 'b deleted', 'c=1']);
       await watch.close();
       await kv.put('a', bytesOf('3'));
       expect(changes).toEqual(['a=2', 'b deleted', 'c=1']);
@@ -316,7 +316,7 @@ export function busConformance(name: string, open: () => Promise<OpenedBus>): vo
       await kv.watch((change) => changes.push(changeText(change)));
       expect(changes).toEqual([]);
       await kv.put('a', bytesOf('1'));
-      await expect.poll(() => changes).toEqual(['a=1']);
+      await eventually(() => changes).toEqual(['a=1']);
     });
 
     test('notices: reach those who listen on the subject, until they close', async () => {
@@ -326,7 +326,7 @@ export function busConformance(name: string, open: () => Promise<OpenedBus>): vo
       bus.onNotice('mill.heads.music', (payload) => deaf.push(textOf(payload)));
       bus.notify('mill.heads.ads', bytesOf('one'));
       bus.notify('mill.heads.ads', bytesOf('two'));
-      await expect.poll(() => heard).toEqual(['one', 'two']);
+      await eventually(() => heard).toEqual(['one', 'two']);
       await listener.close();
       bus.notify('mill.heads.ads', bytesOf('three'));
       await append('a');
@@ -350,6 +350,16 @@ export function busConformance(name: string, open: () => Promise<OpenedBus>): vo
       await expect(append('b')).rejects.toMatchObject({ code: 'MILL_CLOSED' });
       await expect(collector(bus)).rejects.toMatchObject({ code: 'MILL_CLOSED' });
       expect(seen.texts).toEqual(['a']);
+    });
+
+    test('close: appends under way are still answered', async () => {
+      const sequences = Promise.all(['a', 'b', 'c'].map((text) => append(text)));
+      await bus.close();
+      expect(await sequences).toEqual([1, 2, 3]);
+      expect(() => bus.onNotice('mill.heads.ads', () => undefined)).toThrow(
+        expect.objectContaining({ code: 'MILL_CLOSED' }),
+      );
+      bus.notify('mill.heads.ads', bytesOf('nobody'));
     });
 
     function read(options: Partial<ReadOptions> & Pick<ReadOptions, 'onMessage'>): Promise<LogReader> {
@@ -380,9 +390,13 @@ async function collector(bus: Bus, options: { from?: number } = {}): Promise<Col
   return {
     messages,
     texts,
-    until: (count) =>
-      expect.poll(() => texts.length, { timeout: 20_000, interval: 5 }).toBeGreaterThanOrEqual(count),
+    until: (count) => eventually(() => texts.length).toBeGreaterThanOrEqual(count),
   };
+}
+
+/** Polls until the expectation holds: what comes over a network comes when it comes. */
+export function eventually(read: () => unknown): ReturnType<typeof expect.poll> {
+  return expect.poll(read, { timeout: 20_000, interval: 5 });
 }
 
 function fail(error: Error): never {
