@@ -1,6 +1,6 @@
 /** Renews this shard's lease, and says so at once when something that routing depends on has changed. */
 import { encodeShardLease, leaseRenewMs, type ModelLease } from '@millrace/protocol';
-import type { Bus, Clock, Kv, Logger } from '@millrace/runtime';
+import type { Bus, Clock, Kv, Logger, Timer } from '@millrace/runtime';
 
 export interface LeaseKeeper {
   /** Writes the lease now rather than at the next renewal. */
@@ -46,13 +46,14 @@ export async function keepLease(options: LeaseOptions): Promise<LeaseKeeper> {
     return writing;
   };
 
-  await renew();
+  let timer: Timer = { cancel() {} };
   const schedule = () => {
+    if (closed) return;
     timer = clock.setTimer(leaseRenewMs, () => {
       void renew().then(schedule);
     });
   };
-  let timer = clock.setTimer(0, () => {});
+  await renew();
   schedule();
 
   return {
@@ -62,9 +63,9 @@ export async function keepLease(options: LeaseOptions): Promise<LeaseKeeper> {
       return renew();
     },
     async close() {
+      closed = true;
       timer.cancel();
       await writing;
-      closed = true;
       await kv.delete(shard).catch((error: unknown) => logger.warn({ err: error }, 'lease not removed'));
     },
   };
