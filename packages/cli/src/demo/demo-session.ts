@@ -29,7 +29,7 @@ export interface DemoSession {
   finish(): Promise<DemoReport>;
 }
 
-const probeEveryMs = 400;
+const probeEveryMs = 500;
 const statusEveryMs = 500;
 /** Quality on the screen is that of the newest observations: a drift should be seen. */
 const shownObservations = 10_000;

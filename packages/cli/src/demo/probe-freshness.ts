@@ -3,7 +3,8 @@
  *
  * Each probe scores two items that nobody has seen, alike but for their ids, and clicks the first. Everything else that is
  * learned meanwhile moves both scores alike, so the difference of their logits stands still until this very click has been
- * joined, learned, logged and applied; the probe asks until it moves.
+ * joined, learned, logged and applied; the probe asks until it moves. Its features are its own, so that its clicks teach
+ * the model nothing about real users.
  */
 import type { Clock } from '@millrace/runtime';
 import type { MillraceClient } from '@millrace/sdk';
@@ -37,14 +38,13 @@ export function probeFreshness(options: ProbeOptions): FreshnessProbe {
   const probe = async () => {
     probes += 1;
     const id = `probe-${options.runId}-${probes}`;
-    const alike = { category: 'books', price: 20 };
     const request = {
       model,
-      user: { user: id, segment: 'student', country: 'de', device: 'phone' },
-      context: { hour: 12, placement: 'feed' },
+      user: { user: 'probe', segment: 'probe', country: 'probe', device: 'probe' },
+      context: { hour: 'probe', placement: 'probe' },
       items: [
-        { item: `${id}-a`, ...alike },
-        { item: `${id}-b`, ...alike },
+        { item: `${id}-a`, category: 'probe' },
+        { item: `${id}-b`, category: 'probe' },
       ],
     };
     const difference = async (log: boolean) => {
