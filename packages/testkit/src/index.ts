@@ -1,1 +1,26 @@
+export { type Counted, countingModel, countsOf } from './counting-model.ts';
+export { type EventuallyOptions, eventually, pause } from './eventually.ts';
+export {
+  type ClusterSight,
+  type LocalClusterFixture,
+  type ProcessName,
+  type ProcessSight,
+  type StopResult,
+  startLocalCluster,
+} from './local-cluster-fixture.ts';
 export { freePort, startNatsServer, type TestNatsServer, type TestNatsServerOptions } from './nats-server.ts';
+export { foldGradients, type LogFold, readEvents } from './read-log.ts';
+export {
+  type CommandOptions,
+  type CommandResult,
+  runMillrace,
+  startMillrace,
+  textOf,
+} from './run-millrace.ts';
+export {
+  type LoadFailure,
+  type LoadResult,
+  type SteadyLoad,
+  type SteadyLoadOptions,
+  startSteadyLoad,
+} from './steady-load.ts';
