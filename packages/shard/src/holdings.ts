@@ -56,6 +56,7 @@ export function createHoldings(options: HoldingsOptions): HoldingsKeeper {
   const models = new Map<string, ModelShard>();
   const tables = new Map<number, { shard: ModelShard; table: number }>();
   let queue: Promise<void> = Promise.resolve();
+  let closed = false;
 
   const addModel = (file: ModelFile): HeldModel => {
     const shard = createModelShard(file);
@@ -76,7 +77,7 @@ export function createHoldings(options: HoldingsOptions): HoldingsKeeper {
     const { shard } = model;
     const name = shard.file.name;
     const state = takePartition(shard, partition);
-    const follower = await followPartition(bus, state, {
+    const following = followPartition(bus, state, {
       onCaughtUp() {
         openPartition(shard, partition);
         options.onReady();
@@ -86,7 +87,13 @@ export function createHoldings(options: HoldingsOptions): HoldingsKeeper {
       onHole: (sequence) => logger.error({ model: name, partition, sequence }, 'log lacks a block'),
       onFailed: options.onFailed,
     });
-    model.followers.set(partition, follower);
+    try {
+      model.followers.set(partition, await following);
+    } catch (error) {
+      // What nobody follows must not look held, or no later call would follow it.
+      dropPartition(shard, partition);
+      throw error;
+    }
   };
 
   const letGo = async (model: HeldModel, partition: number) => {
@@ -116,14 +123,18 @@ export function createHoldings(options: HoldingsOptions): HoldingsKeeper {
     tables,
     mapOf: (model) => view.mapOf(model),
     reconcile() {
-      queue = queue.then(async () => {
+      const turn = queue.then(async () => {
+        if (closed) return;
         for (const file of view.models.values()) await reconcileModel(file);
       });
-      return queue;
+      // A turn that failed is told to its caller; the turns after it are not held up.
+      queue = turn.catch(() => {});
+      return turn;
     },
     leases: () => [...held.values()].map((model) => leaseOf(model, clock.monotonicMs())),
     async close() {
-      await queue.catch(() => {});
+      closed = true;
+      await queue;
       for (const model of held.values()) {
         await model.heads.close();
         for (const follower of model.followers.values()) await follower.close();
