@@ -55,7 +55,8 @@ export async function startShard(options: ShardOptions): Promise<RunningShard> {
     connectionsMax: options.connectionsMax,
     holdings,
     logger,
-    onPull: (keys) => pulledKeys.inc(keys),
+    // A frame too short to be a pull counts for less than nothing, which a counter answers with a throw.
+    onPull: (keys) => pulledKeys.inc(Math.max(0, keys)),
   });
   const lease = await keepLease({
     bus,
