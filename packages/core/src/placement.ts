@@ -5,6 +5,12 @@
 import type { PartitionMap } from '@millrace/protocol';
 import HashRing from 'hashring';
 
+/**
+ * Hashes of a shard on the ring, four points each. The package takes floor(1/n · this · n): a whole 40 comes out as 39 for
+ * n = 7, 14, 28, …, and then a shard that joins or leaves would move partitions between others too. The half is dropped.
+ */
+const ringHashes = 40.5;
+
 export interface PlacementInput {
   readonly model: string;
   readonly partitions: number;
@@ -20,7 +26,7 @@ export interface PlacementInput {
 export function proposeMap(current: PartitionMap | null, input: PlacementInput): PartitionMap | null {
   if (input.shards.length === 0) return null;
   const shards = [...input.shards].sort();
-  const ring = new HashRing([...shards], 'md5', { 'max cache size': 1 });
+  const ring = new HashRing([...shards], 'md5', { 'vnode count': ringHashes, 'max cache size': 1 });
   const owners: number[][] = [];
   for (let partition = 0; partition < input.partitions; partition += 1) {
     const wanted = Math.min(input.replicas, shards.length);
