@@ -9,12 +9,20 @@ export interface TablePull {
   readonly out: Float32Array;
 }
 
-/** @throws as RowSource.pull. */
+/**
+ * Resolves or throws once every table's pull has ended: until then rows are written to the memory that was handed in.
+ * @throws as RowSource.pull.
+ */
 export async function pullTables(
   rows: RowSource,
   tables: readonly TablePull[],
   options: { readonly model: string; readonly marks: ReadMarks; readonly onAbsent: 'default' | 'fail' },
 ): Promise<PullOutcome> {
-  const outcomes = await Promise.all(tables.map((table) => rows.pull({ ...table, ...options })));
-  return { degraded: outcomes.some((outcome) => outcome.degraded) };
+  const pulls = await Promise.allSettled(tables.map((table) => rows.pull({ ...table, ...options })));
+  let degraded = false;
+  for (const pull of pulls) {
+    if (pull.status === 'rejected') throw pull.reason;
+    degraded ||= pull.value.degraded;
+  }
+  return { degraded };
 }
