@@ -231,6 +231,26 @@ describe('nats bus', () => {
     await eventually(() => sizes).toEqual([8 * 1024 * 1024 - 100, 1]);
   });
 
+  test('nats bus: batch after batch comes from one consumer, without an interruption', async () => {
+    const bus = await open();
+    const appends = Array.from({ length: 1_200 }, () => bus.append('gradients', subject, Uint8Array.of(1)));
+    await Promise.all(appends);
+    const lines: string[] = [];
+    const destination = { write: (line: string) => void lines.push(line) };
+    const reading = await connectNatsBus({
+      servers: [server.url],
+      name: 'reader',
+      logger: createLogger({ service: 'test', level: 'info', destination }),
+    });
+    buses.push(reading);
+    let handled = 0;
+    await follow(reading, () => {
+      handled += 1;
+    });
+    await eventually(() => handled).toBe(1_200);
+    expect(lines).toEqual([]);
+  });
+
   test('nats bus: a slow reader holds back the server, not the memory', async () => {
     const bus = await open();
     const payload = new Uint8Array(256 * 1024);

@@ -181,7 +181,8 @@ export class NatsConsumer {
   #receiveStatus(message: Msg): void {
     const code = message.headers?.code ?? 0;
     const description = message.headers?.description.toLowerCase() ?? '';
-    if (code === 100) return;
+    // Newer servers send "batch completed" behind a batch whose messages have all come; the next one is asked for by then.
+    if (code === 100 || (code === 409 && description.includes('batch completed'))) return;
     const tooLarge = code === 409 && description.includes('maxbytes');
     if (code !== 404 && code !== 408 && !tooLarge) {
       this.#break(`${code} ${description}`);
