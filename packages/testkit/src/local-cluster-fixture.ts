@@ -52,7 +52,9 @@ export interface LocalClusterFixture {
   processOf(name: ProcessName): Promise<ProcessSight>;
   /** Kills a process as a crash would; resolves at once, to a wait until the supervisor has it up again. */
   kill(name: ProcessName): Promise<{ readonly back: Promise<ProcessSight> }>;
-  /** A connection of one's own to the cluster's logs; closed when the cluster stops. */
+  /** Sends a signal to a process. */
+  signal(name: ProcessName, signal: NodeJS.Signals): Promise<void>;
+  /** A connection of the test's own to the cluster's logs, one a run; closed when the cluster stops. */
   bus(): Promise<Bus>;
   /** What a shard holds of a model, straight from its port. */
   inspect(shard: string, model: string): Promise<readonly PartitionReport[]>;
@@ -91,8 +93,7 @@ export async function startLocalCluster(): Promise<LocalClusterFixture> {
     sight: () => readSight(directory),
     processOf: async (name) => processIn(await readSight(directory), name),
     async kill(name) {
-      const { pid } = processIn(await readSight(directory), name);
-      if (pid === null) throw new Error(`${name} does not run, so it cannot be killed`);
+      const pid = await pidOf(directory, name);
       process.kill(pid, 'SIGKILL');
       const isBack = async () => {
         const now = processIn(await readSight(directory), name);
@@ -103,11 +104,13 @@ export async function startLocalCluster(): Promise<LocalClusterFixture> {
       back.catch(() => undefined);
       return { back };
     },
-    async bus() {
+    async signal(name, signal) {
+      process.kill(await pidOf(directory, name), signal);
+    },
+    bus() {
       const logger = createLogger({ service: 'test', level: 'silent' });
-      const bus = await connectNatsBus({ servers: [run.first.natsUrl], name: 'test', logger });
-      run.buses.push(bus);
-      return bus;
+      run.bus ??= connectNatsBus({ servers: [run.first.natsUrl], name: 'test', logger });
+      return run.bus;
     },
     inspect: (shard, model) => inspectShard(run.client, shard, model),
     stop: () => stopRun(run, directory),
@@ -133,7 +136,7 @@ interface Run {
   readonly said: () => string;
   readonly first: ClusterSight;
   readonly client: MillraceClient;
-  readonly buses: Bus[];
+  bus: Promise<Bus> | null;
   readonly killAtExit: () => void;
 }
 
@@ -159,7 +162,7 @@ async function startRun(directory: string, supervisorBefore: number): Promise<Ru
     }
   };
   process.once('exit', killAtExit);
-  return { child, said, first, client: createMillraceClient({ url: first.url }), buses: [], killAtExit };
+  return { child, said, first, client: createMillraceClient({ url: first.url }), bus: null, killAtExit };
 }
 
 async function stopRun(run: Run, directory: string): Promise<StopResult> {
@@ -174,9 +177,9 @@ async function stopRun(run: Run, directory: string): Promise<StopResult> {
   return { code, signal, tookMs: performance.now() - startedMs, survivors: pids.filter(isAlive) };
 }
 
-async function closeClients({ client, buses }: Run): Promise<void> {
+async function closeClients({ client, bus }: Run): Promise<void> {
   await client.close();
-  for (const bus of buses.splice(0)) await bus.close();
+  await (await bus)?.close();
 }
 
 function endOf(child: ChildProcess): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
@@ -193,6 +196,12 @@ function processIn(sight: ClusterSight, name: ProcessName): ProcessSight {
   const found = sight.processes.find((candidate) => candidate.name === name);
   if (found === undefined) throw new Error(`the cluster has no process ${name}`);
   return found;
+}
+
+async function pidOf(directory: string, name: ProcessName): Promise<number> {
+  const { pid } = processIn(await readSight(directory), name);
+  if (pid === null) throw new Error(`${name} does not run`);
+  return pid;
 }
 
 async function inspectShard(
