@@ -71,12 +71,10 @@ export async function openNatsConsumer(options: NatsConsumerOptions): Promise<Na
       ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: start.from }
       : { deliver_policy: DeliverPolicy.LastPerSubject }),
   });
-  return new NatsConsumer(options, info.name, info.delivered.stream_seq, info.num_pending);
+  return new NatsConsumer(options, info.name, info.num_pending);
 }
 
 export class NatsConsumer {
-  /** The stream sequence before its first; lower than asked for when the stream ends before that. */
-  readonly startsAfter: Sequence;
   /** Messages to come that were stored before the consumer was. */
   readonly pendingAtStart: number;
   readonly #options: NatsConsumerOptions;
@@ -96,10 +94,9 @@ export class NatsConsumer {
   #silentPeriods = 0;
   #ended = false;
 
-  constructor(options: NatsConsumerOptions, name: string, startsAfter: Sequence, pendingAtStart: number) {
+  constructor(options: NatsConsumerOptions, name: string, pendingAtStart: number) {
     this.#options = options;
     this.#name = name;
-    this.startsAfter = startsAfter;
     this.pendingAtStart = pendingAtStart;
     this.#subscription = options.connection.subscribe(this.#inbox, {
       callback: (error, message) => this.#receive(error, message),

@@ -132,9 +132,14 @@ export class NatsReader implements LogReader {
 
   async #openConsumer(): Promise<void> {
     const { start, stream, filterSubject, onOpen } = this.#options;
+    const { connection, jetStream } = this.#host;
+    if (this.#received > 0) {
+      const endsAt = (await jetStream.streams.info(stream)).state.last_seq;
+      if (endsAt < this.#received) this.#restart(endsAt);
+    }
     const consumer = await openNatsConsumer({
-      connection: this.#host.connection,
-      jetStream: this.#host.jetStream,
+      connection,
+      jetStream,
       stream,
       filterSubject,
       start: this.#received === 0 ? start : { kind: 'sequence', from: this.#received + 1 },
@@ -142,9 +147,8 @@ export class NatsReader implements LogReader {
       onBatchEnd: () => this.#pump.run(),
       onBroken: (reason) => this.#lose(reason),
     });
-    if (this.#ended || consumer.startsAfter < this.#received) {
+    if (this.#ended) {
       await consumer.remove();
-      if (!this.#ended) this.#restart(consumer.startsAfter);
       return;
     }
     this.#consumer = consumer;
@@ -170,7 +174,7 @@ export class NatsReader implements LogReader {
   #receive(delivery: Delivery): void {
     const { start } = this.#options;
     if (delivery.sequence <= this.#received) return;
-    // The server moves a start beyond the end back to the end; what comes before the wanted sequence is not wanted.
+    // Older servers (2.9) move a start beyond the end back to the end; what comes before the wanted sequence is not wanted.
     if (start.kind === 'sequence' && delivery.sequence < start.from) return;
     this.#received = delivery.sequence;
     this.#failures = 0;
