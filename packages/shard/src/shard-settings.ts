@@ -19,7 +19,8 @@ export const shardSettings = defineConfig({
     env: 'MILL_SHARD_ADVERTISE_HOST',
     parser: textSetting(),
     default: null,
-    sentence: 'Address told to inference nodes and updaters; none: the one listened on.',
+    sentence:
+      'Address told to inference nodes and updaters; none: the one listened on, or where that is every address, the one that reaches NATS.',
   },
   port: {
     env: 'MILL_SHARD_PORT',

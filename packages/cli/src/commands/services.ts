@@ -21,6 +21,7 @@ import {
 import { shardSettings, startShard } from '@millrace/shard';
 import { startUpdater, updaterSettings } from '@millrace/updater';
 import { Command } from 'commander';
+import { advertisedHost } from '../advertised-host.ts';
 import { cliSettings } from '../cli-settings.ts';
 
 /** Every table there is: a MILL_… variable that none of them knows is most likely misspelt. */
@@ -62,7 +63,8 @@ export function shardCommand(): Command {
         shard,
         host: settings.host,
         port: settings.port,
-        advertiseHost: settings.advertiseHost ?? settings.host,
+        advertiseHost:
+          settings.advertiseHost ?? (await advertisedHost({ host: settings.host, natsUrls: common.natsUrl })),
         replicas: settings.replicas,
         connectionsMax: settings.connectionsMax,
       });
