@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * Runs the `millrace` command from its TypeScript sources, so that a clone needs no build. A built tree (dist/) is run as it is
- * when the sources are not there, as in the container image.
+ * Runs the `millrace` command from its TypeScript sources, so that a clone needs no build. Where the sources or tsx, which reads
+ * them, are not there, the built tree (dist/) is run as it is.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -10,9 +10,8 @@ import { fileURLToPath } from 'node:url';
 const source = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 const built = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 const args = process.argv.slice(2);
-const flags = existsSync(source)
-  ? ['--conditions=source', '--import', import.meta.resolve('tsx'), source]
-  : [built];
+const tsx = existsSync(source) ? placeOf('tsx') : null;
+const flags = tsx === null ? [built] : ['--conditions=source', '--import', tsx, source];
 
 const child = spawn(process.execPath, [...process.execArgv, ...flags, ...args], { stdio: 'inherit' });
 // The terminal sends Ctrl-C to both; a signal sent to this process alone is handed on.
@@ -26,3 +25,12 @@ child.on('exit', (code, signal) => {
   if (signal) process.kill(process.pid, signal);
   else process.exitCode = code ?? 1;
 });
+
+/** Where a package would be imported from; null when it is not installed. */
+function placeOf(name) {
+  try {
+    return import.meta.resolve(name);
+  } catch {
+    return null;
+  }
+}
