@@ -1,0 +1,49 @@
+# One image for every service of a cluster; the command says which: shard, inference or updater.
+#
+#   manifests   package.json files alone, so that sources may change without installing anew
+#   build       all dependencies, TypeScript to JavaScript
+#   production  what runs needs of node_modules
+#   (last)      Node, dist/ and node_modules; no compiler, no sources, no package manager's leftovers
+#
+# Every base image can be another one: docker build --build-arg NODE_IMAGE=registry.example/node:22 .
+ARG NODE_IMAGE=node:22-bookworm-slim
+
+FROM ${NODE_IMAGE} AS manifests
+WORKDIR /millrace
+COPY package.json package-lock.json .npmrc ./
+COPY packages packages
+RUN find packages -type f ! -name package.json -delete && find packages -type d -empty -delete
+
+FROM ${NODE_IMAGE} AS build
+WORKDIR /millrace
+COPY --from=manifests /millrace ./
+RUN npm ci
+COPY tsconfig.base.json ./
+COPY packages packages
+RUN npx --no-install tsc -b packages/cli
+# What was compiled is what the command needs; private packages (tests, benchmarks) have no dist/ and stay behind.
+RUN mkdir /dist && cp --parents -r packages/*/dist /dist \
+  && for dist in packages/*/dist; do cp --parents "${dist%/dist}/package.json" /dist; done \
+  && find /dist -name '*.d.ts' -delete
+
+FROM ${NODE_IMAGE} AS production
+WORKDIR /millrace
+COPY --from=manifests /millrace ./
+# tsx runs the command from its sources, which are not in the image; with it goes a second compiler of 10 MB.
+RUN npm ci --omit=dev --workspace packages/cli \
+  && rm -rf node_modules/tsx node_modules/esbuild node_modules/@esbuild node_modules/.bin
+
+FROM ${NODE_IMAGE}
+LABEL org.opencontainers.image.title="millrace" \
+  org.opencontainers.image.description="A parameter-server cluster for recommender models that scores and learns from clicks at the same time." \
+  org.opencontainers.image.licenses="Apache-2.0"
+ENV NODE_ENV=production
+WORKDIR /millrace
+COPY --from=production /millrace/node_modules node_modules
+COPY --from=build /dist ./
+# By number, so that it also holds where the image knows no user of that name; `node` in the official images.
+USER 1000:1000
+STOPSIGNAL SIGTERM
+# Exec form: Node itself gets SIGTERM, and drains.
+ENTRYPOINT ["node", "packages/cli/dist/main.js"]
+CMD ["--help"]
