@@ -1,3 +1,4 @@
+export { copyRows, type RowTarget, rowTarget, touchRows } from './copy-rows.ts';
 export { canonicalJson, fingerprintOf } from './fingerprint.ts';
 export {
   applyDense,
@@ -16,6 +17,7 @@ export {
   partitionRows,
 } from './fold/partition-fold.ts';
 export { fmix, hashName, hashPair, hashText, partitionOf } from './key-hash.ts';
+export * from './metrics/index.ts';
 export { createOptimizer } from './optimizer/create-optimizer.ts';
 export type { GradientView, Optimizer, SegmentView } from './optimizer/optimizer.ts';
 export { ownersOf, type PlacementInput, partitionsOf, proposeMap } from './placement.ts';
@@ -30,4 +32,3 @@ export {
 } from './row-table.ts';
 export { createStaleness, type Staleness } from './staleness.ts';
 export { type Segment, type TableLayout, tableLayouts, writeInitialRow } from './table-layout.ts';
-export * from './metrics/index.ts';

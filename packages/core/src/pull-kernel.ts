@@ -1,24 +1,36 @@
 /**
- * Reading many rows at once. Keys come in the caller's order and fall on many partitions; the kernel
+ * Reading many rows at once. Nearly every load of a slot or a row is a cache miss of some 100 ns; pulls are fast when many
+ * are under way at once. Keys come in the caller's order and fall on many partitions; the kernel
  *
  *   1  counts the keys of each partition and places them side by side (a counting sort),
- *   2  looks all keys of one partition up together (row-table.ts),
+ *   2  touches the home slots of all keys, then resolves them to rows and touches those (row-table.ts, copy-rows.ts),
  *   3  copies each row to the caller's place; a key without a row gets its first values and creates nothing.
  *
+ * Each pass runs over all partitions before the next begins: a small pull has only a key or two a partition.
  * pullRowsPlainly is the twin that a test compares it with. Scratch memory is kept between calls and grows with the
  * largest pull, which the protocol bounds.
  */
-
+import { partitionsMax } from '@millrace/protocol';
+import { copyRows, rowTarget, touchRows } from './copy-rows.ts';
 import { partitionOf } from './key-hash.ts';
-import { findRow, lookupRows, type RowTable } from './row-table.ts';
-import { writeInitialRow } from './table-layout.ts';
+import { findRow, type RowTable, resolveRows, touchSlots } from './row-table.ts';
+import { type TableLayout, writeInitialRow } from './table-layout.ts';
 
-let room = 0;
-let partitionOfKey = new Uint16Array(0);
-let sortedKeys = new Uint32Array(0);
-let sortedPlaces = new Uint32Array(0);
-let foundRows = new Int32Array(0);
-const starts = new Uint32Array(4_097);
+/** Working memory of a pull, one entry a key. `let`, but read into locals before every loop, where it costs nothing then. */
+interface Scratch {
+  /** In the caller's order. */
+  readonly partitions: Uint16Array;
+  /** The rest: sorted by partition. Where a key stood in the caller's order, and its home slot, then its row or −1. */
+  readonly keys: Uint32Array;
+  readonly places: Uint32Array;
+  readonly rows: Int32Array;
+}
+
+let scratch = createScratch(1_024);
+/** While sorting the next place of a partition's keys, afterwards the place behind its last. */
+const ends = new Uint32Array(partitionsMax);
+/** Where the touching passes leave what they loaded, so that no compiler finds them useless. */
+const loaded = new Float64Array(1);
 
 /**
  * @param tables    one table's arenas by partition; null where the partition is not here.
@@ -35,36 +47,53 @@ export function pullRows(
   outAt: number,
   touched: Uint16Array,
 ): number {
-  reserve(count);
+  if (count > scratch.rows.length) scratch = createScratch(2 ** Math.ceil(Math.log2(count)));
+  const { keys: sorted, places, rows } = scratch;
   const met = sortByPartition(tables, keys, count, touched);
-  if (met < 0) return met;
-  for (let t = 0; t < met; t += 1) {
-    const partition = touched[t];
-    const from = partition === 0 ? 0 : starts[partition - 1];
-    copyRows(tables[partition] as RowTable, from, starts[partition], out, outAt);
+  if (met <= 0) return met;
+  for (let t = 0, from = 0; t < met; t += 1) {
+    const to = ends[touched[t]];
+    loaded[0] = touchSlots(tables[touched[t]] as RowTable, sorted, from, to, rows);
+    from = to;
   }
+  for (let t = 0, from = 0; t < met; t += 1) {
+    const to = ends[touched[t]];
+    const table = tables[touched[t]] as RowTable;
+    resolveRows(table, sorted, from, to, rows);
+    loaded[0] = touchRows(table, rows, from, to);
+    from = to;
+  }
+  const { layout } = tables[touched[0]] as RowTable;
+  const target = rowTarget(out, outAt, count, layout.dim);
+  for (let t = 0, from = 0; t < met; t += 1) {
+    const to = ends[touched[t]];
+    copyRows(tables[touched[t]] as RowTable, rows, places, from, to, target);
+    from = to;
+  }
+  writeAbsentRows(layout, count, out, outAt);
   return met;
 }
 
-/** Fills sortedKeys and sortedPlaces; afterwards starts[p] is the end of partition p's run. */
+/** Fills scratch and ends; returns how many partitions were met, or −1 − p when partition p is not here. */
 function sortByPartition(
   tables: readonly (RowTable | null)[],
   keys: Uint32Array,
   count: number,
   touched: Uint16Array,
 ): number {
-  const partitions = tables.length;
-  starts.fill(0, 0, partitions);
+  const { partitions, keys: sorted, places } = scratch;
+  const partitionCount = tables.length;
+  ends.fill(0, 0, partitionCount);
   for (let i = 0; i < count; i += 1) {
-    const partition = partitionOf(keys[2 * i], keys[2 * i + 1], partitions);
-    partitionOfKey[i] = partition;
-    starts[partition] += 1;
+    const partition = partitionOf(keys[2 * i], keys[2 * i + 1], partitionCount);
+    partitions[i] = partition;
+    ends[partition] += 1;
   }
   let met = 0;
   let start = 0;
-  for (let partition = 0; partition < partitions; partition += 1) {
-    const keysHere = starts[partition];
-    starts[partition] = start;
+  for (let partition = 0; partition < partitionCount; partition += 1) {
+    const keysHere = ends[partition];
+    ends[partition] = start;
     start += keysHere;
     if (keysHere === 0) continue;
     if (tables[partition] === null) return -1 - partition;
@@ -72,28 +101,21 @@ function sortByPartition(
     met += 1;
   }
   for (let i = 0; i < count; i += 1) {
-    const place = starts[partitionOfKey[i]]++;
-    sortedKeys[2 * place] = keys[2 * i];
-    sortedKeys[2 * place + 1] = keys[2 * i + 1];
-    sortedPlaces[place] = i;
+    const place = ends[partitions[i]];
+    ends[partitions[i]] = place + 1;
+    sorted[2 * place] = keys[2 * i];
+    sorted[2 * place + 1] = keys[2 * i + 1];
+    places[place] = i;
   }
   return met;
 }
 
-function copyRows(table: RowTable, from: number, to: number, out: Float32Array, outAt: number): void {
-  const { weights, layout } = table;
-  const { dim } = layout;
-  const keys = sortedKeys.subarray(2 * from, 2 * to);
-  lookupRows(table, keys, to - from, foundRows);
-  for (let i = from; i < to; i += 1) {
-    const row = foundRows[i - from];
-    const target = outAt + sortedPlaces[i] * dim;
-    if (row < 0) {
-      writeInitialRow(layout, sortedKeys[2 * i], sortedKeys[2 * i + 1], out, target);
-      continue;
-    }
-    const source = row * dim;
-    for (let d = 0; d < dim; d += 1) out[target + d] = weights[source + d];
+/** First values of the keys that no row was found for. */
+function writeAbsentRows(layout: TableLayout, count: number, out: Float32Array, outAt: number): void {
+  const { keys, places, rows } = scratch;
+  for (let i = 0; i < count; i += 1) {
+    if (rows[i] >= 0) continue;
+    writeInitialRow(layout, keys[2 * i], keys[2 * i + 1], out, outAt + places[i] * layout.dim);
   }
 }
 
@@ -117,11 +139,11 @@ export function pullRowsPlainly(
   return true;
 }
 
-function reserve(count: number): void {
-  if (count <= room) return;
-  room = Math.max(1_024, 2 ** Math.ceil(Math.log2(count)));
-  partitionOfKey = new Uint16Array(room);
-  sortedKeys = new Uint32Array(2 * room);
-  sortedPlaces = new Uint32Array(room);
-  foundRows = new Int32Array(room);
+function createScratch(room: number): Scratch {
+  return {
+    partitions: new Uint16Array(room),
+    keys: new Uint32Array(2 * room),
+    places: new Uint32Array(room),
+    rows: new Int32Array(room),
+  };
 }

@@ -25,18 +25,22 @@ export interface RowTable {
   mask: number;
   keys: Uint32Array;
   weights: Float32Array;
+  /** The weights two by two, for copying; null where dim is odd. */
+  pairs: Float64Array | null;
   state: Float32Array;
   count: number;
 }
 
 export function createRowTable(layout: TableLayout): RowTable {
   const slots = slotsFor(firstRows);
+  const weights = new Float32Array(layout.dim * firstRows);
   return {
     layout,
     slots: new Uint32Array(4 * slots),
     mask: slots - 1,
     keys: new Uint32Array(2 * firstRows),
-    weights: new Float32Array(layout.dim * firstRows),
+    weights,
+    pairs: pairsOf(weights, layout.dim),
     state: new Float32Array(layout.stateFloats * firstRows),
     count: 0,
   };
@@ -158,7 +162,12 @@ function growRows(table: RowTable): void {
   state.set(table.state);
   table.keys = keys;
   table.weights = weights;
+  table.pairs = pairsOf(weights, table.layout.dim);
   table.state = state;
+}
+
+function pairsOf(weights: Float32Array, dim: number): Float64Array | null {
+  return dim % 2 === 0 ? new Float64Array(weights.buffer) : null;
 }
 
 function growSlots(table: RowTable): void {

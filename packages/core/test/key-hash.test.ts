@@ -7,13 +7,13 @@ type Words = readonly [number, number];
 function keyOf(text: string, seedLow = 0, seedHigh = 0): Words {
   const words = new Uint32Array(2);
   hashText(text, seedLow, seedHigh, words, 0);
-  return [words[0]!, words[1]!];
+  return [words[0], words[1]];
 }
 
 function pairOf(low: number, high: number, otherLow: number, otherHigh: number): Words {
   const words = new Uint32Array(2);
   hashPair(low, high, otherLow, otherHigh, words, 0);
-  return [words[0]!, words[1]!];
+  return [words[0], words[1]];
 }
 
 /** The method of key-hash.ts over bytes in arbitrary precision: slow, plain, and written apart from it. */
@@ -105,7 +105,7 @@ test('key hash: writes two words at its place and nothing else', () => {
   expect([...words]).toEqual([7, 7, 0xc8d12c07, 0x37e81974, 7, 7]);
   // A pair may be written over its own first half.
   const own = Uint32Array.of(1, 2, 3, 4);
-  hashPair(own[0]!, own[1]!, own[2]!, own[3]!, own, 0);
+  hashPair(own[0], own[1], own[2], own[3], own, 0);
   expect([...own]).toEqual([0xc53a2da0, 0x19358d61, 3, 4]);
 });
 
@@ -129,11 +129,11 @@ test('key hash: a million values have a million keys, and each word is as random
   const highs = new Uint32Array(count);
   const words = new Uint32Array(2);
   for (let i = 0; i < count; i += 1) {
-    hashText(texts[i]!, 1, 2, words, 0);
-    lows[i] = words[0]!;
-    highs[i] = words[1]!;
+    hashText(texts[i], 1, 2, words, 0);
+    lows[i] = words[0];
+    highs[i] = words[1];
     // 53 of the 64 bits: all that a double holds. A repeat among random ones has a chance of 6 · 10⁻⁵.
-    whole[i] = words[0]! + (words[1]! & 0x1f_ffff) * 2 ** 32;
+    whole[i] = words[0] + (words[1] & 0x1f_ffff) * 2 ** 32;
   }
   expect(repeats(whole)).toBe(0);
   // Random words repeat count² / 2³³ = 116 times, give or take 11; twice six of those is beyond chance.
@@ -153,8 +153,8 @@ test('key hash: half a million crosses have as many keys', () => {
   let at = 0;
   for (let u = 0; u < 2_000; u += 2) {
     for (let i = 0; i < 1_000; i += 2) {
-      hashPair(users[u]!, users[u + 1]!, items[i]!, items[i + 1]!, words, 0);
-      whole[at] = words[0]! + (words[1]! & 0x1f_ffff) * 2 ** 32;
+      hashPair(users[u], users[u + 1], items[i], items[i + 1], words, 0);
+      whole[at] = words[0] + (words[1] & 0x1f_ffff) * 2 ** 32;
       at += 1;
     }
   }
@@ -167,7 +167,7 @@ test.each([2, 64, 1_000, 4_096])('key hash: keys spread evenly over %i partition
   const words = new Uint32Array(2);
   for (let i = 0; i < count; i += 1) {
     hashText(`${i}`, 0, 0, words, 0);
-    counts[partitionOf(words[0]!, words[1]!, partitions)]! += 1;
+    counts[partitionOf(words[0], words[1], partitions)] += 1;
   }
   const wanted = count / partitions;
   const chiSquare = counts.reduce((sum, found) => sum + (found - wanted) ** 2 / wanted, 0);

@@ -42,5 +42,5 @@ export function embeddingLayout(
   optimizer: OptimizerSpec = { type: 'sgd', learningRate: 0.1 },
   initializer: InitializerSpec = { type: 'uniform', scale: 1 },
 ): TableLayout {
-  return tableLayouts(withTables([{ name: 'items', embedding: { dim, optimizer, initializer } }]))[0]!;
+  return tableLayouts(withTables([{ name: 'items', embedding: { dim, optimizer, initializer } }]))[0];
 }

@@ -18,7 +18,7 @@ function tablesOf(options: {
   const { layout, partitions, known, absent } = options;
   const tables = Array.from({ length: partitions }, () => createRowTable(layout));
   known.forEach(([low, high], n) => {
-    const table = tables[partitionOf(low, high, partitions)]!;
+    const table = tables[partitionOf(low, high, partitions)];
     const row = findOrAddRow(table, low, high);
     for (let d = 0; d < layout.dim; d += 1) table.weights[row * layout.dim + d] = n + d / 16;
   });
@@ -28,7 +28,7 @@ function tablesOf(options: {
 const anyKey: fc.Arbitrary<Key> = fc.tuple(fc.nat(60), fc.constantFrom(0, 1, 0xffff_ffff));
 const anyPull = fc.record({
   dim: fc.integer({ min: 1, max: 5 }),
-  partitions: fc.oneof(fc.integer({ min: 1, max: 64 }), fc.constantFrom(1_000, 4_096)),
+  partitions: fc.integer({ min: 1, max: 64 }),
   known: fc.array(anyKey, { maxLength: 60 }),
   // Half of them unknown, some asked for twice.
   asked: fc.array(anyKey, { maxLength: 80 }),
@@ -69,23 +69,26 @@ test('pull kernel: equals the plain twin, creates nothing, and names the partiti
   );
 });
 
-test('pull kernel: a pull larger than any before it equals the plain twin, and so do smaller ones after it', () => {
-  const layout = embeddingLayout(4);
-  const known = Array.from({ length: 3_000 }, (_, i): Key => [Math.imul(i, 0x9e3779b1) >>> 0, i]);
-  const tables = tablesOf({ layout, partitions: 64, known, absent: new Set() });
-  for (const count of [10, 5_000, 1, 0, 2_000]) {
-    const keys = new Uint32Array(2 * count);
-    for (let i = 0; i < count; i += 1) {
-      keys[2 * i] = Math.imul(i % 4_000, 0x9e3779b1) >>> 0;
-      keys[2 * i + 1] = i % 4_000;
+test.each([1, 64, 4_096])(
+  'pull kernel: pulls from %i partitions equal the plain twin, small ones after large ones',
+  (partitions) => {
+    const layout = embeddingLayout(4);
+    const known = Array.from({ length: 3_000 }, (_, i): Key => [Math.imul(i, 0x9e3779b1) >>> 0, i]);
+    const tables = tablesOf({ layout, partitions, known, absent: new Set() });
+    for (const count of [10, 5_000, 1, 0, 2_000]) {
+      const keys = new Uint32Array(2 * count);
+      for (let i = 0; i < count; i += 1) {
+        keys[2 * i] = Math.imul(i % 4_000, 0x9e3779b1) >>> 0;
+        keys[2 * i + 1] = i % 4_000;
+      }
+      const out = new Float32Array(4 * count);
+      const plain = new Float32Array(4 * count);
+      pullRows(tables, keys, count, out, 0, new Uint16Array(partitions));
+      pullRowsPlainly(tables, keys, count, plain);
+      expect(out).toEqual(plain);
     }
-    const out = new Float32Array(4 * count);
-    const plain = new Float32Array(4 * count);
-    pullRows(tables, keys, count, out, 0, new Uint16Array(64));
-    pullRowsPlainly(tables, keys, count, plain);
-    expect(out).toEqual(plain);
-  }
-});
+  },
+);
 
 test('pull kernel: keys come in the order asked for, known or not', () => {
   const layout = embeddingLayout(1, undefined, { type: 'constant', value: 0.5 });

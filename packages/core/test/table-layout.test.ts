@@ -7,19 +7,19 @@ const sgd: OptimizerSpec = { type: 'sgd', learningRate: 0.1 };
 
 test('table layout: wide weight first, then the embedding; their states likewise', () => {
   const [users, bias, items] = tableLayouts(everyTableFile);
-  const places = (layout = users!) =>
+  const places = (layout = users) =>
     layout.segments.map(({ weightsAt, stateAt, dim }) => ({ weightsAt, stateAt, dim }));
   // Wide: FTRL keeps 2 floats. Embedding of 3: AdaGrad keeps 3.
   expect(places(users)).toEqual([
     { weightsAt: 0, stateAt: 0, dim: 1 },
     { weightsAt: 1, stateAt: 2, dim: 3 },
   ]);
-  expect([users!.dim, users!.stateFloats, users!.hasWide, users!.embeddingDim]).toEqual([4, 5, true, 3]);
+  expect([users.dim, users.stateFloats, users.hasWide, users.embeddingDim]).toEqual([4, 5, true, 3]);
   expect(places(bias)).toEqual([{ weightsAt: 0, stateAt: 0, dim: 1 }]);
-  expect([bias!.dim, bias!.stateFloats, bias!.hasWide, bias!.embeddingDim]).toEqual([1, 0, true, 0]);
+  expect([bias.dim, bias.stateFloats, bias.hasWide, bias.embeddingDim]).toEqual([1, 0, true, 0]);
   // Embedding of 2 alone: Adam keeps 2 · 2 + 2.
   expect(places(items)).toEqual([{ weightsAt: 0, stateAt: 0, dim: 2 }]);
-  expect([items!.dim, items!.stateFloats, items!.hasWide, items!.embeddingDim]).toEqual([2, 6, false, 2]);
+  expect([items.dim, items.stateFloats, items.hasWide, items.embeddingDim]).toEqual([2, 6, false, 2]);
 });
 
 test.each([
@@ -33,7 +33,7 @@ test.each([
   'table layout: $type keeps $floats state floats for an embedding of 8',
   ({ floats, ...optimizer }) => {
     const [layout] = tableLayouts(withTables([{ name: 'items', embedding: { dim: 8, optimizer } }]));
-    expect([layout!.stateFloats, layout!.needsCurvature]).toEqual([floats, optimizer.type === 'newton']);
+    expect([layout.stateFloats, layout.needsCurvature]).toEqual([floats, optimizer.type === 'newton']);
   },
 );
 
@@ -46,7 +46,7 @@ test('table layout: needs curvature when either part does', () => {
       { name: 'c', wide: { optimizer: sgd }, embedding: { dim: 1, optimizer: sgd } },
     ]),
   );
-  expect([wide!.needsCurvature, embedding!.needsCurvature, neither!.needsCurvature]).toEqual([
+  expect([wide.needsCurvature, embedding.needsCurvature, neither.needsCurvature]).toEqual([
     true,
     true,
     false,
@@ -71,18 +71,18 @@ test('table layout: ids and seeds are pinned, and tell tables and models apart',
 test('table layout: first weights are zero for wide and within 0.01 for embeddings unless told otherwise', () => {
   const [users, , items] = tableLayouts(everyTableFile);
   const row = new Float32Array(6).fill(9);
-  writeInitialRow(users!, 1, 2, row, 1);
+  writeInitialRow(users, 1, 2, row, 1);
   expect([row[0], row[1], row[5]]).toEqual([9, 0, 9]);
   const embedding = [...row.subarray(2, 5)];
   for (const value of embedding) expect(Math.abs(value)).toBeLessThanOrEqual(Math.fround(0.01));
   expect(new Set(embedding).size).toBe(3);
   // The same key begins elsewhere in another table.
   const item = new Float32Array(2);
-  writeInitialRow(items!, 1, 2, item, 0);
+  writeInitialRow(items, 1, 2, item, 0);
   expect(embedding).not.toContain(item[0]);
   const [constant] = tableLayouts(
     withTables([{ name: 'a', wide: { optimizer: sgd, initializer: { type: 'constant', value: 0.5 } } }]),
   );
-  writeInitialRow(constant!, 1, 2, row, 0);
+  writeInitialRow(constant, 1, 2, row, 0);
   expect(row[0]).toBe(0.5);
 });

@@ -72,7 +72,7 @@ test('frame reader: any cutting of a stream gives the same frames (property)', (
           kind,
           requestId,
           epoch,
-          hex: toHex(whole[i]!),
+          hex: toHex(whole[i]),
         }));
         expect(readInChunks(joined(whole), cuts)).toEqual(wanted);
       },

@@ -35,7 +35,7 @@ test('ids: what is a name is told by its characters alone (property)', () => {
       const wanted =
         text.length >= 1 &&
         text.length <= 40 &&
-        letters.includes(text[0]!) &&
+        letters.includes(text[0]) &&
         [...text].every((character) => `${letters}0123456789-`.includes(character));
       expect(isName(text)).toBe(wanted);
     }),

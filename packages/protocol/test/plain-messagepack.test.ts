@@ -148,9 +148,9 @@ function endOfValue(bytes: Uint8Array, at: number): number {
     case 0xd0:
       return within(at + 2);
     case 0xc4:
-      return at + 1 < bytes.length ? within(at + 2 + bytes[at + 1]!) : Number.NaN;
+      return at + 1 < bytes.length ? within(at + 2 + bytes[at + 1]) : Number.NaN;
     case 0xdc:
-      return at + 2 < bytes.length ? skip(256 * bytes[at + 1]! + bytes[at + 2]!, at + 3) : Number.NaN;
+      return at + 2 < bytes.length ? skip(256 * bytes[at + 1] + bytes[at + 2], at + 3) : Number.NaN;
     case 0x81:
       return skip(2, at + 1);
     case 0x91:

@@ -93,16 +93,16 @@ test.each(optimizerSpecs)(
       step(g, h);
       references.forEach(({ state, step: referenceStep }, d) => {
         state.t += 1;
-        referenceStep(state, g[d]!, h[d]!, meanSquare);
+        referenceStep(state, g[d], h[d], meanSquare);
         const wanted = state.w;
-        worst = Math.max(worst, Math.abs(w[d]! - wanted) / (1 + Math.abs(wanted)));
+        worst = Math.max(worst, Math.abs(w[d] - wanted) / (1 + Math.abs(wanted)));
       });
     }
     // State and weights are rounded to 24 bits (6e-8) a step, and roundings add up like a walk: √1,000 · 6e-8 = 2e-6.
     // Twice that; found are 4e-7 to 8e-7.
     expect(worst).toBeLessThan(4e-6);
     // The comparison is of something: the weights have moved.
-    expect(Math.abs(w[0]! - weights[0]!)).toBeGreaterThan(1e-3);
+    expect(Math.abs(w[0] - weights[0])).toBeGreaterThan(1e-3);
   },
 );
 
@@ -150,7 +150,7 @@ test.each(elementwise)('optimizer: $type steps each weight on its own (property)
       for (const g of steps) {
         whole.step(g, g.map(Math.abs));
         alone.forEach((segment, d) => {
-          segment.step([g[d]!], [Math.abs(g[d]!)]);
+          segment.step([g[d]], [Math.abs(g[d])]);
         });
       }
       expect([...whole.w]).toEqual(alone.map((segment) => segment.w[0]));

@@ -49,7 +49,7 @@ test('ftrl: starts at the initial weights, whatever they are (property)', () => 
           // and below 1e-38 there are fewer than 24.
           const scale = options.beta / options.alpha + options.l2;
           const rounding = 2 ** -23 * (Math.abs(weight) + options.l1 / scale) + 1e-40;
-          expect(Math.abs(w[d]! - weight)).toBeLessThanOrEqual(rounding);
+          expect(Math.abs(w[d] - weight)).toBeLessThanOrEqual(rounding);
         });
       },
     ),

@@ -39,7 +39,7 @@ test('row-wise adagrad: equals adagrad where all |g| of a row are equal (propert
       // Four times g² divided by four is g² to the bit, and the order of × and ÷ moves the last of 24 bits a step.
       for (let d = 0; d < 4; d += 1) {
         expect(rowwise.s[0]).toBe(elementwise.s[d]);
-        expect(Math.abs(rowwise.w[d]! - elementwise.w[d]!)).toBeLessThanOrEqual(1e-6);
+        expect(Math.abs(rowwise.w[d] - elementwise.w[d])).toBeLessThanOrEqual(1e-6);
       }
     }),
   );
