@@ -32,7 +32,10 @@ export interface Gradients {
   readonly logitGradients: Float32Array;
   /** float32[rows, embeddingFloats]: ∂loss_b/∂embeddings_b, one row an example, not summed over the batch. */
   readonly embeddings: Float32Array;
-  /** float32[denseParameters]: mean over the batch of ∂loss_b/∂parameter, laid out as NetShape.parameters. */
+  /**
+   * float32[denseParameters]: Σ_b ∂loss_b/∂parameter, laid out as NetShape.parameters. A sum, since a mean would weigh an
+   * example by the company it keeps: a small batch of clicks as much as a large one of impressions.
+   */
   readonly parameters: Float32Array;
 }
 

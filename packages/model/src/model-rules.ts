@@ -192,7 +192,7 @@ function layerProblems(file: ModelFile): string[] {
     problems.push(problemAt('net.layers', `at most ${denseParametersMax} parameters`, parameters));
   }
   if (typeof file.net === 'object' && file.net.optimizer?.type === 'newton') {
-    // Curvature is known for rows alone: the gradient of a dense weight is a mean over the batch.
+    // Curvature is known for rows alone: the gradient of a dense weight comes without it.
     problems.push(problemAt('net.optimizer.type', 'an optimizer that needs no curvature', 'newton'));
   }
   return problems;

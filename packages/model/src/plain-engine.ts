@@ -68,8 +68,7 @@ class PlainProgram implements Program {
       out.logitGradients[b] = gradient;
       this.#backward(parameters, input, b, gradient, out.embeddings);
     }
-    for (let i = 0; i < this.#parameterSums.length; i++)
-      out.parameters[i] = this.#parameterSums[i] / input.rows;
+    out.parameters.set(this.#parameterSums);
   }
 
   dispose(): void {}

@@ -98,8 +98,8 @@ class TfjsProgram implements Program {
       copy(logitGradients, out.logitGradients);
       if (result.embeddings !== undefined) copy(result.embeddings, out.embeddings);
       this.#shape.layers.forEach(({ inputs, units, kernelOffset }, l) => {
-        copyDivided(result.kernels[l], rows, out.parameters, kernelOffset);
-        copyDivided(result.biases[l], rows, out.parameters, kernelOffset + inputs * units);
+        out.parameters.set(result.kernels[l].dataSync(), kernelOffset);
+        out.parameters.set(result.biases[l].dataSync(), kernelOffset + inputs * units);
       });
     });
   }
@@ -143,9 +143,4 @@ function tensorsFrom(tf: Tf, shape: NetShape, { rows, wide, embeddings, dense }:
 
 function copy(from: Tensor, to: Float32Array): void {
   to.set(from.dataSync());
-}
-
-function copyDivided(from: Tensor, divisor: number, to: Float32Array, offset: number): void {
-  const values = from.dataSync();
-  for (let i = 0; i < values.length; i++) to[offset + i] = values[i] / divisor;
 }

@@ -17,7 +17,7 @@ import {
   referenceBatch,
   referenceLogit,
   referenceLoss,
-  referenceLossMean,
+  referenceLossSum,
 } from './net-reference.ts';
 
 const step = 1e-4;
@@ -169,7 +169,7 @@ function embeddingGradients(shape: NetShape, batch: ReferenceBatch): number[] {
 }
 
 function parameterGradients(shape: NetShape, batch: ReferenceBatch): number[] {
-  return differences(batch.parameters, (parameters) => referenceLossMean(shape, { ...batch, parameters }));
+  return differences(batch.parameters, (parameters) => referenceLossSum(shape, { ...batch, parameters }));
 }
 
 function differences(values: readonly number[], loss: (moved: number[], i: number) => number): number[] {

@@ -42,10 +42,10 @@ export function referenceLoss(shape: NetShape, batch: ReferenceBatch, b: number)
   return -batch.weights[b] * (batch.labels[b] * Math.log(p) + (1 - batch.labels[b]) * Math.log(1 - p));
 }
 
-export function referenceLossMean(shape: NetShape, batch: ReferenceBatch): number {
+export function referenceLossSum(shape: NetShape, batch: ReferenceBatch): number {
   let sum = 0;
   for (let b = 0; b < batch.rows; b++) sum += referenceLoss(shape, batch, b);
-  return sum / batch.rows;
+  return sum;
 }
 
 /** The same batch for an engine. Its arrays are longer than needed, as a caller's grown buffers are. */

@@ -2,7 +2,7 @@
  * A dense gradient block: what one producer's batch changes in the dense weights. Envelope "MDB1" (envelope.ts) with
  *
  *   metadata  [producer, sequence, previous, model, fingerprint, timeMs, parameters]
- *   body      gradients float32[parameters], mean over the batch; laid out as the net's parameters
+ *   body      gradients float32[parameters], summed over the batch; laid out as the net's parameters
  */
 import { floatsAt } from './bytes.ts';
 import { openEnvelope, sealEnvelope } from './envelope.ts';
