@@ -16,6 +16,7 @@ test('advertised host: every address listened on and NATS on this machine: its h
   }
 });
 
+// Skipped on a machine that no other could reach: one that has only its loopback address.
 test.skipIf(external === undefined)(
   'advertised host: every address listened on: the one from which NATS is reached, the first that can be looked up',
   async () => {
