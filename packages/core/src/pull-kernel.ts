@@ -6,12 +6,13 @@
  *   2  touches the home slots of all keys, then resolves them to rows and touches those (row-table.ts, copy-rows.ts),
  *   3  copies each row to the caller's place; a key without a row gets its first values and creates nothing.
  *
- * Each pass runs over all partitions before the next begins: a small pull has only a key or two a partition.
+ * Each pass of 2 and 3 runs over a group of partitions before the next begins: one partition may have only a key or two, too
+ * few to have many misses under way; all keys of a large pull are more than the caches keep from one pass to the next.
  * pullRowsPlainly is the twin that a test compares it with. Scratch memory is kept between calls and grows with the
  * largest pull, which the protocol bounds.
  */
 import { partitionsMax } from '@millrace/protocol';
-import { copyRows, rowTarget, touchRows } from './copy-rows.ts';
+import { copyRows, type RowTarget, rowTarget, touchRows } from './copy-rows.ts';
 import { partitionOf } from './key-hash.ts';
 import { findRow, type RowTable, resolveRows, touchSlots } from './row-table.ts';
 import { type TableLayout, writeInitialRow } from './table-layout.ts';
@@ -26,6 +27,8 @@ interface Scratch {
   readonly rows: Int32Array;
 }
 
+/** Rows and slots of so many keys, some 50 KiB on as many pages, stay where the processor finds them again at once. */
+const groupKeysMax = 256;
 let scratch = createScratch(1_024);
 /** While sorting the next place of a partition's keys, afterwards the place behind its last. */
 const ends = new Uint32Array(partitionsMax);
@@ -48,30 +51,49 @@ export function pullRows(
   touched: Uint16Array,
 ): number {
   if (count > scratch.rows.length) scratch = createScratch(2 ** Math.ceil(Math.log2(count)));
-  const { keys: sorted, places, rows } = scratch;
   const met = sortByPartition(tables, keys, count, touched);
   if (met <= 0) return met;
-  for (let t = 0, from = 0; t < met; t += 1) {
+  const { layout } = tables[touched[0]] as RowTable;
+  const target = rowTarget(out, outAt, count, layout.dim);
+  let from = 0;
+  for (let t = 0; t < met; ) {
+    const groupStart = from;
+    const first = t;
+    for (t += 1; t < met && ends[touched[t]] - groupStart <= groupKeysMax; ) t += 1;
+    from = ends[touched[t - 1]];
+    pullGroup(tables, touched, first, t, groupStart, target);
+  }
+  writeAbsentRows(layout, count, out, outAt);
+  return met;
+}
+
+/** All passes over the partitions touched[first … last), whose keys begin at `groupStart` of the sorted ones. */
+function pullGroup(
+  tables: readonly (RowTable | null)[],
+  touched: Uint16Array,
+  first: number,
+  last: number,
+  groupStart: number,
+  target: RowTarget,
+): void {
+  const { keys, places, rows } = scratch;
+  for (let t = first, from = groupStart; t < last; t += 1) {
     const to = ends[touched[t]];
-    loaded[0] = touchSlots(tables[touched[t]] as RowTable, sorted, from, to, rows);
+    loaded[0] = touchSlots(tables[touched[t]] as RowTable, keys, from, to, rows);
     from = to;
   }
-  for (let t = 0, from = 0; t < met; t += 1) {
+  for (let t = first, from = groupStart; t < last; t += 1) {
     const to = ends[touched[t]];
     const table = tables[touched[t]] as RowTable;
-    resolveRows(table, sorted, from, to, rows);
+    resolveRows(table, keys, from, to, rows);
     loaded[0] = touchRows(table, rows, from, to);
     from = to;
   }
-  const { layout } = tables[touched[0]] as RowTable;
-  const target = rowTarget(out, outAt, count, layout.dim);
-  for (let t = 0, from = 0; t < met; t += 1) {
+  for (let t = first, from = groupStart; t < last; t += 1) {
     const to = ends[touched[t]];
     copyRows(tables[touched[t]] as RowTable, rows, places, from, to, target);
     from = to;
   }
-  writeAbsentRows(layout, count, out, outAt);
-  return met;
 }
 
 /** Fills scratch and ends; returns how many partitions were met, or −1 − p when partition p is not here. */

@@ -75,8 +75,9 @@ export function lookupRows(table: RowTable, keys: Uint32Array, count: number, ro
 }
 
 /**
- * First pass of a lookup: fetches the home slot of every key. No branch depends on what is loaded, so the processor has
- * many of these loads, nearly all cache misses, under way at once; compared at once, each would wait for the one before.
+ * First pass of a lookup: fetches the home slot of every key. Nearly all of these loads are cache misses. No branch depends
+ * on what is loaded and a step is a handful of instructions, so that as many as the processor can hold are under way at
+ * once; hashing in the same loop would halve them, comparing at once would leave one.
  * @param keys   uint32[2 · to or more]; keys from … to − 1 are meant.
  * @param homes  int32[to or more]; homes[from … to) are written with where in `slots` the home slot begins.
  * @returns a mix of what was loaded. Keep it somewhere, or the compiler drops the loads.
@@ -89,12 +90,13 @@ export function touchSlots(
   homes: Int32Array,
 ): number {
   const { slots, mask } = table;
+  for (let i = from; i < to; i += 1) homes[i] = slotOf(keys[2 * i], keys[2 * i + 1], mask) << 2;
   let mix = 0;
-  for (let i = from; i < to; i += 1) {
-    const at = slotOf(keys[2 * i], keys[2 * i + 1], mask) << 2;
-    homes[i] = at;
-    mix ^= slots[at];
+  let i = from;
+  for (; i + 4 <= to; i += 4) {
+    mix ^= slots[homes[i]] ^ slots[homes[i + 1]] ^ slots[homes[i + 2]] ^ slots[homes[i + 3]];
   }
+  for (; i < to; i += 1) mix ^= slots[homes[i]];
   return mix;
 }
 
