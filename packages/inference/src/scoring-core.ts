@@ -116,7 +116,8 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     const { user = noFeatures, context = noFeatures, items } = request;
     const requestId = request.requestId ?? options.newRequestId();
     const scored = await model.batcher.submit({ user, context, items }, items.length);
-    const { scores, version, stalenessMs, degraded } = scored;
+    const { scores, version, degraded } = scored;
+    const stalenessMs = scored.stalenessMs === null ? null : Math.round(10 * scored.stalenessMs) / 10;
     if (request.log !== false) {
       const timeMs = clock.now();
       const bytes = new Uint8Array(scores.buffer, scores.byteOffset, scores.byteLength);

@@ -87,7 +87,7 @@ function shardLine(shard: ClusterStatus['shards'][number]): string {
 }
 
 function row(label: string, value: string, more: string): string {
-  return `${pc.dim(label.padEnd(14))}${value.padEnd(14)}${pc.dim(more)}`;
+  return `${pc.dim(label.padEnd(16))}${value.padEnd(14)}${pc.dim(more)}`;
 }
 
 function lift({ auc, oracleAuc }: LiveFigures): string {
