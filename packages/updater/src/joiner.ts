@@ -9,10 +9,24 @@
  * Time is the watermark: the highest time of impressions and ticks so far, which the log carries, so whoever folds the same
  * events emits the same examples at the same places. An entry stays for the whole window after its items are decided, so
  * that a repeated outcome is known for one. An outcome may come before its impression: it waits for it as long as an
- * impression would wait for it. Memory is bounded by the window and by the log: nothing waits longer than `waitEventsMax`
+ * impression would wait for it, from the next event that tells the time, which after a quiet hour may be just that
+ * impression. Memory is bounded by the window and by the log: nothing waits longer than `waitEventsMax`
  * later events, a rule that needs no count of what else is open and so replays alike from any start.
+ *
+ * A fold that begins in the middle may take a repeated impression for a first one, or an outcome for one that came before
+ * its impression; such an entry is gone a window after the event that it was made of. So each request leaves a trace, from
+ * the event that its story began with until a window after its last event, and a fold is to begin no later than the oldest
+ * trace: whatever it misreads there, it has closed again before the first example that is asked of it.
  */
-import type { Event, ExamplePlace, Features, Impression, Outcome, Rejection } from '@millrace/protocol';
+import {
+  type Event,
+  type ExamplePlace,
+  type Features,
+  type Impression,
+  invariant,
+  type Outcome,
+  type Rejection,
+} from '@millrace/protocol';
 
 export interface JoinerOptions {
   readonly negatives: 'after-window' | 'at-once';
@@ -32,7 +46,7 @@ export interface Example {
   readonly clicked: 0 | 1;
   /** Probability that was returned for it. */
   readonly score: number;
-  /** Where a fold must begin to find it again: at its impression, or at an outcome that came before that. */
+  /** Where a fold must begin to find it and all later ones again, and nothing else after the example before it. */
   readonly origin: Origin;
 }
 
@@ -60,7 +74,7 @@ export interface Joiner {
   };
   /** Open or waiting entries. */
   readonly openEntries: number;
-  /** Where a fold must begin to know all that this joiner still holds; null when it holds nothing. */
+  /** Where a fold must begin to find the examples of later events again; null: at the next event. */
   oldest(): Origin | null;
 }
 
@@ -69,11 +83,15 @@ const positive: Parts = { shown: 1, clicked: 1 };
 const negative: Parts = { shown: 1, clicked: 0 };
 const clickAlone: Parts = { shown: 0, clicked: 1 };
 
+/** A time of the watermark. That of an outcome is settled by the next impression or tick. */
+interface Instant {
+  ms: number;
+}
+
 interface Entry {
   readonly sequence: number;
-  readonly origin: Origin;
-  /** Watermark after its event: starts its window, so windows close in log order. */
-  readonly since: number;
+  /** The watermark after its event: starts its window, so windows close in log order. */
+  readonly since: Instant;
   readonly impression: Impression;
   readonly scores: DataView;
   readonly decided: Uint8Array;
@@ -81,21 +99,47 @@ interface Entry {
 
 /** Outcomes that came before their impression. */
 interface Early {
-  readonly origin: Origin;
+  /** The first one's event. */
+  readonly sequence: number;
+  readonly since: Instant;
   readonly outcomes: { readonly outcome: Outcome; readonly sequence: number }[];
+}
+
+/** The story of a request: what a fold that begins in the middle of it could misread. */
+interface Trace {
+  /** Its first event. */
+  readonly root: Origin;
+  /** Its last event. */
+  readonly sequence: number;
+  readonly since: Instant;
+  /** Entries that it has had: more than one when its id is used again before the trace is over. */
+  readonly entries: number;
 }
 
 /** Outcomes of one unknown request that are kept; more are refused. */
 const earlyOutcomesMax = 2_000;
+/**
+ * An id that is used again and again within a window, as a probe may do it, would have a fold begin ever further back. Its
+ * story is cut after so many entries; a fold from there may then misread this one request.
+ */
+const traceEntriesMax = 64;
 
 export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermarkMs = 0): Joiner {
   const { negatives, windowMs, waitEventsMax, itemField } = options;
   const open = new Map<string, Entry>();
   const early = new Map<string, Early>();
-  /** Open entries that began with an outcome: few, and the only ones whose origin is not their own event. */
-  const begunEarly = new Map<string, Entry>();
+  /** By request id, in order of their last events. */
+  const traces = new Map<string, Trace>();
+  /** Roots of all traces by sequence, oldest first. */
+  const roots = new Map<number, Origin>();
+  /** Where a fold must begin to find what follows the newest example; null before the first event. */
+  let origin: Origin | null = null;
   const counts = { impressions: 0, duplicateImpressions: 0, duplicateOutcomes: 0, rejected: 0 };
   let watermark = watermarkMs;
+  /** Shared by the outcomes since the newest impression or tick. */
+  let unsettled: Instant = { ms: watermark };
+
+  const oldest = (): Origin | null => firstOf(roots) ?? null;
 
   const emit = (entry: Entry, trigger: number, index: number, parts: Parts) => {
     const { user, context, items } = entry.impression;
@@ -103,7 +147,9 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
     // An early click follows its own impression at the same event: behind all items' places.
     const behind = parts === clickAlone && trigger === entry.sequence ? items.length : 0;
     const place: ExamplePlace = [trigger, entry.sequence, behind + index];
-    sink.onExample({ place, user, context, item: items[index], ...parts, score, origin: entry.origin });
+    invariant(origin, 'an example comes of an event');
+    sink.onExample({ place, user, context, item: items[index], ...parts, score, origin });
+    origin = oldest() ?? origin;
   };
 
   const reject = (outcome: Outcome, sequence: number, reason: string) => {
@@ -125,8 +171,8 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
     }
   };
 
-  const hasWaited = (sinceMs: number, since: number, sequence: number) =>
-    sinceMs + windowMs <= watermark || sequence - since > waitEventsMax;
+  const hasWaited = (what: { readonly since: Instant; readonly sequence: number }, sequence: number) =>
+    what.since.ms + windowMs <= watermark || sequence - what.sequence > waitEventsMax;
 
   const emitUndecided = (entry: Entry, trigger: number) => {
     for (let i = 0; i < entry.decided.length; i += 1) {
@@ -137,21 +183,48 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
   /** Closes what has waited long enough, oldest first. */
   const closeBefore = (sequence: number) => {
     for (const [requestId, entry] of open) {
-      if (!hasWaited(entry.since, entry.sequence, sequence)) break;
+      if (!hasWaited(entry, sequence)) break;
       open.delete(requestId);
-      begunEarly.delete(requestId);
       if (negatives === 'after-window') emitUndecided(entry, sequence);
     }
-    for (const [requestId, { origin, outcomes }] of early) {
-      if (!hasWaited(origin.watermarkMs, origin.sequence, sequence)) break;
+    for (const [requestId, waiting] of early) {
+      if (!hasWaited(waiting, sequence)) break;
       early.delete(requestId);
-      for (const waited of outcomes) {
+      for (const waited of waiting.outcomes) {
         reject(waited.outcome, waited.sequence, 'no impression of that requestId is within its join window');
       }
     }
   };
 
-  const takeImpression = (sequence: number, impression: Impression, before: number) => {
+  /** Notes an event of a request. */
+  const touch = (requestId: string, event: Origin, since: Instant) => {
+    const trace = traces.get(requestId);
+    const { sequence } = event;
+    const begins = !open.has(requestId) && !early.has(requestId);
+    const goesOn =
+      trace !== undefined && !hasWaited(trace, sequence) && !(begins && trace.entries === traceEntriesMax);
+    if (trace) traces.delete(requestId);
+    if (goesOn) {
+      const entries = trace.entries + (begins ? 1 : 0);
+      traces.set(requestId, { root: trace.root, sequence, since, entries });
+      return;
+    }
+    if (trace) roots.delete(trace.root.sequence);
+    roots.set(sequence, event);
+    traces.set(requestId, { root: event, sequence, since, entries: 1 });
+  };
+
+  /** Forgets traces that are over, once all examples of the event are out. */
+  const forgetTraces = (sequence: number) => {
+    for (const [requestId, trace] of traces) {
+      // With no window at all, what this very event began is closed by the next one.
+      if (trace.sequence === sequence || !hasWaited(trace, sequence)) break;
+      traces.delete(requestId);
+      roots.delete(trace.root.sequence);
+    }
+  };
+
+  const takeImpression = (sequence: number, impression: Impression, since: Instant) => {
     const { requestId, items, scores } = impression;
     if (open.has(requestId)) {
       counts.duplicateImpressions += 1;
@@ -161,8 +234,7 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
     const waited = early.get(requestId);
     const entry: Entry = {
       sequence,
-      origin: waited?.origin ?? { sequence, watermarkMs: before },
-      since: watermark,
+      since,
       impression,
       scores: new DataView(scores.buffer, scores.byteOffset, scores.byteLength),
       decided: new Uint8Array(items.length),
@@ -175,7 +247,6 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
   const takeEarly = (entry: Entry, waited: Early) => {
     const { sequence, impression } = entry;
     early.delete(impression.requestId);
-    begunEarly.set(impression.requestId, entry);
     // In item order, so that the places of the examples ascend.
     const byItem = waited.outcomes.map(({ outcome }) => ({
       outcome,
@@ -192,10 +263,9 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
       return;
     }
     const waiting = early.get(outcome.requestId);
-    if (!waiting) {
-      const origin = { sequence, watermarkMs: watermark };
-      early.set(outcome.requestId, { origin, outcomes: [{ outcome, sequence }] });
-    } else if (waiting.outcomes.length < earlyOutcomesMax) waiting.outcomes.push({ outcome, sequence });
+    if (!waiting)
+      early.set(outcome.requestId, { sequence, since: unsettled, outcomes: [{ outcome, sequence }] });
+    else if (waiting.outcomes.length < earlyOutcomesMax) waiting.outcomes.push({ outcome, sequence });
     else
       reject(
         outcome,
@@ -206,11 +276,23 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
 
   return {
     take(sequence, event) {
-      const before = watermark;
-      if (event.type !== 'outcome') watermark = Math.max(watermark, event.timeMs);
+      const here = { sequence, watermarkMs: watermark };
+      origin ??= here;
+      if (event.type !== 'outcome') {
+        watermark = Math.max(watermark, event.timeMs);
+        unsettled.ms = watermark;
+        unsettled = { ms: watermark };
+      }
       closeBefore(sequence);
-      if (event.type === 'impression') takeImpression(sequence, event, before);
-      else if (event.type === 'outcome') takeOutcome(sequence, event);
+      if (event.type === 'impression') {
+        const since = { ms: watermark };
+        touch(event.requestId, here, since);
+        takeImpression(sequence, event, since);
+      } else if (event.type === 'outcome') {
+        touch(event.requestId, here, unsettled);
+        takeOutcome(sequence, event);
+      }
+      forgetTraces(sequence);
     },
     get watermarkMs() {
       return watermark;
@@ -219,19 +301,11 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
     get openEntries() {
       return open.size + early.size;
     },
-    oldest() {
-      let oldest = firstOf(open)?.origin ?? null;
-      for (const { origin } of [firstOf(early), ...begunEarly.values()].filter(
-        (entry) => entry !== undefined,
-      )) {
-        if (oldest === null || origin.sequence < oldest.sequence) oldest = origin;
-      }
-      return oldest;
-    },
+    oldest,
   };
 }
 
-function firstOf<T>(entries: ReadonlyMap<string, T>): T | undefined {
+function firstOf<T>(entries: ReadonlyMap<number, T>): T | undefined {
   for (const entry of entries.values()) return entry;
   return undefined;
 }
@@ -243,5 +317,8 @@ function placeOf(outcome: Outcome, { items }: Impression, itemField: string | un
     return index < items.length ? index : -1;
   }
   if (itemField === undefined) return -1;
-  return items.findIndex((item) => String(item[itemField]) === outcome.item);
+  return items.findIndex((item) => {
+    const value = Object.hasOwn(item, itemField) ? item[itemField] : null;
+    return value !== null && value !== '' && String(value) === outcome.item;
+  });
 }

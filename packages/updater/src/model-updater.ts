@@ -29,7 +29,7 @@ import {
 } from '@millrace/protocol';
 import type { Bus, Clock, Logger, LogMessage } from '@millrace/runtime';
 import { openBatchPublisher } from './batch-publisher.ts';
-import { createJoiner, type Example, type Joiner, type Origin } from './joiner.ts';
+import { createJoiner, type Example, type Joiner } from './joiner.ts';
 import { createTrainer, type TrainedBatch } from './trainer.ts';
 
 export interface ModelUpdaterOptions {
@@ -170,10 +170,8 @@ export async function startModelUpdater(
   };
 
   const recordFor = (examples: readonly Example[], finished: BatchRecord): BatchRecord => {
-    const origin = oldestOrigin(examples, queue, queueHead, joiner) ?? {
-      sequence: lastSequence + 1,
-      watermarkMs: joiner.watermarkMs,
-    };
+    // Where the first of them can be found again, so can all that come after it.
+    const { origin } = examples[0];
     const to = examples[examples.length - 1].place;
     return {
       ...finished,
@@ -347,20 +345,4 @@ function finishedRecord(
     learned: current.learned + examples.reduce((sum, { shown }) => sum + shown, 0),
     positives: current.positives + examples.reduce((sum, { clicked }) => sum + clicked, 0),
   };
-}
-
-/** The oldest place in the log that this batch, the examples behind it and the joiner still need. */
-function oldestOrigin(
-  examples: readonly Example[],
-  queue: readonly Example[],
-  queueHead: number,
-  joiner: Joiner,
-): Origin | null {
-  let oldest = joiner.oldest();
-  const look = ({ origin }: Example) => {
-    if (oldest === null || origin.sequence < oldest.sequence) oldest = origin;
-  };
-  examples.forEach(look);
-  for (let i = queueHead; i < queue.length; i += 1) look(queue[i]);
-  return oldest;
 }
