@@ -297,6 +297,26 @@ describe('nats bus', () => {
     expect(bus.connected).toBe(true);
   });
 
+  test('nats bus: a write to a bucket fails as soon as the connection is lost, and the next one is taken when it is back', async () => {
+    const bus = await open();
+    const kv = await bus.kv('shards');
+    await kv.put('a', Uint8Array.of(1));
+    // Stopped, the server takes the write and gives no answer; killed, it never will.
+    process.kill(server.pid, 'SIGSTOP');
+    const started = performance.now();
+    const writing = expect(kv.put('a', Uint8Array.of(2))).rejects.toMatchObject({
+      code: 'MILL_LOG_UNAVAILABLE',
+    });
+    await server.kill();
+    await writing;
+    await expect(kv.put('a', Uint8Array.of(3))).rejects.toMatchObject({ code: 'MILL_LOG_UNAVAILABLE' });
+    expect(performance.now() - started).toBeLessThan(2_000);
+    await server.restart();
+    await eventually(() => bus.connected).toBe(true);
+    await kv.put('a', Uint8Array.of(4));
+    expect([...((await kv.get('a'))?.value ?? [])]).toEqual([4]);
+  });
+
   test('nats bus: close: ends in bounded time while the server is away', async () => {
     const bus = await open();
     await follow(bus, () => undefined);

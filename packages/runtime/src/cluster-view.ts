@@ -42,7 +42,7 @@ export interface ClusterView {
 
 interface Sighting {
   readonly lease: ShardLease;
-  readonly seenAtMs: number;
+  seenAtMs: number;
   live: boolean;
 }
 
@@ -100,10 +100,17 @@ export async function watchCluster(bus: Bus, clock: Clock, logger?: Logger): Pro
     if (!before?.live || isNews(before.lease, lease)) tell();
   };
 
+  let wasConnected = true;
   const check = () => {
+    timer = clock.setTimer(checkEveryMs, check);
     const nowMs = clock.monotonicMs();
+    // Without NATS nobody's lease comes through, which says nothing of the shards. Once it is back, each has its full time.
+    const isBack = bus.connected && !wasConnected;
+    wasConnected = bus.connected;
+    if (!wasConnected) return;
     let changed = false;
     for (const [shard, sighting] of sightings) {
+      if (isBack && sighting.live) sighting.seenAtMs = nowMs;
       const ageMs = nowMs - sighting.seenAtMs;
       if (sighting.live && ageMs > leaseLapseMs) {
         sighting.live = false;
@@ -111,7 +118,6 @@ export async function watchCluster(bus: Bus, clock: Clock, logger?: Logger): Pro
       }
       if (ageMs > forgetAfterMs) sightings.delete(shard);
     }
-    timer = clock.setTimer(checkEveryMs, check);
     if (changed) tell();
   };
 

@@ -287,6 +287,11 @@ class NatsBus implements Bus, ReaderHost {
     this.#connected = false;
   }
 
+  ask<Answer>(what: string, question: () => Promise<Answer>): Promise<Answer> {
+    this.#assertReachable(what);
+    return this.#unlessLost(question());
+  }
+
   /** The answer, or a rejection as soon as the connection it would come over is lost: the client itself would wait on. */
   #unlessLost<Answer>(answer: Promise<Answer>): Promise<Answer> {
     return new Promise((resolve, reject) => {

@@ -31,7 +31,7 @@ export class NatsKv implements Kv {
 
   async get(key: string): Promise<KvEntry | null> {
     try {
-      const entry = await this.#kv.get(key);
+      const entry = await this.#ask(() => this.#kv.get(key));
       if (entry === null || entry.operation !== 'PUT') return null;
       return { key, value: entry.value, revision: entry.revision };
     } catch (error) {
@@ -41,7 +41,7 @@ export class NatsKv implements Kv {
 
   async put(key: string, value: Uint8Array): Promise<number> {
     try {
-      return await this.#kv.put(key, value);
+      return await this.#ask(() => this.#kv.put(key, value));
     } catch (error) {
       throw this.#unavailable(error, `write "${key}"`);
     }
@@ -49,8 +49,9 @@ export class NatsKv implements Kv {
 
   async putIf(key: string, value: Uint8Array, revision: number): Promise<number | null> {
     try {
-      if (revision === 0) return await this.#kv.create(key, value);
-      return await this.#kv.update(key, value, revision);
+      return await this.#ask(() =>
+        revision === 0 ? this.#kv.create(key, value) : this.#kv.update(key, value, revision),
+      );
     } catch (error) {
       if (isRevisionStale(error)) return null;
       throw this.#unavailable(error, `write "${key}"`);
@@ -59,7 +60,7 @@ export class NatsKv implements Kv {
 
   async delete(key: string): Promise<void> {
     try {
-      await this.#kv.delete(key);
+      await this.#ask(() => this.#kv.delete(key));
     } catch (error) {
       throw this.#unavailable(error, `delete "${key}"`);
     }
@@ -103,6 +104,10 @@ export class NatsKv implements Kv {
       throw this.#unavailable(error, 'watch');
     }
     return reader;
+  }
+
+  #ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
+    return this.#host.ask(`cannot ask bucket "${this.#name}"`, question);
   }
 
   #unavailable(error: unknown, what: string): Error {

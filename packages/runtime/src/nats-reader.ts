@@ -25,6 +25,8 @@ export interface ReaderHost {
   readonly jetStream: JetStreamManager;
   readonly logger: Logger;
   isConnected(): boolean;
+  /** Asks the server something; rejects as soon as the connection that the answer would come over is lost. */
+  ask<Answer>(what: string, question: () => Promise<Answer>): Promise<Answer>;
 }
 
 export interface NatsReaderOptions {

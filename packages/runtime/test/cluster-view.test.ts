@@ -9,6 +9,7 @@ import {
   type ShardLease,
 } from '@millrace/protocol';
 import { expect, onTestFinished, test } from 'vitest';
+import type { Bus } from '../src/bus.ts';
 import { createManualClock, type ManualClock } from '../src/clock.ts';
 import { type ClusterView, watchCluster } from '../src/cluster-view.ts';
 import { createLogger } from '../src/logger.ts';
@@ -158,6 +159,26 @@ test('cluster view: a lapsed shard is back with its next renewal, and that is ne
   news();
   await putLease(bus, leaseOf('a', { renewal: 2 }));
   expect([living(view), news()]).toEqual([[['a', true]], 1]);
+});
+
+test('cluster view: while NATS is out of reach no shard lapses, and then each has its full time again', async () => {
+  const bus = createMemoryBus();
+  const clock = createManualClock(0);
+  let connected = true;
+  const lossy: Bus = Object.defineProperty({ kv: bus.kv.bind(bus) } as Bus, 'connected', {
+    get: () => connected,
+  });
+  const view = await watchCluster(lossy, clock);
+  onTestFinished(() => view.close());
+  await putLease(bus, leaseOf('a'));
+  connected = false;
+  clock.advanceBy(60_000);
+  expect(living(view)).toEqual([['a', true]]);
+  connected = true;
+  clock.advanceBy(500 + leaseLapseMs);
+  expect(living(view)).toEqual([['a', true]]);
+  clock.advanceBy(500);
+  expect(living(view)).toEqual([['a', false]]);
 });
 
 test('cluster view: a lease that is taken away is gone at once', async () => {
