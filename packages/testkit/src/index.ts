@@ -9,7 +9,7 @@ export {
   startLocalCluster,
 } from './local-cluster-fixture.ts';
 export { freePort, startNatsServer, type TestNatsServer, type TestNatsServerOptions } from './nats-server.ts';
-export { foldGradients, type LogFold, readEvents } from './read-log.ts';
+export { foldDense, foldGradients, type LogFold, readEvents } from './read-log.ts';
 export {
   type CommandOptions,
   type CommandResult,
@@ -17,6 +17,11 @@ export {
   startMillrace,
   textOf,
 } from './run-millrace.ts';
+export {
+  type SimulationOptions,
+  type SimulationReport,
+  simulate,
+} from './simulation/simulation.ts';
 export {
   type LoadFailure,
   type LoadResult,

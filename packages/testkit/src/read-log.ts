@@ -2,15 +2,19 @@
 
 import type { PartitionState } from '@millrace/core';
 import {
+  applyDense,
   applyGradients,
+  createDenseState,
   createPartitionState,
+  type DenseState,
   fingerprintOf,
   partitionHash,
   tableLayouts,
 } from '@millrace/core';
+import { compileNet, denseOptimizerOf, initialParameters } from '@millrace/model';
 import {
   decodeEvent,
-  decodeGradientBlock,
+  denseSubject,
   type Event,
   eventsSubject,
   gradientsSubject,
@@ -40,7 +44,7 @@ export interface LogFold {
   readonly rejected: number;
   /** Blocks whose predecessor the log lacks. */
   readonly holes: number;
-  /** Numbers of the batches that have a block in the log, ascending. */
+  /** Numbers of the batches that have an applied block in the log, ascending. */
   readonly batches: readonly number[];
 }
 
@@ -58,8 +62,9 @@ export async function foldGradients(bus: Bus, file: ModelFile): Promise<LogFold>
     });
     states.push(state);
     await readToHead(bus, 'gradients', gradientsSubject(modelNameFrom(file.name), partition), (message) => {
-      batches.add(decodeGradientBlock(message.payload).sequence);
-      if (applyGradients(state, message, 'report').kind !== 'gap') return;
+      const outcome = applyGradients(state, message, 'report');
+      if (outcome.kind === 'applied' || outcome.kind === 'gap') batches.add(outcome.block.sequence);
+      if (outcome.kind !== 'gap') return;
       holes += 1;
       applyGradients(state, message, 'accept');
     });
@@ -74,6 +79,21 @@ export async function foldGradients(bus: Bus, file: ModelFile): Promise<LogFold>
     holes,
     batches: [...batches].sort((a, b) => a - b),
   };
+}
+
+/** Folds the whole dense log of a model as it is now, from its initial weights. */
+export async function foldDense(bus: Bus, file: ModelFile): Promise<DenseState> {
+  const shape = compileNet(file);
+  const state = createDenseState({
+    model: file.name,
+    fingerprint: fingerprintOf(file),
+    initial: initialParameters(shape, file.seed),
+    optimizer: denseOptimizerOf(file),
+  });
+  await readToHead(bus, 'dense', denseSubject(modelNameFrom(file.name)), (message) => {
+    applyDense(state, message, 'report');
+  });
+  return state;
 }
 
 /** Hands over every message of `subject` up to its head as it is now. */
