@@ -27,7 +27,8 @@ function tablesOf(options: {
 
 const anyKey: fc.Arbitrary<Key> = fc.tuple(fc.nat(60), fc.constantFrom(0, 1, 0xffff_ffff));
 const anyPull = fc.record({
-  dim: fc.integer({ min: 1, max: 5 }),
+  // Short rows, and ones around multiples of 8 and 16, odd and even.
+  dim: fc.oneof(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 7, max: 35 })),
   partitions: fc.integer({ min: 1, max: 64 }),
   known: fc.array(anyKey, { maxLength: 60 }),
   // Half of them unknown, some asked for twice.

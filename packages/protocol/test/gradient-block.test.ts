@@ -103,29 +103,46 @@ test('gradient block: sound envelopes around any metadata give a block or MILL_B
   );
 });
 
+const row = [Uint32Array.of(1, 2), Float32Array.of(3)];
+
+test('gradient block: what the faults below are faults of is read', () => {
+  const sound = ['p', 1, 0, 'm', 1, 0, 5, []];
+  expect(decodeGradientBlock(sealEnvelope('MGB1', sound, [])).sections.length).toBe(0);
+  const ofOneRow = ['p', 1, 0, 'm', 1, 0, 5, [[0, 1, 1, 0]]];
+  expect(decodeGradientBlock(sealEnvelope('MGB1', ofOneRow, row)).sections.length).toBe(1);
+  const longest = ['p', 1, 0, 'm', 1, 0, 5, new Array(tablesMax).fill([0, rowFloatsMax, 0, 0])];
+  expect(decodeGradientBlock(sealEnvelope('MGB1', longest, [])).sections.length).toBe(tablesMax);
+});
+
 test.each([
-  { fault: 'metadata of seven parts', metadata: ['p', 1, 0, 'm', 1, 0, 5] },
+  { fault: 'metadata of seven parts', metadata: ['p', 1, 0, 'm', 1, 0, []] },
   { fault: 'a producer without a name', metadata: [1, 1, 0, 'm', 1, 0, 5, []] },
+  { fault: 'a model without a name', metadata: ['p', 1, 0, null, 1, 0, 5, []] },
   { fault: 'a sequence with a fraction', metadata: ['p', 1.5, 0, 'm', 1, 0, 5, []] },
   { fault: 'a sequence below zero', metadata: ['p', -1, 0, 'm', 1, 0, 5, []] },
   { fault: 'a sequence beyond 2^53', metadata: ['p', 2 ** 54, 0, 'm', 1, 0, 5, []] },
+  { fault: 'a previous that is text', metadata: ['p', 1, '0', 'm', 1, 0, 5, []] },
+  { fault: 'a fingerprint below zero', metadata: ['p', 1, 0, 'm', -1, 0, 5, []] },
+  { fault: 'a partition with a fraction', metadata: ['p', 1, 0, 'm', 1, 0.5, 5, []] },
   { fault: 'a time that is text', metadata: ['p', 1, 0, 'm', 1, 0, 'now', []] },
   { fault: 'a layout that is no list', metadata: ['p', 1, 0, 'm', 1, 0, 5, {}] },
-  { fault: 'a dim of 0', metadata: ['p', 1, 0, 'm', 1, 0, 5, [[0, 0, 1, 0]]] },
+  { fault: 'a section that is no list', metadata: ['p', 1, 0, 'm', 1, 0, 5, [5]] },
+  { fault: 'a table below zero', metadata: ['p', 1, 0, 'm', 1, 0, 5, [[-1, 1, 1, 0]]], body: row },
+  { fault: 'a dim of 0', metadata: ['p', 1, 0, 'm', 1, 0, 5, [[0, 0, 1, 0]]], body: row.slice(0, 1) },
   { fault: 'a dim over the limit', metadata: ['p', 1, 0, 'm', 1, 0, 5, [[0, rowFloatsMax + 1, 0, 0]]] },
-  { fault: 'an unknown flag', metadata: ['p', 1, 0, 'm', 1, 0, 5, [[0, 1, 0, 2]]] },
-  { fault: 'more rows than its body', metadata: ['p', 1, 0, 'm', 1, 0, 5, [[0, 1, 2, 0]]] },
-  { fault: 'fewer rows than its body', metadata: ['p', 1, 0, 'm', 1, 0, 5, []] },
+  { fault: 'an unknown flag', metadata: ['p', 1, 0, 'm', 1, 0, 5, [[0, 1, 1, 2]]], body: row },
+  { fault: 'more rows than its body', metadata: ['p', 1, 0, 'm', 1, 0, 5, [[0, 1, 2, 0]]], body: row },
+  { fault: 'fewer rows than its body', metadata: ['p', 1, 0, 'm', 1, 0, 5, []], body: row },
   {
-    fault: 'a count whose bytes overflow',
+    fault: 'a count whose bytes are beyond all numbers',
     metadata: ['p', 1, 0, 'm', 1, 0, 5, [[0, 1_000, 2 ** 53 - 1, 1]]],
+    body: row,
   },
   {
     fault: 'more sections than tables may be',
-    metadata: ['p', 1, 0, 'm', 1, 0, 5, Array.from({ length: tablesMax + 1 }, () => [0, 1, 0, 0])],
+    metadata: ['p', 1, 0, 'm', 1, 0, 5, new Array(tablesMax + 1).fill([0, 1, 0, 0])],
   },
-])('gradient block: $fault is refused', ({ metadata }) => {
-  const body = [Uint32Array.of(1, 2), Float32Array.of(3)];
+])('gradient block: $fault is refused', ({ metadata, body = [] }) => {
   expectCode('MILL_BLOCK_INVALID', () => decodeGradientBlock(sealEnvelope('MGB1', metadata, body)));
 });
 

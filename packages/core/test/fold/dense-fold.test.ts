@@ -179,6 +179,18 @@ test('dense fold: a log cut anywhere, with repetitions and damage anywhere, ends
   );
 });
 
+test('dense hash: does not depend on the order in which producers came', () => {
+  const gradients = new Float32Array(3);
+  const [a, b] = ['a', 'b'].map((producer) => densePayloadOf({ producer, gradients }));
+  const hashes = [
+    [a, b],
+    [b, a],
+  ].map((payloads) => {
+    return denseHash(folded(payloads.map((payload, i) => ({ sequence: i + 1, payload }))));
+  });
+  expect(hashes[0]).toBe(hashes[1]);
+});
+
 /** `state` with one of its numbers changed. */
 function bump(state: DenseState, array: Float32Array, at: number): DenseState {
   array[at] += 1;
