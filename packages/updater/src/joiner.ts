@@ -58,7 +58,7 @@ export interface Origin {
 
 export interface JoinerSink {
   onExample(example: Example): void;
-  /** @param sequence of the outcome's event. */
+  /** @param sequence of the event that decided it: for an outcome that waited in vain the one that ended its window. */
   onRejection(rejection: Rejection, sequence: number): void;
 }
 
@@ -102,7 +102,7 @@ interface Early {
   /** The first one's event. */
   readonly sequence: number;
   readonly since: Instant;
-  readonly outcomes: { readonly outcome: Outcome; readonly sequence: number }[];
+  readonly outcomes: Outcome[];
 }
 
 /** The story of a request: what a fold that begins in the middle of it could misread. */
@@ -190,8 +190,8 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
     for (const [requestId, waiting] of early) {
       if (!hasWaited(waiting, sequence)) break;
       early.delete(requestId);
-      for (const waited of waiting.outcomes) {
-        reject(waited.outcome, waited.sequence, 'no impression of that requestId is within its join window');
+      for (const outcome of waiting.outcomes) {
+        reject(outcome, sequence, 'no impression of that requestId is within its join window');
       }
     }
   };
@@ -248,7 +248,7 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
     const { sequence, impression } = entry;
     early.delete(impression.requestId);
     // In item order, so that the places of the examples ascend.
-    const byItem = waited.outcomes.map(({ outcome }) => ({
+    const byItem = waited.outcomes.map((outcome) => ({
       outcome,
       index: placeOf(outcome, impression, itemField),
     }));
@@ -263,9 +263,8 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
       return;
     }
     const waiting = early.get(outcome.requestId);
-    if (!waiting)
-      early.set(outcome.requestId, { sequence, since: unsettled, outcomes: [{ outcome, sequence }] });
-    else if (waiting.outcomes.length < earlyOutcomesMax) waiting.outcomes.push({ outcome, sequence });
+    if (!waiting) early.set(outcome.requestId, { sequence, since: unsettled, outcomes: [outcome] });
+    else if (waiting.outcomes.length < earlyOutcomesMax) waiting.outcomes.push(outcome);
     else
       reject(
         outcome,

@@ -111,7 +111,7 @@ export async function startModelUpdater(
         if (comparePlaces(example.place, record.from) > 0) queue.push(example);
       },
       onRejection(rejection, sequence) {
-        // A fold that began in the middle knows nothing of earlier impressions; their outcomes are no news.
+        // What was decided before the newest batch has been told; there this fold may misread what began before it.
         if (found && sequence <= found.to[0]) return;
         rejections = [...rejections, rejection].slice(-rejectionsTold);
       },

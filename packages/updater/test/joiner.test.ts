@@ -145,8 +145,8 @@ test('joiner: an outcome whose impression does not come within the window is ref
   );
   const reason = 'no impression of that requestId is within its join window';
   expect(rejections).toEqual([
-    { sequence: 2, requestId: 'r', reason },
-    { sequence: 4, requestId: 'r', reason },
+    { sequence: 6, requestId: 'r', reason },
+    { sequence: 6, requestId: 'r', reason },
   ]);
   expect([joiner.counts.rejected, joiner.counts.impressions, examples]).toEqual([2, 1, []]);
 });
@@ -157,7 +157,7 @@ test('joiner: an outcome that comes after its window is refused a window later',
   joiner.take(5, tick(1_209));
   expect([rejections, joiner.openEntries]).toEqual([[], 1]);
   joiner.take(6, tick(1_210));
-  expect([rejections.map(({ sequence }) => sequence), joiner.openEntries]).toEqual([[3], 0]);
+  expect([rejections.map(({ sequence }) => sequence), joiner.openEntries]).toEqual([[6], 0]);
 });
 
 test('joiner: of one unknown request at most 2,000 outcomes wait', () => {
@@ -220,7 +220,7 @@ test('joiner: nothing waits longer than waitEventsMax later events', () => {
   expect(fold(log.slice(0, 3), few).joiner.openEntries).toBe(2);
   const { examples, rejections, joiner } = fold(log, few);
   expect(examples.map(shortly)).toEqual(['14:10/0 −']);
-  expect(rejections.map(({ sequence }) => sequence)).toEqual([11]);
+  expect(rejections.map(({ sequence }) => sequence)).toEqual([15]);
   expect(joiner.openEntries).toBe(0);
 });
 
@@ -273,7 +273,7 @@ test('joiner: at once: a click after the window is refused, and a repeated impre
     tick(1_201),
   );
   const { examples, rejections } = fold(log, atOnce);
-  expect([examples.map(shortly), rejections.map(({ sequence }) => sequence)]).toEqual([['1:1/0 −'], [4]]);
+  expect([examples.map(shortly), rejections.map(({ sequence }) => sequence)]).toEqual([['1:1/0 −'], [6]]);
 });
 
 test('joiner: places ascend', () => {
