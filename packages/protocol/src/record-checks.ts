@@ -52,8 +52,7 @@ export function checkedRecord<T>(
 ): T {
   if (!isMap(value)) throw recordInvalid(what, 'a map', typeof value);
   for (const [name, kind] of Object.entries(kinds) as [string, PropertyKind][]) {
-    const property = Object.hasOwn(value, name) ? value[name] : undefined;
-    if (!isOfKind[kind](property)) throw recordInvalid(what, `${name}: a ${kind}`, typeof property);
+    if (!isOfKind[kind](value[name])) throw recordInvalid(what, `${name}: a ${kind}`, typeof value[name]);
   }
   return value as T;
 }
