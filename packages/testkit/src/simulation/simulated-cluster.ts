@@ -160,7 +160,9 @@ const touched = new Uint16Array(partitionsMax);
 /** Rows of any of the shards that have all partitions open, as a client would meet them. */
 function rowsOf(shards: readonly SimulatedShard[], random: Random): RowSource {
   return {
-    async pull({ layout, keys, count, out, marks }) {
+    async pull({ layout, keys, count, out, marks, onAbsent }) {
+      if (onAbsent === 'fail' && random.chance(0.03))
+        throw new MillraceError('MILL_SHARD_UNAVAILABLE', 'no owner answers in the simulation');
       const { shard } = random.pick(shards);
       const table = shard.layouts.findIndex(({ tableId }) => tableId === layout.tableId);
       const met = pullRows(shard.readable[table], keys, count, out, 0, touched);
