@@ -267,9 +267,10 @@ test('tidy: no test is left out, or says why', () => {
       if (/\b(?:test|it|describe|suite)\.(?:only|skip|todo)\b/.test(line)) found.push(place);
       // A skip in the course of a test takes the reason, which the report shows.
       if (/\bskip\(\s*\)/.test(line)) found.push(place);
-      if (/\.(?:skipIf|runIf)\(/.test(line) && !/^\s*(?:\/\/|\*)/.test(lines[i - 1] ?? '')) {
-        found.push(`${place} has no comment above that says why`);
-      }
+      if (!/\.(?:skipIf|runIf)\(/.test(line)) continue;
+      // Just above it a comment gives the reason, or a line prints it.
+      const above = lines.slice(Math.max(0, i - 2), i).join('\n');
+      if (!/^\s*\/\/|\bskipped\b/im.test(above)) found.push(`${place} and nothing above says why`);
     }
   }
   expect(found).toEqual([]);
