@@ -1,9 +1,9 @@
 /**
  * Dynamic batching: requests of all callers that are there at the same time go through features, rows and net together.
  *
- * A batch leaves when it has `rowsMax` rows or its first request has waited `delayUs`, whichever is first, and a lane is
- * free. Lanes overlap: while one batch waits for rows the next one is encoded. With no free lane the queue grows up to
- * `queueRowsMax`, then new requests are refused at once (I7).
+ * Batches leave when `rowsMax` rows wait or the first request has waited `delayUs`, whichever is first, and a lane is free;
+ * what has waited for a lane leaves as soon as there is one. Lanes overlap: while one batch waits for rows the next one is
+ * encoded. With no free lane the queue grows up to `queueRowsMax`, then new requests are refused at once (I7).
  */
 import { MillraceError } from '@millrace/protocol';
 import type { Clock } from '@millrace/runtime';

@@ -54,5 +54,6 @@ function refuseSharedTableIds(view: ClusterView, file: ModelFile): void {
         `tables: "${layout.name}" has the id of ${other} by an accident of hashing; rename it`,
       );
     }
+    taken.set(layout.tableId, `${file.name}/${layout.name}`);
   }
 }
