@@ -1,4 +1,4 @@
-export { copyRows, type RowTarget, rowTarget, touchRows } from './copy-rows.ts';
+export { copyRows, type RowTarget, rowTarget, scatterRows, touchRows } from './copy-rows.ts';
 export { canonicalJson, fingerprintOf } from './fingerprint.ts';
 export {
   applyDense,

@@ -178,3 +178,46 @@ test('frame reader: random bytes give nothing but frame errors (property)', () =
     { numRuns: 500 },
   );
 });
+
+/** What a reader makes of `stream` when at most `atMost` bytes are read straight into its memory at a time. */
+function readInPlace(stream: Uint8Array, atMost: number): string[] {
+  const reader = createFrameReader();
+  const seen: string[] = [];
+  for (let from = 0; from < stream.length; ) {
+    const room = reader.room();
+    const bytes = Math.min(room.length, atMost, stream.length - from);
+    expect(bytes).toBeGreaterThan(0);
+    room.set(stream.subarray(from, from + bytes));
+    reader.filled(bytes, (frame) => {
+      expect(frame.bytes.byteOffset % 4).toBe(0);
+      seen.push(toHex(frame.bytes));
+    });
+    from += bytes;
+  }
+  expect(reader.pendingBytes).toBe(0);
+  return seen;
+}
+
+test('frame reader: bytes read into its own memory give the same frames, however many come at once', () => {
+  const sizes = [0, 1, 20_000, 5, 90_000, 3, 30_000, 0, 40_000, 7];
+  const frames = sizes.map((words, i) =>
+    frameOf({ kind: 4, requestId: i, epoch: 1, words: new Uint32Array(words).map((_, at) => at * 31 + i) }),
+  );
+  const wanted = frames.map(toHex);
+  for (const atMost of [Number.POSITIVE_INFINITY, 100_000, 65_536, 33_333, 4_099]) {
+    expect(readInPlace(joined(frames), atMost)).toEqual(wanted);
+  }
+});
+
+test('frame reader: its memory grows when reads fill it, and not beyond what a stream needs', () => {
+  const reader = createFrameReader();
+  const header = { kind: 4, requestId: 1, epoch: 1 } as const;
+  const rooms: number[] = [];
+  for (let round = 0; round < 8; round += 1) {
+    const { length } = reader.room();
+    rooms.push(length / 1_024);
+    reader.room().set(frameOf({ ...header, words: new Uint32Array(length / 4 - 4) }));
+    reader.filled(length, () => undefined);
+  }
+  expect(rooms).toEqual([64, 128, 256, 512, 512, 512, 512, 512]);
+});

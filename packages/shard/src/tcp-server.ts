@@ -74,6 +74,7 @@ function serveConnection(socket: Socket, options: TcpServerOptions): void {
   const reader = createFrameReader();
   const pool = createBufferPool(8 * 1024 * 1024);
   let greeted = false;
+  let isPartial = false;
 
   const send = (bytes: Uint8Array) => {
     socket.write(bytes, () => pool.give(bytes));
@@ -98,7 +99,11 @@ function serveConnection(socket: Socket, options: TcpServerOptions): void {
     } finally {
       socket.uncork();
     }
-    socket.setTimeout(reader.pendingBytes > 0 ? idlePartialMs : 0);
+    // Only when it changes: what sets a timer a read costs as much as answering a small pull. Any byte starts it anew.
+    if (reader.pendingBytes > 0 !== isPartial) {
+      isPartial = !isPartial;
+      socket.setTimeout(isPartial ? idlePartialMs : 0);
+    }
     if (socket.writableLength > unsentBytesMax) socket.pause();
   });
   socket.on('drain', () => socket.resume());
