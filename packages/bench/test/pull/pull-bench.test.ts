@@ -27,6 +27,8 @@ test('bench: pull: the smoke size gives every figure, and right rows', async () 
   expect(result.ratioToRedis).toBe(settings[5].ratioToRedis);
   expect(Math.min(result.lookupKeysPerSecond, result.gatherKeysPerSecond)).toBeGreaterThan(0);
   // The rows that every store was checked with; a function of seed and sizes alone.
-  expect(result.resultHash).toMatchInlineSnapshot(`"9728fb8a12fe1b970db31ce539a6d6744a673332d7894e31ebae8a405f8b4064"`);
+  expect(result.resultHash).toMatchInlineSnapshot(
+    `"9728fb8a12fe1b970db31ce539a6d6744a673332d7894e31ebae8a405f8b4064"`,
+  );
   expect(steps).toEqual(Array.from({ length: stepsOf(smokeSize) }, (_, i) => i));
 }, 60_000);
