@@ -264,7 +264,7 @@ test('scoring core: createModel: the first time creates, the same file again doe
     created: true,
     model: { name: 'ads', partitions: 2, engine: 'plain', version: 0 },
   });
-  const reordered = JSON.parse(JSON.stringify({ seed: linear.seed, ...linear }));
+  const reordered = Object.fromEntries(Object.entries(linear).reverse());
   expect(await core.createModel('ads', reordered)).toMatchObject({ created: false });
   expect(core.models().map(({ name }) => name)).toEqual(['ads']);
 });

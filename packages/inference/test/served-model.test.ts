@@ -58,7 +58,7 @@ async function serve(
 }
 
 /** logit of x at dense weights (w1, b1, w2, b2), all rows being 0. */
-const logitOf = ([w1, b1, w2, b2]: ArrayLike<number>, x: number) => (x * w1 + b1) * w2 + b2;
+const logitOf = ([w1, b1, w2, b2]: Iterable<number>, x: number) => (x * w1 + b1) * w2 + b2;
 
 /** Replaces the forward pass: it records the weights and waits for the test before it answers b2 as every logit. */
 function holdForward(served: ServedModel) {

@@ -263,7 +263,10 @@ export async function startModelUpdater(
     batchTimer?.cancel();
     batchTimer = clock.setTimer(isFull ? 0 : batchDelayMs, () => {
       batchTimer = null;
-      learnAll().catch(options.onFailed);
+      learnAll().catch((error: Error) => {
+        // Once it closes, a batch that is given up is no failure: the next start makes it again.
+        if (!closed) options.onFailed(error);
+      });
     });
   };
 

@@ -1,0 +1,65 @@
+import { createManualClock, createMemoryBus, createMetrics } from '@millrace/runtime';
+import { expect, test } from 'vitest';
+import { startInference } from '../src/start-inference.ts';
+import { linear, quietLogger, turn } from './small-serving.ts';
+
+async function start() {
+  const bus = createMemoryBus();
+  const failures: Error[] = [];
+  const metrics = createMetrics({ service: 'inference' });
+  const clock = createManualClock(0);
+  const running = await startInference({
+    bus,
+    clock,
+    logger: quietLogger,
+    metrics,
+    cluster: 'demo',
+    engine: 'plain',
+    limits: { rowsMax: 10, delayUs: 0, queueRowsMax: 100, lanes: 1 },
+    swapEveryMs: 100,
+    pullTimeoutMs: 100,
+    host: '127.0.0.1',
+    port: 0,
+    connectionsMax: 16,
+    requestTimeoutMs: 5_000,
+    onFailed: (error) => failures.push(error),
+  });
+  const put = (name: string, file: unknown) =>
+    fetch(`${running.url}/v1/models/${name}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(file),
+    });
+  return { bus, clock, failures, metrics, running, put };
+}
+
+test('inference: serves models that come while it runs, and says what it cannot do without a shard', async () => {
+  const { failures, metrics, running, put } = await start();
+  expect((await put('ads', linear)).status).toBe(201);
+  expect((await put('ads', linear)).status).toBe(200);
+  const models = (await (await fetch(`${running.url}/v1/models`)).json()) as { models: unknown[] };
+  expect(models.models).toMatchObject([{ name: 'ads', engine: 'plain', ready: false }]);
+  const scored = await fetch(`${running.url}/v1/score`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ items: [{ ad: 'x' }] }),
+  });
+  expect([scored.status, await scored.json()]).toMatchObject([503, { error: { code: 'MILL_NOT_READY' } }]);
+  expect((await fetch(`${running.url}/health/ready`)).status).toBe(503);
+  expect((await fetch(`${running.url}/health/live`)).status).toBe(200);
+  const text = await metrics.text();
+  for (const name of ['mill_scored_items', 'mill_batches', 'mill_queue_rows', 'mill_lost_impressions']) {
+    expect(text).toMatch(new RegExp(`^${name}\\{service="inference"\\} 0$`, 'm'));
+  }
+  expect(failures).toEqual([]);
+  await running.close();
+});
+
+test('inference: close: the port is free and no timer is left', async () => {
+  const { clock, running, put } = await start();
+  await put('ads', linear);
+  await running.close();
+  await turn();
+  await expect(fetch(`${running.url}/health/live`)).rejects.toThrow();
+  expect(clock.timersWaiting).toBe(0);
+});
