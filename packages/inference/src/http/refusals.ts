@@ -44,7 +44,7 @@ export function refuserWith(options: { logger: Logger; unread: UnreadBodies }): 
       // Fastify marks the connection for closing after any parser error. Closed with bytes unread it would be reset,
       // and the answer lost; the rest is thrown away instead and the connection stays.
       reply.removeHeader('connection');
-      unread.discard(request.raw);
+      unread.discard(request.raw, reply.raw);
       void reply.code(status).headers(headersFor(refusal)).send(errorResponseFrom(refusal));
     },
   };

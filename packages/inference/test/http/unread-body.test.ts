@@ -42,6 +42,20 @@ test(
   },
 );
 
+test(
+  'http: a caller that wants no further request hears the answer too, and is closed behind its body',
+  slow,
+  async () => {
+    const server = await listen();
+    const connection = await rawConnection(server.port);
+    await connection.write(head(`connection: close\r\ncontent-length: ${tenMegabytes}`));
+    expect(await connection.until('"MILL_BODY_TOO_LARGE"')).toContain(refused);
+    await connection.write(new Uint8Array(tenMegabytes));
+    await connection.rest();
+    expect(connection.socket.errored).toBeNull();
+  },
+);
+
 test('http: a chunked body is refused at the limit, not at its end', slow, async () => {
   const server = await listen();
   const connection = await rawConnection(server.port);
