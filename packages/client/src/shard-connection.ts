@@ -92,11 +92,8 @@ export function createShardConnection(options: ShardConnectionOptions): ShardCon
     // Unknown ids are answers to requests that have timed out.
     if (!entry) return;
     waiting.delete(requestId);
-    if (kind === frameKinds.refusal) {
-      entry.reject(errorFromRefusal(packedValueOf(frame.bytes)));
-      return;
-    }
     try {
+      if (kind === frameKinds.refusal) throw errorFromRefusal(packedValueOf(frame.bytes));
       entry.onAnswer(frame);
       entry.resolve();
     } catch (error) {

@@ -124,11 +124,7 @@ function absent(holdings: Holdings, shard: ModelShard, partition: number): Millr
 function answerInspect(holdings: Holdings, frame: Frame): Uint8Array {
   const { model } = packedValueOf(frame.bytes);
   const shard = typeof model === 'string' ? holdings.models.get(model) : undefined;
-  if (!shard)
-    throw new MillraceError(
-      'MILL_MODEL_UNKNOWN',
-      `cannot inspect: this shard has no model ${JSON.stringify(model)}`,
-    );
+  if (!shard) throw new MillraceError('MILL_MODEL_UNKNOWN', `cannot inspect: this shard has no such model`);
   const options = { requestId: frame.header.requestId, epoch: holdings.mapOf(shard.file.name)?.epoch ?? 0 };
   return packedFrame(frameKinds.report, options, { partitions: reportPartitions(shard) });
 }

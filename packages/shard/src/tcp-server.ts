@@ -74,7 +74,9 @@ function serveConnection(socket: Socket, options: TcpServerOptions): void {
   const reader = createFrameReader();
   const pool = createBufferPool(8 * 1024 * 1024);
   let greeted = false;
-  let isPartial = false;
+  // A peer that connects and says nothing is as incomplete as half a frame.
+  let isPartial = true;
+  socket.setTimeout(idlePartialMs);
 
   const send = (bytes: Uint8Array) => {
     socket.write(bytes, () => pool.give(bytes));
@@ -128,11 +130,16 @@ function greet(socket: Socket, frame: Frame, options: TcpServerOptions): void {
   if (cluster !== options.cluster) {
     throw new MillraceError(
       'MILL_CLUSTER_MISMATCH',
-      `this is a shard of cluster ${JSON.stringify(options.cluster)}, the caller wants ${JSON.stringify(cluster)}`,
+      `this is a shard of cluster ${JSON.stringify(options.cluster)}, the caller wants ${shown(cluster)}`,
     );
   }
   const answer = { cluster: options.cluster, shard: options.shard };
   socket.write(packedFrame(frameKinds.welcome, { requestId: frame.header.requestId, epoch: 0 }, answer));
+}
+
+/** What a peer sent, short enough to be sent back. */
+function shown(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : typeof value;
 }
 
 function endWith(socket: Socket, error: unknown, options: TcpServerOptions): void {
