@@ -9,7 +9,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 export function requireNode(version = process.versions.node) {
   const [major, minor] = version.split('.').map(Number);
   if (major > 20 || (major === 20 && minor >= 19)) return;
-  throw new Error(`Millrace needs Node 20.19 or later and this is ${version}: install a newer Node and try again`);
+  throw new Error(
+    `Millrace needs Node 20.19 or later and this is ${version}: install a newer Node and try again`,
+  );
 }
 
 /** Runs `npm ci` unless node_modules is there and not older than the lock file. */

@@ -4,8 +4,8 @@
  */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { installPackages, requireNode } from './packages.mjs';
 import { findNatsServer } from './nats-server.mjs';
+import { installPackages, requireNode } from './packages.mjs';
 
 const say = (line) => process.stderr.write(`› ${line}\n`);
 

@@ -2,8 +2,9 @@
  * `npm test`: everything that can be checked, in the order in which it fails soonest: packages, types, lint, generated
  * documents, then all tests with a real nats-server. Arguments go to the test runner.
  */
-import { installPackages, requireNode, run } from './packages.mjs';
+
 import { findNatsServer } from './nats-server.mjs';
+import { installPackages, requireNode, run } from './packages.mjs';
 
 const say = (line) => process.stderr.write(`› ${line}\n`);
 const inherit = { stdio: 'inherit' };

@@ -18,7 +18,13 @@ export function configurationPage(): string {
         `| \`${env}\` | ${sentence} | ${wanted.replaceAll('|', '\\|')} | ${standard}${unit && standard !== 'none' ? ` ${unit}` : ''} |`,
     );
     const title = titles[name as keyof typeof settingsTables];
-    return [`## ${title}`, '', '| setting | what it does | takes | default |', '| --- | --- | --- | --- |', ...rows].join('\n');
+    return [
+      `## ${title}`,
+      '',
+      '| setting | what it does | takes | default |',
+      '| --- | --- | --- | --- |',
+      ...rows,
+    ].join('\n');
   });
   return `# Configuration
 
