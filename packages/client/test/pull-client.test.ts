@@ -248,7 +248,7 @@ test('pull client: a pull of more keys than one frame takes is cut, and keeps it
   for (let i = 0; i < 3_000 * ids.dim; i += 1) wanted[i] = Math.fround(wanted[i] - 1);
   expect(Array.from(request.out)).toEqual(wanted);
   expect(new Set(marksOf(request).map(([partition]) => partition)).size).toBe(partitions);
-});
+}, 20_000);
 
 test('pull client: many pulls at once do not mix', async () => {
   const { client } = await openTwins();
@@ -281,7 +281,7 @@ test('pull client: failover: a shard that closes while pulls are under way costs
   }
   await Promise.all(outcomes);
   expect(b.pulled()).toBeGreaterThan(60 * 100);
-});
+}, 20_000);
 
 test('pull client: failover: a shard that breaks off instead of answering is passed over for half a second', async () => {
   const stage = await openTwins();

@@ -225,4 +225,4 @@ test('batcher: every request is answered once, in order, whatever its size and h
     ),
     { numRuns: 60 },
   );
-});
+}, 20_000);

@@ -77,4 +77,4 @@ test('sparse batch: agrees with a map over many batches, with colliding keys and
     }),
     { numRuns: 25 },
   );
-});
+}, 20_000);

@@ -256,7 +256,7 @@ test('follower: whatever the transport skips and repeats, the state is that of t
     }),
     { numRuns: 100 },
   );
-});
+}, 20_000);
 
 test('follower: close: waits for a second look that is under way', async () => {
   const bus = createMemoryBus();

@@ -271,7 +271,7 @@ test('shard: one that is cut off leaves the map when its lease lapses, and is ba
     expect([stateHash, sequence]).toEqual([hashes.get(partition), 5 + partition]);
   }
   await b.close();
-});
+}, 20_000);
 
 test('shard: one that leaves in order is out of the map at once, and answers until the others are ready', async () => {
   const stage = await openStage();

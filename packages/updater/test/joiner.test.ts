@@ -287,7 +287,7 @@ test('joiner: places ascend', () => {
     }),
     { numRuns: 200 },
   );
-});
+}, 20_000);
 
 test('joiner: every item of every counted impression is shown once and clicked at most once', () => {
   fc.assert(
@@ -316,7 +316,7 @@ test('joiner: every item of every counted impression is shown once and clicked a
     }),
     { numRuns: 200 },
   );
-});
+}, 20_000);
 
 /** Folds what the log still has from a place on. */
 function foldFrom(
@@ -348,7 +348,7 @@ test('joiner: refold: from the origin of an example it and all later ones are fo
     }),
     { numRuns: 600 },
   );
-});
+}, 20_000);
 
 test('joiner: refold: from oldest() the examples of all later events are found again', () => {
   fc.assert(
@@ -362,7 +362,7 @@ test('joiner: refold: from oldest() the examples of all later events are found a
     }),
     { numRuns: 600 },
   );
-});
+}, 20_000);
 
 test('joiner: refold: a repeated impression that outlives the first one is still known for a repeat', () => {
   // "other" is the oldest that is open after event 4, and the repeat of "r" came behind it.
