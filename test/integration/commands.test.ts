@@ -77,11 +77,6 @@ describe('backtest', () => {
   const header = 'timestamp,label,user,item,year,hour,weekday,genres';
   test.for([
     { what: 'a ragged line', text: `${header}\n1,0,u,i,2000,1,1,a\n2,0,u`, says: 'line 3' },
-    {
-      what: 'a label that is none',
-      text: `${header}\n1,0,u,i,2000,1,1,a\n2,5,u,i,2000,1,1,a`,
-      says: 'line 3',
-    },
     { what: 'a column missing', text: 'timestamp,label,user\n1,0,u', says: 'item' },
   ])('commands: backtest: a file with $what is refused', async ({ what, text, says }) => {
     const name = `${what.replaceAll(' ', '-')}.csv`;

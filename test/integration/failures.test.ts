@@ -2,7 +2,7 @@
  * Processes that die, hang and come back under a steady stream of requests. What must hold: no score fails while one owner
  * of its rows is there; nothing that was acknowledged is lost; nothing is learned twice; shards end as the fold of the log.
  */
-import type { Event, ModelFile } from '@millrace/protocol';
+import { denseSubject, type Event, type ModelFile, modelNameFrom } from '@millrace/protocol';
 import type { ScoreRequest } from '@millrace/sdk';
 import {
   countingModel,
@@ -60,10 +60,31 @@ test('failures: a shard that hangs: no score fails, its lease lapses, and it com
   expect(await expectLearnedOnce(file)).toBe(result.scored.length);
 });
 
-test('failures: the updater killed in the middle of learning, three times: each example counts once', async () => {
+test('failures: both shards killed: scores go on with first values and say so, learning waits for the rows', async () => {
+  const file = await createReady(countingModel('shards-killed', learning));
+  const load = startLoad(file);
+  await moreScores(load, 50);
+  const kills = [await cluster.kill('shard-0'), await cluster.kill('shard-1')];
+  await eventually(() => expect(load.sofar.degraded).toBeGreaterThan(0), now);
+  await Promise.all(kills.map(({ back }) => back));
+  await eventually(async () => {
+    const { degraded } = await cluster.client.score({
+      model: file.name,
+      items: [{ item: 'i0' }],
+      log: false,
+    });
+    expect(degraded).toBe(false);
+  }, now);
+  await moreScores(load, 50);
+  const result = await load.stop();
+  expect(result.failures).toEqual([]);
+  expect(await expectLearnedOnce(file)).toBe(result.scored.length);
+});
+
+test('failures: the updater killed in the middle of learning, twice: each example counts once', async () => {
   const file = await createReady(countingModel('updater-killed', learning));
   const load = startLoad(file);
-  for (let round = 0; round < 3; round += 1) {
+  for (let round = 0; round < 2; round += 1) {
     const before = await learnedOf(file);
     await eventually(async () => expect(await learnedOf(file)).toBeGreaterThan(before), soon);
     const { back } = await cluster.kill('updater');
@@ -75,58 +96,27 @@ test('failures: the updater killed in the middle of learning, three times: each 
   expect(await expectLearnedOnce(file)).toBe(result.scored.length);
 });
 
-test('failures: the inference node killed: it comes back with the same version and the same scores', async () => {
-  const file = await createReady(netModel('node-killed'));
-  const request: ScoreRequest = {
-    model: file.name,
-    user: { user: 'u1' },
-    items: items.map((item) => ({ item })),
-    log: false,
-  };
-  for (let visit = 0; visit < 20; visit += 1) {
-    const requestId = `visit-${visit}`;
-    await cluster.client.score({ ...request, requestId, log: true });
-    await cluster.client.sendOutcomes({ model: file.name, requestId, index: visit % items.length });
-  }
-  await eventually(async () => expect(await learnedOf(file)).toBe(20 * items.length), soon);
-  const bus = await cluster.bus();
-  const head = await bus.headOf('dense', `mill.dense.${file.name}`);
-  const before = await eventually(async () => {
-    const answer = await cluster.client.score(request);
-    expect(answer.version).toBe(head);
-    return answer;
-  }, now);
-  expect(before.version).toBeGreaterThan(0);
-  expect(new Set(before.scores).size).toBeGreaterThan(1);
+test('failures: the inference node killed: it comes back with the same version and scores, and nothing is learned twice', async () => {
+  const idle = await createReady(netModel('node-killed'));
+  const before = await learnVisits(idle, 20);
+  const busy = await createReady(countingModel('node-killed-busy', learning));
+  const load = startLoad(busy);
+  await moreScores(load, 50);
 
   const { back } = await cluster.kill('inference');
-  await expect(cluster.client.score(request)).rejects.toMatchObject({ code: 'MILL_UNREACHABLE' });
+  await expect(cluster.client.score(requestOf(idle))).rejects.toMatchObject({ code: 'MILL_UNREACHABLE' });
   await back;
   await cluster.client.waitUntilReady();
-  const { version, scores, degraded } = await cluster.client.score(request);
-  expect({ version, scores, degraded }).toEqual({
-    version: before.version,
-    scores: before.scores,
-    degraded: false,
-  });
-});
+  expect(await scoresOf(idle)).toEqual(before);
 
-test('failures: the inference node killed under load: what the log took is learned once', async () => {
-  const file = await createReady(countingModel('node-killed-busy', learning));
-  const load = startLoad(file);
-  await moreScores(load, 50);
-  const { back } = await cluster.kill('inference');
-  await back;
   await moreScores(load, 50);
   const { failures, acknowledged } = await load.stop();
+  // The only node was gone, then it was catching up.
+  const expected = ['MILL_UNREACHABLE', 'MILL_NOT_READY'];
   expect(failures.length).toBeGreaterThan(0);
-  // The only node is gone, and then not ready for a moment.
-  const codes = new Set(failures.map(({ code }) => code));
-  expect(
-    [...codes].filter((code) => !['MILL_UNREACHABLE', 'MILL_NOT_READY', 'MILL_MODEL_UNKNOWN'].includes(code)),
-  ).toEqual([]);
-  await expectLearnedOnce(file);
-  await expectStored(file, acknowledged);
+  expect(failures.filter(({ code }) => !expected.includes(code))).toEqual([]);
+  await expectLearnedOnce(busy);
+  await expectStored(busy, acknowledged);
 });
 
 test('failures: nats-server killed: scores go on, a click is stored or refused, learning goes on', async () => {
@@ -181,49 +171,68 @@ test('failures: a second cluster on the same directory is refused and harms noth
   expect(scores).toEqual([0.5]);
 });
 
-test('failures: stopped, started, its supervisor killed, started: each time all is as it was', async () => {
+test('failures: stopped under load, started, its supervisor killed, started: all is as it was', async () => {
   const file = await createReady(netModel('restarted'));
-  const request = {
-    model: file.name,
-    user: { user: 'u1' },
-    items: items.map((item) => ({ item })),
-    log: false,
-  };
-  for (let visit = 0; visit < 10; visit += 1) {
-    const requestId = `visit-${visit}`;
-    await cluster.client.score({ ...request, requestId, log: true });
-    await cluster.client.sendOutcomes({ model: file.name, requestId, index: visit % 3 });
-  }
-  await eventually(async () => expect(await learnedOf(file)).toBe(10 * items.length), soon);
-  const head = await (await cluster.bus()).headOf('dense', `mill.dense.${file.name}`);
-  const before = await eventually(async () => {
-    const answer = await cluster.client.score(request);
-    expect(answer.version).toBe(head);
-    return answer;
-  }, now);
+  const visits = 10;
+  const before = await learnVisits(file, visits);
   const expectAsBefore = async () => {
     await cluster.client.waitUntilReady();
-    const { version, scores } = await cluster.client.score(request);
-    expect({ version, scores }).toEqual({ version: before.version, scores: before.scores });
-    await eventually(async () => expect(await learnedOf(file)).toBe(10 * items.length), now);
+    expect(await scoresOf(file)).toEqual(before);
+    await eventually(async () => expect(await learnedOf(file)).toBe(visits * items.length), now);
   };
 
+  const busy = await createReady(countingModel('stopped-busy', learning));
+  const load = startLoad(busy);
+  await moreScores(load, 50);
   const stopped = await cluster.stop();
   expect(stopped).toMatchObject({ code: 0, signal: null, survivors: [] });
   expect(stopped.tookMs).toBeLessThan(20_000);
+  const { scored, acknowledged, failures } = await load.stop();
+  expect(failures.filter(({ code }) => code !== 'MILL_UNREACHABLE')).toEqual([]);
   await cluster.start();
   await expectAsBefore();
+  // A drain stores what it has answered.
+  expect(await expectLearnedOnce(busy)).toBeGreaterThanOrEqual(scored.length);
+  await expectStored(busy, acknowledged);
 
   await cluster.killSupervisor();
   await cluster.start();
   await expectAsBefore();
 });
 
-/** Eight requests on their way, of two items each; every third gets a click on its first item. */
+/** Visits with a click each; resolves to version and scores once all of them are learned and served. */
+async function learnVisits(file: ModelFile, visits: number) {
+  for (let visit = 0; visit < visits; visit += 1) {
+    const requestId = `visit-${visit}`;
+    await cluster.client.score({ ...requestOf(file), requestId, log: true });
+    await cluster.client.sendOutcomes({ model: file.name, requestId, index: visit % items.length });
+  }
+  await eventually(async () => expect(await learnedOf(file)).toBe(visits * items.length), soon);
+  const bus = await cluster.bus();
+  const head = await bus.headOf('dense', denseSubject(modelNameFrom(file.name)));
+  const learned = await eventually(async () => {
+    const found = await scoresOf(file);
+    expect(found.version).toBe(head);
+    return found;
+  }, now);
+  expect(new Set(learned.scores).size).toBeGreaterThan(1);
+  return learned;
+}
+
+function requestOf(file: ModelFile): ScoreRequest {
+  return { model: file.name, user: { user: 'u1' }, items: items.map((item) => ({ item })), log: false };
+}
+
+async function scoresOf(file: ModelFile) {
+  const { version, scores, degraded } = await cluster.client.score(requestOf(file));
+  return { version, scores, degraded };
+}
+
+/** Four requests on their way, of two items each; every third gets a click on its first item. */
 function startLoad(file: ModelFile): SteadyLoad {
   return startSteadyLoad({
     url: cluster.url,
-    lanes: 8,
+    lanes: 4,
     pauseMs: 20,
     request: (n) => ({
       model: file.name,
@@ -259,7 +268,7 @@ async function expectLearnedOnce(file: ModelFile): Promise<number> {
     }
     return wanted.impressions;
   };
-  return eventually(check, { withinMs: 60_000, everyMs: 250 });
+  return eventually(check, { withinMs: 60_000, everyMs: 500 });
 }
 
 /** What a model must have learned from events once every join window is over, counted plainly. */
