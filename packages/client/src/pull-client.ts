@@ -4,7 +4,14 @@
  * its map is newer hands it over. Every loop is bounded by the owners a partition has.
  */
 import { writeInitialRow } from '@millrace/core';
-import { isMillraceError, MillraceError, type PartitionMap, pullFrameBytes } from '@millrace/protocol';
+import {
+  type ErrorCode,
+  isMillraceError,
+  leaseLapseMs,
+  MillraceError,
+  type PartitionMap,
+  pullFrameBytes,
+} from '@millrace/protocol';
 import type { Clock, ClusterView } from '@millrace/runtime';
 import { createFramePool } from './frame-pool.ts';
 import { takeRows, writePull } from './pull-exchange.ts';
@@ -47,23 +54,23 @@ export function createPullClient(options: PullClientOptions): PullClient {
   const routes = new Map<string, KnownRoute>();
   const frames = createFramePool();
   const avoided = new Map<string, number>();
+  let closed = false;
   const stopListening = view.onChange(() => routes.clear());
 
-  const avoid = (shard: string) => {
-    avoided.set(shard, clock.monotonicMs() + avoidMs);
+  const avoid = (shard: string, code: ErrorCode) => {
+    avoided.set(shard, clock.monotonicMs() + (code === 'MILL_TIMEOUT' ? avoidSilentMs : avoidMs));
     routes.clear();
   };
 
   const routeOf = (model: string): KnownRoute => {
-    const known = routes.get(model);
     const nowMs = clock.monotonicMs();
-    let lapsed = false;
     for (const [shard, untilMs] of avoided) {
       if (untilMs > nowMs) continue;
       avoided.delete(shard);
-      lapsed = true;
+      routes.clear();
     }
-    if (known && !lapsed) return known;
+    const known = routes.get(model);
+    if (known) return known;
     const map = view.mapOf(model);
     if (!map)
       throw new MillraceError('MILL_NOT_READY', `cannot pull rows of ${model}: it has no partition map yet`);
@@ -74,6 +81,7 @@ export function createPullClient(options: PullClientOptions): PullClient {
   };
 
   const linkTo = (shard: string): ShardConnection => {
+    if (closed) throw new MillraceError('MILL_CLOSED', 'this client is closed');
     const lease = view.shards().find((sight) => sight.lease.shard === shard)?.lease;
     const known = links.get(shard);
     if (known && (!lease || (known.port === lease.port && known.host === lease.host)))
@@ -111,9 +119,9 @@ export function createPullClient(options: PullClientOptions): PullClient {
         const map = error.details?.map as PartitionMap | undefined;
         if (map) view.offerMap(map);
         // Without a newer map the same question would get the same answer.
-        if (!map || map.epoch <= route.epoch) avoid(shard);
-      } else if (error.retry === 'never') throw error;
-      else avoid(shard);
+        if (!map || map.epoch <= route.epoch) avoid(shard, error.code);
+      } else if (error.retry === 'never' || error.code === 'MILL_CLOSED') throw error;
+      else avoid(shard, error.code);
       return places;
     }
   };
@@ -124,8 +132,14 @@ export function createPullClient(options: PullClientOptions): PullClient {
     if (parts.length === 1 && absent.count === 0) {
       return askShard(request, route, parts[0].shard, parts[0].places);
     }
-    const left = await Promise.all(parts.map((part) => askShard(request, route, part.shard, part.places)));
-    return joinPlaces([...left, absent]);
+    const asked = parts.map((part) => askShard(request, route, part.shard, part.places));
+    // All parts end before the pull does, failed or not: each writes into the caller's memory.
+    const left: Places[] = [absent];
+    for (const end of await Promise.allSettled(asked)) {
+      if (end.status === 'rejected') throw end.reason;
+      left.push(end.value);
+    }
+    return joinPlaces(left);
   };
 
   return {
@@ -150,6 +164,7 @@ export function createPullClient(options: PullClientOptions): PullClient {
       return { degraded: true };
     },
     close() {
+      closed = true;
       stopListening();
       for (const { connection } of links.values()) connection.close();
       links.clear();
@@ -159,3 +174,5 @@ export function createPullClient(options: PullClientOptions): PullClient {
 
 /** A failed owner is passed over this long: short, since a restarted shard is back within a second. */
 const avoidMs = 500;
+/** One that does not answer at all costs a whole time limit a try; it is asked again once its lease may have lapsed. */
+const avoidSilentMs = leaseLapseMs;

@@ -12,6 +12,7 @@ import {
   MillraceError,
   packedFrame,
   packedValueOf,
+  pullFrameBytes,
 } from '@millrace/protocol';
 import type { Logger } from '@millrace/runtime';
 import { createBufferPool } from './buffer-pool.ts';
@@ -21,6 +22,10 @@ import { answerFrame, type Holdings, refusalFrame } from './pull-handler.ts';
 const unsentBytesMax = 32 * 1024 * 1024;
 /** A partial frame that makes no progress for so long ends its connection. */
 const idlePartialMs = 30_000;
+/** How long a refused peer may take to read its refusal. */
+const lingerMs = 2_000;
+/** Where a frame's kind stands (pull-frame.ts). */
+const kindAt = 6;
 
 export interface TcpServerOptions {
   readonly host: string;
@@ -88,8 +93,9 @@ function serveConnection(socket: Socket, options: TcpServerOptions): void {
       greeted = true;
       return;
     }
-    if (frame.header.kind === frameKinds.pull) options.onPull((frame.bytes.length - 24) / 8);
-    send(answerFrame(options.holdings, frame, pool.take));
+    const answer = answerFrame(options.holdings, frame, pool.take);
+    if (answer[kindAt] === frameKinds.rows) options.onPull((frame.bytes.length - pullFrameBytes(0)) / 8);
+    send(answer);
   };
 
   socket.on('data', (chunk) => {
@@ -149,5 +155,8 @@ function endWith(socket: Socket, error: unknown, options: TcpServerOptions): voi
     'pull connection refused',
   );
   socket.removeAllListeners('data');
+  socket.removeAllListeners('timeout');
+  // A peer that never closes its own half is not waited for.
+  socket.setTimeout(lingerMs, () => socket.destroy());
   socket.end(refusalFrame(0, error));
 }

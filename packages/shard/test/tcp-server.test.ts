@@ -283,7 +283,7 @@ test.each(refusedCases)(
   },
 );
 
-test.each([8, 12, 20])(
+test.each([0, 4, 8, 12, 20])(
   'tcp server: a pull of %d bytes behind its header is a refusal, and the process stays up',
   async (bytes) => {
     const peer = dial();
