@@ -60,7 +60,7 @@ const batchExamplesMaxDefault = 512;
 const batchDelayMsDefault = 20;
 /** Later events that an impression may wait for at most; with the window this bounds the joiner's memory. */
 const waitEventsMax = 1_000_000;
-/** Complete examples that wait for a batch; beyond it the event log is not read on. */
+/** Complete examples that wait for a batch, or one whole batch if that is more; beyond it the event log is not read on. */
 const queueExamplesMax = 20_000;
 const tickAfterMs = 1_000;
 const rejectionsTold = 20;
@@ -76,6 +76,7 @@ export async function startModelUpdater(
   const learning = file.learning ?? {};
   const batchExamplesMax = options.batchExamplesMax ?? learning.batchExamplesMax ?? batchExamplesMaxDefault;
   const batchDelayMs = options.batchDelayMs ?? learning.batchDelayMs ?? batchDelayMsDefault;
+  const queueMax = Math.max(queueExamplesMax, batchExamplesMax);
 
   const net = await openNet(file, {
     wanted: options.engine,
@@ -140,7 +141,9 @@ export async function startModelUpdater(
     lastSequence = message.sequence;
     lastEventMs = clock.monotonicMs();
     if (waiting() > 0) requestBatch();
-    if (waiting() < queueExamplesMax || closed) return;
+    // A batch to be made again may be larger than the batches of now, and needs all of its examples.
+    const lacksExamples = unfinished !== null && lastSequence < unfinished.to[0];
+    if (waiting() < queueMax || lacksExamples || closed) return;
     return new Promise<void>((resolve) => {
       room = resolve;
     });
@@ -162,7 +165,7 @@ export async function startModelUpdater(
       queue.splice(0, queueHead);
       queueHead = 0;
     }
-    if (waiting() < queueExamplesMax / 2) {
+    if (waiting() < queueMax / 2) {
       room?.();
       room = null;
     }

@@ -574,3 +574,28 @@ test('model updater: timers: close leaves none', async () => {
   expect(stage.clock.timersWaiting).toBe(0);
   await expectLearnedOnce(stage.real, 'after-window');
 });
+
+/** Eleven impressions that are 22,000 examples at once, more than wait for batches of the usual size. */
+const crowd = Array.from({ length: 11 }, (_, i) => impression(`r${i}`, 1_000, 2_000));
+
+test('model updater: a batch larger than the queue is one step all the same', async () => {
+  const { append, start } = await openStage();
+  const updater = await start({ batchExamplesMax: 22_000 }, fileOf('at-once'));
+  await append(...crowd);
+  await updater.flush();
+  expect(updater.counters).toMatchObject({ batches: 1, learned: 22_000 });
+  await updater.close();
+});
+
+test('model updater: a large unfinished batch is found again by an updater whose batches are small', async () => {
+  const stage = await openStage();
+  const wire = wireTo(stage.real, (n) => (n === 2 ? 'dies-before' : 'done'));
+  const first = await stage.start({ bus: wire.bus, batchExamplesMax: 22_000 }, fileOf('at-once'));
+  await stage.append(...crowd);
+  void first.flush();
+  await wire.died;
+  const second = await stage.start({}, fileOf('at-once'));
+  await second.flush();
+  expect(second.counters).toMatchObject({ batches: 1, learned: 22_000 });
+  await second.close();
+});
