@@ -1,27 +1,21 @@
 /**
  * The production code of shards, inference node and updaters under seeded disorder. `SEED=… npx vitest run --project
- * integration test/simulation` runs one seed alone; a failure names its seed.
+ * integration test/simulation` runs one seed alone, `npm run simulate` many; a failure names its seed.
  */
-import type { ModelFile } from '@millrace/protocol';
-import { countingModel, type SimulationReport, simulate } from '@millrace/testkit';
+import { reportLine, simulate, simulationModels } from '@millrace/testkit';
 import { expect, test } from 'vitest';
 
 const steps = 600;
 const seeds = process.env.SEED === undefined ? [1, 2, 3, 4] : [Number(process.env.SEED)];
-const learning = { joinWindowMs: 2_000, batchDelayMs: 20, batchExamplesMax: 16 };
-
-const models: readonly { readonly what: string; readonly file: ModelFile }[] = [
-  { what: 'counts, negatives after the window', file: countingModel('sim', learning) },
-  { what: 'counts, negatives at once', file: countingModel('sim', { ...learning, negatives: 'at-once' }) },
-  { what: 'rows and dense weights', file: netModel() },
-];
-const runs = seeds.flatMap((seed) => models.map(({ what, file }) => ({ seed, what, file })));
+const runs = seeds.flatMap((seed) =>
+  Object.entries(simulationModels).map(([model, file]) => ({ seed, model, file })),
+);
 
 test.for(runs)(
-  'simulation: SEED=$seed: $what: each example once, the log is the truth',
-  async ({ seed, file }) => {
+  'simulation: SEED=$seed: $model: each example counts once, the log is the truth',
+  async ({ seed, model, file }) => {
     const report = await simulate({ seed, file, steps });
-    process.stdout.write(`${lineFrom(report)}\n`);
+    process.stdout.write(`simulation: ${model}: ${reportLine(report)}\n`);
     expect(report.violations).toEqual([]);
     // It was rough, and something was learned.
     expect(report.updaters).toBeGreaterThan(3);
@@ -31,38 +25,10 @@ test.for(runs)(
 );
 
 test('simulation: the same seed ends in the same state, another seed in another', async () => {
-  const [first, again, other] = [seeds[0], seeds[0], seeds[0] + 1].map((seed) => ({
-    seed,
-    file: netModel(),
-    steps: 200,
-  }));
-  const { stateHash } = await simulate(first);
-  expect((await simulate(again)).stateHash).toBe(stateHash);
-  expect((await simulate(other)).stateHash).not.toBe(stateHash);
+  const [seed] = seeds;
+  const stateOf = async (of: number) =>
+    (await simulate({ seed: of, file: simulationModels.dense, steps: 200 })).stateHash;
+  const state = await stateOf(seed);
+  expect(await stateOf(seed)).toBe(state);
+  expect(await stateOf(seed + 1)).not.toBe(state);
 });
-
-function lineFrom({ violations, stateHash, ...counts }: SimulationReport): string {
-  const figures = Object.entries(counts).map(([name, value]) =>
-    name === 'seed' ? `SEED=${value}` : `${name} ${value}`,
-  );
-  return `simulation: ${figures.join(', ')}, state ${stateHash.slice(0, 12)}`;
-}
-
-function netModel(): ModelFile {
-  const optimizer = { type: 'adagrad', learningRate: 0.1 } as const;
-  return {
-    name: 'sim',
-    label: 'click',
-    item: 'item',
-    partitions: 3,
-    tables: [{ name: 'features', wide: { optimizer }, embedding: { dim: 4, optimizer } }],
-    fields: [
-      { name: 'user', type: 'sparse', scope: 'user', table: 'features' },
-      { name: 'item', type: 'sparse', scope: 'item', table: 'features' },
-    ],
-    net: { wide: true, fm: true, layers: [{ units: 6 }] },
-    loss: 'logloss',
-    seed: 5,
-    learning,
-  };
-}

@@ -22,6 +22,7 @@ export {
   type SimulationReport,
   simulate,
 } from './simulation/simulation.ts';
+export { reportLine, simulationModels } from './simulation/simulation-models.ts';
 export {
   type LoadFailure,
   type LoadResult,
