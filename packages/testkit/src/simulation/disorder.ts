@@ -1,5 +1,5 @@
 /** The harm that a simulation does: to updaters, to shards, and to the gradient log. */
-import { gradientsSubject, type ModelFile, modelNameFrom } from '@millrace/protocol';
+import { decodeGradientBlock, gradientsSubject, type ModelFile, modelNameFrom } from '@millrace/protocol';
 import type { MemoryBus } from '@millrace/runtime';
 import type { WriteFate } from './mortal-process.ts';
 import type { Random } from './random.ts';
@@ -90,15 +90,25 @@ async function appendBadBlock(bus: MemoryBus, file: ModelFile, random: Random): 
     subject: subjectOf(partition),
     from: Math.max(1, head - random.whole(200)),
     onMessage: ({ payload }) => {
-      if (found.length === 0) found.push(new Uint8Array(payload));
+      if (found.length === 0 && isGood(payload, partition)) found.push(new Uint8Array(payload));
     },
     onError: () => undefined,
   });
   await reader.close();
   const [block] = found;
+  if (block === undefined) return false;
   const kind = random.pick(['repeated', 'damaged', 'foreign']);
   if (kind === 'damaged') block[random.whole(block.length)] ^= 1 + random.whole(255);
   const to = kind === 'foreign' ? partition + 1 : partition;
   await bus.append('gradients', subjectOf(to), block);
   return kind !== 'repeated';
+}
+
+/** False for what stands in the log as an earlier piece of harm. */
+function isGood(payload: Uint8Array, partition: number): boolean {
+  try {
+    return decodeGradientBlock(payload).partition === partition;
+  } catch {
+    return false;
+  }
 }
