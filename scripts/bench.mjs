@@ -38,7 +38,7 @@ async function list(say) {
 
 /** Runs one in a process of its own, so that its memory and its flags are its own; resolves to its exit code. */
 function run(name, options) {
-  const args = ['--conditions=source', '--import', 'tsx', join(sources, `${name}.ts`), ...options];
+  const args = ['--conditions=source', '--import', 'tsx/esm', join(sources, `${name}.ts`), ...options];
   const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' });
   // The terminal gives Ctrl-C to both; this process waits for what the benchmark has to clear away.
   process.on('SIGINT', () => {});
