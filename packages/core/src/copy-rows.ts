@@ -80,6 +80,14 @@ export function copyRows(
   }
 }
 
+/** Copies row `row` to place `place` of the target. */
+export function copyRow(table: RowTable, row: number, target: RowTarget, place: number): void {
+  const { dim } = table.layout;
+  const width = dim / 2;
+  if (table.pairs && target.pairs) copyPairs(table.pairs, row * width, target.pairs, place * width, width);
+  else copyFloats(table.weights, row * dim, target.out, target.at + place * dim, dim);
+}
+
 /**
  * Copies rows that lie one behind the other to their places: row i of `rows` to place places[from + i] of `out`.
  * @param rows  float32[count, dim].

@@ -6,6 +6,7 @@
  *   2  touches the home slots of all keys, then resolves them to rows and touches those (row-table.ts, copy-rows.ts),
  *   3  copies each row to the caller's place; a key without a row gets its first values and creates nothing.
  *
+ * Where keys are spread thin, 1 costs more than it saves and is left out (pull-few.ts).
  * Each pass of 2 and 3 runs over a group of partitions before the next begins: one partition may have only a key or two, too
  * few to have many misses under way; all keys of a large pull are more than the caches keep from one pass to the next.
  * pullRowsPlainly is the twin that a test compares it with. Scratch memory is kept between calls and grows with the
@@ -14,6 +15,7 @@
 import { partitionsMax } from '@millrace/protocol';
 import { copyRows, type RowTarget, rowTarget, touchRows } from './copy-rows.ts';
 import { partitionOf } from './key-hash.ts';
+import { pullFew } from './pull-few.ts';
 import { findRow, type RowTable, resolveRows, touchSlots } from './row-table.ts';
 import { type TableLayout, writeInitialRow } from './table-layout.ts';
 
@@ -29,6 +31,8 @@ interface Scratch {
 
 /** Rows and slots of so many keys, some 50 KiB on as many pages, stay where the processor finds them again at once. */
 const groupKeysMax = 256;
+/** Keys a partition, on average, below which they are read one by one; measured, both ways are as fast at three to four. */
+const thinBelow = 3;
 let scratch = createScratch(1_024);
 /** While sorting the next place of a partition's keys, afterwards the place behind its last. */
 const ends = new Uint32Array(partitionsMax);
@@ -51,10 +55,15 @@ export function pullRows(
   touched: Uint16Array,
 ): number {
   if (count > scratch.rows.length) scratch = createScratch(2 ** Math.ceil(Math.log2(count)));
-  const met = sortByPartition(tables, keys, count, touched);
+  const met = countByPartition(tables, keys, count, touched);
   if (met <= 0) return met;
   const { layout } = tables[touched[0]] as RowTable;
   const target = rowTarget(out, outAt, count, layout.dim);
+  if (count < thinBelow * met) {
+    loaded[0] = pullFew(tables, scratch.partitions, keys, count, scratch.rows, target);
+    return met;
+  }
+  sortKeys(keys, count);
   let from = 0;
   for (let t = 0; t < met; ) {
     const groupStart = from;
@@ -96,14 +105,17 @@ function pullGroup(
   }
 }
 
-/** Fills scratch and ends; returns how many partitions were met, or −1 − p when partition p is not here. */
-function sortByPartition(
+/**
+ * Finds the partition of each key; afterwards ends[p] is where the sorted keys of partition p begin.
+ * @returns how many partitions were met, or −1 − p when partition p is not here.
+ */
+function countByPartition(
   tables: readonly (RowTable | null)[],
   keys: Uint32Array,
   count: number,
   touched: Uint16Array,
 ): number {
-  const { partitions, keys: sorted, places } = scratch;
+  const { partitions } = scratch;
   const partitionCount = tables.length;
   ends.fill(0, 0, partitionCount);
   for (let i = 0; i < count; i += 1) {
@@ -122,6 +134,12 @@ function sortByPartition(
     touched[met] = partition;
     met += 1;
   }
+  return met;
+}
+
+/** Places the keys of each partition side by side; afterwards ends[p] is the end of those of partition p. */
+function sortKeys(keys: Uint32Array, count: number): void {
+  const { partitions, keys: sorted, places } = scratch;
   for (let i = 0; i < count; i += 1) {
     const place = ends[partitions[i]];
     ends[partitions[i]] = place + 1;
@@ -129,7 +147,6 @@ function sortByPartition(
     sorted[2 * place + 1] = keys[2 * i + 1];
     places[place] = i;
   }
-  return met;
 }
 
 /** First values of the keys that no row was found for. */

@@ -53,15 +53,25 @@ export function rowTableBytes(table: RowTable): number {
 
 /** Row of a key, −1 when there is none. */
 export function findRow(table: RowTable, low: number, high: number): number {
-  const { slots, mask } = table;
-  let slot = slotOf(low, high, mask);
-  for (;;) {
-    const at = slot << 2;
-    const row = slots[at + 2];
-    if (row === 0) return -1;
-    if (slots[at] === low && slots[at + 1] === high) return row - 1;
-    slot = (slot + 1) & mask;
+  return rowFrom(table, homeOf(table, low, high), low, high);
+}
+
+/** Where in `slots` the home slot of a key begins. */
+export function homeOf(table: RowTable, low: number, high: number): number {
+  return slotOf(low, high, table.mask) << 2;
+}
+
+/** Row of a key whose home slot begins at `home`, −1 when there is none. */
+export function rowFrom(table: RowTable, home: number, low: number, high: number): number {
+  const { slots } = table;
+  const atMask = (table.mask << 2) | 3;
+  let at = home;
+  let row = slots[at + 2] | 0;
+  while (row !== 0 && (slots[at] !== low || slots[at + 1] !== high)) {
+    at = (at + 4) & atMask;
+    row = slots[at + 2] | 0;
   }
+  return row - 1;
 }
 
 /**
@@ -111,19 +121,7 @@ export function resolveRows(
   to: number,
   rows: Int32Array,
 ): void {
-  const { slots } = table;
-  const atMask = (table.mask << 2) | 3;
-  for (let i = from; i < to; i += 1) {
-    const low = keys[2 * i];
-    const high = keys[2 * i + 1];
-    let at = rows[i];
-    let row = slots[at + 2] | 0;
-    while (row !== 0 && (slots[at] !== low || slots[at + 1] !== high)) {
-      at = (at + 4) & atMask;
-      row = slots[at + 2] | 0;
-    }
-    rows[i] = row - 1;
-  }
+  for (let i = from; i < to; i += 1) rows[i] = rowFrom(table, rows[i], keys[2 * i], keys[2 * i + 1]);
 }
 
 /** Row of a key, created with its first values when there is none. */
