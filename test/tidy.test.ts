@@ -5,25 +5,38 @@ import { expect, test } from 'vitest';
 import { filesUnder, importsOf, jsonAt, packageOf, root, type SourceFile } from './source-tree.ts';
 
 /**
- * Which package may import which: protocol ← core ← runtime ← client ← {shard (without client), inference, updater} ← cli;
+ * Which package may import which: protocol ← core ← runtime ← snapshot ← client ← {shard (without client), inference, updater} ← cli;
  * model stands on protocol and core, sdk on protocol alone; testkit and bench are private and import what they test.
  */
 const edges: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   core: ['protocol'],
   runtime: ['protocol', 'core'],
-  client: ['protocol', 'core', 'runtime'],
+  snapshot: ['protocol', 'core', 'runtime'],
+  client: ['protocol', 'core', 'runtime', 'snapshot'],
   model: ['protocol', 'core'],
   sdk: ['protocol'],
-  shard: ['protocol', 'core', 'runtime'],
-  inference: ['protocol', 'core', 'runtime', 'client', 'model'],
-  updater: ['protocol', 'core', 'runtime', 'client', 'model'],
-  cli: ['protocol', 'core', 'runtime', 'client', 'model', 'sdk', 'shard', 'inference', 'updater'],
-  testkit: ['protocol', 'core', 'runtime', 'client', 'model', 'sdk', 'shard', 'inference', 'updater'],
+  shard: ['protocol', 'core', 'runtime', 'snapshot'],
+  inference: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model'],
+  updater: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model'],
+  cli: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model', 'sdk', 'shard', 'inference', 'updater'],
+  testkit: [
+    'protocol',
+    'core',
+    'runtime',
+    'snapshot',
+    'client',
+    'model',
+    'sdk',
+    'shard',
+    'inference',
+    'updater',
+  ],
   bench: [
     'protocol',
     'core',
     'runtime',
+    'snapshot',
     'client',
     'model',
     'sdk',

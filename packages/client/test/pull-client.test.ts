@@ -143,9 +143,27 @@ async function openStage(): Promise<Stage> {
       renewal += 1;
       const counts = { rows: 0, bytes: 0, sequence: 0, applied: 0, duplicates: 0, rejected: 0 };
       const models: ModelLease[] = [
-        { model: 'ads', epoch: 1, partitions, ready: partitions, ...counts, stalenessMs: null },
+        {
+          model: 'ads',
+          epoch: 1,
+          partitions,
+          ready: partitions,
+          ...counts,
+          readyPartitions: '',
+          behind: 0,
+          stalenessMs: null,
+        },
       ];
-      const lease = { shard, startedMs: 1, renewal, host: '127.0.0.1', port, draining: false, models };
+      const lease = {
+        shard,
+        startedMs: 1,
+        renewal,
+        host: '127.0.0.1',
+        port,
+        zone: '',
+        draining: false,
+        models,
+      };
       await (await bus.kv('shards')).put(shard, encodeShardLease(lease));
     },
     async map(epoch, shards, owners) {

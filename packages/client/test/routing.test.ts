@@ -28,12 +28,14 @@ function sight(shard: string, change: Change = {}): ShardSight {
     applied: 0,
     duplicates: 0,
     rejected: 0,
+    readyPartitions: '',
+    behind: 0,
     stalenessMs: null,
   };
   const models: ModelLease[] = strange ? [] : [{ model: 'ads', epoch: 4, partitions, ready, ...counts }];
   return {
     live,
-    lease: { shard, startedMs: 1, renewal: 1, host: 'h', port: 1, draining, models },
+    lease: { shard, startedMs: 1, renewal: 1, host: 'h', port: 1, zone: '', draining, models },
   };
 }
 

@@ -41,8 +41,9 @@ function tellHeads(
 async function putLease(bus: Bus, shard: string, change: Partial<ModelLease> & { draining?: boolean } = {}) {
   const { draining = false, ...model } = change;
   const counts = { rows: 5, bytes: 100, sequence: 9, applied: 1, duplicates: 0, rejected: 0, stalenessMs: 3 };
-  const models = [{ model: 'ads', epoch: 1, partitions: 2, ready: 2, ...counts, ...model }];
-  const lease = { shard, startedMs: 1, renewal: 1, host: 'h', port: 70, draining, models };
+  const routing = { ready: 2, readyPartitions: 'Aw==', behind: 0 };
+  const models = [{ model: 'ads', epoch: 1, partitions: 2, ...routing, ...counts, ...model }];
+  const lease = { shard, startedMs: 1, renewal: 1, host: 'h', port: 70, zone: '', draining, models };
   await (await bus.kv('shards')).put(shard, encodeShardLease(lease));
 }
 

@@ -152,6 +152,42 @@ export const errorTable = {
     'INVALID_ARGUMENT',
     'An event cannot be read; it is counted and skipped.',
   ),
+  MILL_SNAPSHOT_INVALID: kind(
+    'never',
+    500,
+    'DATA_LOSS',
+    'A snapshot is damaged, cut short or foreign; it is passed over for an older one.',
+  ),
+  MILL_STORE_UNAVAILABLE: kind(
+    'backoff',
+    503,
+    'UNAVAILABLE',
+    'The snapshot store cannot be read or written; see its space and rights. Nothing is lost: the log is kept meanwhile.',
+  ),
+  MILL_HISTORY_GONE: kind(
+    'never',
+    410,
+    'OUT_OF_RANGE',
+    'Neither log nor snapshots reach back that far; ask for a later moment, or keep more (MILL_SNAPSHOT_CHAINS).',
+  ),
+  MILL_STATE_DIVERGED: kind(
+    'never',
+    500,
+    'DATA_LOSS',
+    'An owner holds another state than its log gives; keep its files, restart it empty, and report it.',
+  ),
+  MILL_UNAUTHENTICATED: kind(
+    'never',
+    401,
+    'UNAUTHENTICATED',
+    'The token is missing or wrong; give all parts of a cluster the same MILL_CLUSTER_TOKEN.',
+  ),
+  MILL_TLS_REQUIRED: kind(
+    'never',
+    403,
+    'PERMISSION_DENIED',
+    'This port speaks TLS alone; set MILL_TLS_CA, MILL_TLS_CERT and MILL_TLS_KEY on the caller.',
+  ),
   MILL_FENCED: kind('never', 409, 'ABORTED', 'Another updater has taken over this model; this one stops.'),
   MILL_UNREACHABLE: kind(
     'backoff',

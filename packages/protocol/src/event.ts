@@ -27,6 +27,12 @@ export interface Impression {
   readonly scores: Uint8Array;
   /** Dense version that scored. */
   readonly version: number;
+  /** Engine that ran the net; with `reads` what it takes to compute the score again, bit for bit. */
+  readonly engine?: string;
+  /** Where the rows were read (read-log.ts). */
+  readonly reads?: Uint8Array;
+  /** True when first values stood in for some rows. */
+  readonly degraded?: boolean;
 }
 
 export interface Outcome {
@@ -85,7 +91,7 @@ function valueFrom(message: Uint8Array): unknown {
 }
 
 function impressionFrom(value: Record<string, unknown>, timeMs: number): Impression {
-  const { requestId, user, context, items, scores, version } = value;
+  const { requestId, user, context, items, scores, version, engine, reads, degraded } = value;
   if (typeof requestId !== 'string' || !isRequestId(requestId))
     throw invalid('requestId: a request id', show(requestId));
   if (!isMap(user) || !isMap(context)) throw invalid('user and context: maps', 'other values');
@@ -105,6 +111,9 @@ function impressionFrom(value: Record<string, unknown>, timeMs: number): Impress
     // A copy: an impression waits for its outcomes long after the message's bytes were the receiver's.
     scores: new Uint8Array(scores),
     version,
+    ...(typeof engine === 'string' && { engine }),
+    ...(reads instanceof Uint8Array && { reads: new Uint8Array(reads) }),
+    ...(degraded === true && { degraded }),
   };
 }
 

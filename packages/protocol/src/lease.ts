@@ -18,6 +18,10 @@ export interface ModelLease {
   /** Partitions owned by the map, and how many of those answer reads. */
   readonly partitions: number;
   readonly ready: number;
+  /** Those that answer reads, owned or still served for others: see partition-set.ts. */
+  readonly readyPartitions: string;
+  /** Log messages that its partitions have still to apply, as far as it knows. */
+  readonly behind: number;
   readonly rows: number;
   /** Bytes of row arenas. */
   readonly bytes: number;
@@ -37,6 +41,8 @@ export interface ShardLease {
   readonly renewal: number;
   readonly host: string;
   readonly port: number;
+  /** Where it runs, as its operator calls it; readers prefer their own zone. '' when nothing was said. */
+  readonly zone: string;
   /** True once it leaves: no new partitions, and owners move away. */
   readonly draining: boolean;
   readonly models: readonly ModelLease[];
@@ -55,6 +61,7 @@ export function decodeShardLease(bytes: Uint8Array): ShardLease {
     renewal: 'count',
     host: 'text',
     port: 'count',
+    zone: 'text',
     draining: 'flag',
     models: 'list',
   });
@@ -64,6 +71,8 @@ export function decodeShardLease(bytes: Uint8Array): ShardLease {
       epoch: 'count',
       partitions: 'count',
       ready: 'count',
+      readyPartitions: 'text',
+      behind: 'count',
       rows: 'count',
       bytes: 'count',
       sequence: 'count',

@@ -15,6 +15,11 @@ export interface PartitionMap {
   readonly shards: readonly string[];
   /** For each partition the places of its owners in `shards`, first choice first. */
   readonly owners: readonly (readonly number[])[];
+  /**
+   * For each partition the places of those that owned it before and serve on until enough of `owners` answer reads; absent
+   * when no partition moves. They keep folding the log, so what they answer is as right as an owner's.
+   */
+  readonly former?: readonly (readonly number[])[];
 }
 
 export function encodePartitionMap(map: PartitionMap): Uint8Array {
@@ -28,7 +33,7 @@ export function decodePartitionMap(bytes: Uint8Array): PartitionMap {
 
 /** `value` itself, once it is known for a map whose owners are all among its shards. Throws MILL_RECORD_INVALID. */
 export function partitionMapFrom(value: unknown): PartitionMap {
-  const map = checkedRecord<PartitionMap>(what, value, {
+  const map: PartitionMap = checkedRecord<Omit<PartitionMap, 'former'>>(what, value, {
     model: 'text',
     epoch: 'count',
     shards: 'list',
@@ -39,5 +44,9 @@ export function partitionMapFrom(value: unknown): PartitionMap {
   const isPlace = (place: unknown) => isCount(place) && place < map.shards.length;
   if (!map.owners.every((owners) => Array.isArray(owners) && owners.every(isPlace)))
     throw recordInvalid(what, 'owners: places in shards', 'others');
+  const former: unknown = map.former ?? [];
+  const isFormer = (places: unknown) => Array.isArray(places) && places.every(isPlace);
+  if (!Array.isArray(former) || !former.every(isFormer) || ![0, map.owners.length].includes(former.length))
+    throw recordInvalid(what, 'former: places in shards, for each partition', 'others');
   return map;
 }

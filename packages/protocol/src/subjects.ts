@@ -25,9 +25,19 @@ export const buckets = {
   shards: 'mill-shards',
   /** Batch records by model name; compare-and-set by revision. */
   updaters: 'mill-updaters',
+  /** Trim marks by log subject (trim-mark.ts). */
+  trims: 'mill-trims',
 } as const;
 
 export type BucketName = keyof typeof buckets;
+
+/** Stores of large values, by name. */
+export const blobBuckets = {
+  /** Snapshots of partitions and of dense weights. */
+  snapshots: 'mill-snapshots',
+} as const;
+
+export type BlobBucketName = keyof typeof blobBuckets;
 
 export function eventsSubject(model: ModelName): string {
   return `mill.events.${model}`;

@@ -35,6 +35,7 @@ export const lease: ShardLease = {
   renewal: 12,
   host: '127.0.0.1',
   port: 7_401,
+  zone: '',
   draining: false,
   models: [
     {
@@ -48,6 +49,8 @@ export const lease: ShardLease = {
       applied: 40,
       duplicates: 1,
       rejected: 0,
+      readyPartitions: '',
+      behind: 0,
       stalenessMs: null,
     },
   ],

@@ -3,7 +3,8 @@
  * compare-and-set, and unstored notices. nats-bus.ts runs it on NATS, memory-bus.ts in one process; one conformance suite
  * (test/bus-conformance.ts) holds both to these contracts.
  */
-import type { BucketName, LogName, Sequence } from '@millrace/protocol';
+import type { BlobBucketName, BucketName, LogName, Sequence } from '@millrace/protocol';
+import type { BlobStore } from './blob-store.ts';
 
 export interface LogMessage {
   readonly subject: string;
@@ -28,7 +29,10 @@ export interface LogReader {
 export interface ReadOptions {
   /** One exact subject of the log. */
   readonly subject: string;
-  /** First sequence wanted, 1 for all; what lies before it is not delivered, even where it is appended later. */
+  /**
+   * First sequence wanted, 1 for all; what lies before it is not delivered, even where it is appended later. Where the log
+   * has been trimmed beyond it, delivery begins with the oldest message that is left: trim marks tell (protocol/trim-mark.ts).
+   */
   readonly from: Sequence;
   /**
    * Called once a message, in order, never concurrently with itself; a returned promise is awaited first.
@@ -87,7 +91,14 @@ export interface Bus {
   logState(log: LogName): Promise<LogState>;
   /** Sequence of the newest message on `subject`, 0 when there is none. */
   headOf(log: LogName, subject: string): Promise<Sequence>;
+  /**
+   * Forgets the messages of `subject` whose sequence is below `before`. The newest message is always kept, so that headOf
+   * stays true. Sequences do not change.
+   * @throws MILL_LOG_UNAVAILABLE
+   */
+  trim(log: LogName, subject: string, before: Sequence): Promise<void>;
   kv(bucket: BucketName): Promise<Kv>;
+  blobs(bucket: BlobBucketName): Promise<BlobStore>;
   /** Sends an unstored notice; lost when nobody listens. */
   notify(subject: string, payload: Uint8Array): void;
   /** `onNotice` must not throw. */

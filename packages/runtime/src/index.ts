@@ -1,3 +1,4 @@
+export { type BlobSight, type BlobStore, isBlobName } from './blob-store.ts';
 export type * from './bus.ts';
 export {
   type Clock,
@@ -31,6 +32,7 @@ export {
   wholeSetting,
 } from './config-parsers.ts';
 export { createLogger, type Logger, type LoggerOptions, type LogLevel, logLevels } from './logger.ts';
+export { createMemoryBlobs } from './memory-blobs.ts';
 export { createMemoryBus, type MemoryBus, type MemoryBusOptions } from './memory-bus.ts';
 export {
   type Counter,
@@ -45,6 +47,7 @@ export {
 export { connectNatsBus, type NatsBusOptions } from './nats-bus.ts';
 export type { NatsCredentials } from './nats-connection.ts';
 export { type NatsProcess, type NatsProcessOptions, spawnNatsServer } from './nats-process.ts';
+export type * from './network.ts';
 export { type OperationsPort, type OperationsPortOptions, openOperationsPort } from './operations-port.ts';
 export { type ProcessHost, type RunOptions, runService } from './run-service.ts';
 export { type Closeable, createService, type Service, type ServiceOptions } from './service.ts';

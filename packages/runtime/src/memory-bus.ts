@@ -3,9 +3,18 @@
  * before `append` returns, so with synchronous handlers its effects are there at once; readers whose handler is running get
  * it afterwards, in order. `settle` waits for handlers that are asynchronous.
  */
-import { type BucketName, type LogName, MillraceError, type Sequence, streams } from '@millrace/protocol';
+import {
+  type BlobBucketName,
+  type BucketName,
+  type LogName,
+  MillraceError,
+  type Sequence,
+  streams,
+} from '@millrace/protocol';
+import type { BlobStore } from './blob-store.ts';
 import type { AppendOptions, Bus, Kv, LogReader, LogState, ReadOptions } from './bus.ts';
 import { assertExactSubject, assertLogSubject } from './bus-checks.ts';
+import { createMemoryBlobs } from './memory-blobs.ts';
 import { MemoryKv } from './memory-kv.ts';
 import { MemoryLog } from './memory-log.ts';
 import { Pump } from './pump.ts';
@@ -40,6 +49,7 @@ const settled = Promise.resolve();
 class MemoryBusCore implements MemoryBus {
   readonly #logs: Readonly<Record<LogName, MemoryLog>>;
   readonly #buckets = new Map<BucketName, MemoryKv>();
+  readonly #blobs = new Map<BlobBucketName, BlobStore>();
   readonly #listeners = new Map<string, Set<(payload: Uint8Array) => void>>();
   readonly #notices: Notice[] = [];
   readonly #noticePump: Pump<Notice>;
@@ -95,6 +105,22 @@ class MemoryBusCore implements MemoryBus {
     this.#assertOpen();
     assertLogSubject(log, subject);
     return this.#logs[log].headOf(subject);
+  }
+
+  async trim(log: LogName, subject: string, before: Sequence): Promise<void> {
+    this.#assertOpen();
+    assertLogSubject(log, subject);
+    this.#logs[log].trim(subject, before);
+  }
+
+  async blobs(bucket: BlobBucketName): Promise<BlobStore> {
+    this.#assertOpen();
+    let blobs = this.#blobs.get(bucket);
+    if (blobs === undefined) {
+      blobs = createMemoryBlobs();
+      this.#blobs.set(bucket, blobs);
+    }
+    return blobs;
   }
 
   async kv(bucket: BucketName): Promise<Kv> {

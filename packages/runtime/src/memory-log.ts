@@ -101,6 +101,16 @@ export class MemoryLog {
     };
   }
 
+  /** Forgets what is older than `before`, but not the newest; readers go on with the oldest that is left. */
+  trim(subject: string, before: Sequence): void {
+    const list = this.#subjects.get(subject);
+    if (list === undefined) return;
+    while (list.start < list.sequences.length - 1 && list.sequences[list.start] < before) {
+      this.#forgetFirst(list);
+    }
+    this.#moveTogether(list);
+  }
+
   state(): LogState {
     let firstSequence = this.#lastSequence + 1;
     for (const list of this.#subjects.values()) {
@@ -156,12 +166,21 @@ export class MemoryLog {
     let cursor = Number.MAX_SAFE_INTEGER;
     for (const reader of list.readers) cursor = Math.min(cursor, reader.cursor);
     const end = cursor - list.shift;
-    for (; list.start < end; list.start += 1) {
-      list.droppedThrough = list.sequences[list.start];
-      this.#messages -= 1;
-      this.#bytes -= list.payloads[list.start].length;
-      list.payloads[list.start] = nothing;
-    }
+    while (list.start < end) list.droppedThrough = this.#forgetFirst(list);
+    this.#moveTogether(list);
+  }
+
+  /** Empties the first place that is not; gives its sequence. */
+  #forgetFirst(list: SubjectLog): Sequence {
+    const { start } = list;
+    this.#messages -= 1;
+    this.#bytes -= list.payloads[start].length;
+    list.payloads[start] = nothing;
+    list.start += 1;
+    return list.sequences[start];
+  }
+
+  #moveTogether(list: SubjectLog): void {
     if (list.start === list.sequences.length) {
       list.sequences.length = 0;
       list.payloads.length = 0;
@@ -179,7 +198,7 @@ export class MemoryLog {
 const nothing = new Uint8Array(0);
 
 function takeMessage(list: SubjectLog, reader: SubjectReader, options: ReadOptions): LogMessage | undefined {
-  let index = reader.cursor - list.shift;
+  let index = Math.max(list.start, reader.cursor - list.shift);
   // A start beyond the end was placed at the end; what came since may lie before it.
   while (index < list.sequences.length && list.sequences[index] < options.from) index += 1;
   const found = index < list.sequences.length;

@@ -5,7 +5,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  type BlobBucketName,
   type BucketName,
+  blobBuckets,
   buckets,
   type LogName,
   MillraceError,
@@ -13,10 +15,19 @@ import {
   type Sequence,
   streams,
 } from '@millrace/protocol';
-import type { JetStreamClient, JetStreamManager, NatsConnection, QueuedIterator, Status } from 'nats';
+import {
+  type JetStreamClient,
+  type JetStreamManager,
+  type NatsConnection,
+  type QueuedIterator,
+  type Status,
+  StorageType,
+} from 'nats';
+import type { BlobStore } from './blob-store.ts';
 import type { AppendOptions, Bus, Kv, LogReader, LogState, ReadOptions } from './bus.ts';
 import { assertExactSubject, assertLogSubject, assertMessageBytes } from './bus-checks.ts';
 import type { Logger } from './logger.ts';
+import { NatsBlobs } from './nats-blobs.ts';
 import { connectNats, type NatsConnectionOptions } from './nats-connection.ts';
 import { plainBytes } from './nats-consumer.ts';
 import { isMessageMissing, logUnavailable } from './nats-errors.ts';
@@ -78,6 +89,7 @@ class NatsBus implements Bus, ReaderHost {
   readonly #limits: StreamLimits;
   readonly #readers = new Set<NatsReader>();
   readonly #buckets = new Map<BucketName, Promise<Kv>>();
+  readonly #blobs = new Map<BlobBucketName, Promise<BlobStore>>();
   readonly #statuses: QueuedIterator<Status>;
   readonly #following: Promise<void>;
   readonly #unacknowledged = new Set<Unacknowledged>();
@@ -183,6 +195,30 @@ class NatsBus implements Bus, ReaderHost {
     return kv;
   }
 
+  async trim(log: LogName, subject: string, before: Sequence): Promise<void> {
+    assertLogSubject(log, subject);
+    const what = `cannot trim "${subject}"`;
+    // The newest message stays whatever is asked for, or headOf would tell of an empty log.
+    const head = await this.headOf(log, subject);
+    const seq = Math.min(before, head);
+    if (seq <= 1) return;
+    try {
+      await this.ask(what, () => this.jetStream.streams.purge(streams[log].name, { filter: subject, seq }));
+    } catch (error) {
+      throw logUnavailable(what, error);
+    }
+  }
+
+  async blobs(bucket: BlobBucketName): Promise<BlobStore> {
+    let blobs = this.#blobs.get(bucket);
+    if (blobs === undefined) {
+      blobs = this.#openBlobs(blobBuckets[bucket]);
+      this.#blobs.set(bucket, blobs);
+      blobs.catch(() => this.#blobs.delete(bucket));
+    }
+    return blobs;
+  }
+
   notify(subject: string, payload: Uint8Array): void {
     assertExactSubject(subject);
     if (this.#connected && this.#closing === null) this.connection.publish(subject, payload);
@@ -265,6 +301,16 @@ class NatsBus implements Bus, ReaderHost {
       return new NatsKv(name, kv, this, (options) => this.#openReader(options));
     } catch (error) {
       throw logUnavailable(`cannot open bucket "${name}"`, error);
+    }
+  }
+
+  async #openBlobs(name: string): Promise<BlobStore> {
+    this.#assertReachable(`cannot open store "${name}"`);
+    try {
+      const options = { storage: StorageType.File, replicas: this.#limits.replicas };
+      return new NatsBlobs(await this.#client.views.os(name, options));
+    } catch (error) {
+      throw logUnavailable(`cannot open store "${name}"`, error);
     }
   }
 

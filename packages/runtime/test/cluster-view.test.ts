@@ -66,6 +66,8 @@ const modelLease: ModelLease = {
   applied: 0,
   duplicates: 0,
   rejected: 0,
+  readyPartitions: '',
+  behind: 0,
   stalenessMs: null,
 };
 const leaseOf = (shard: string, change: Partial<ShardLease> = {}): ShardLease => ({
@@ -74,6 +76,7 @@ const leaseOf = (shard: string, change: Partial<ShardLease> = {}): ShardLease =>
   renewal: 1,
   host: '127.0.0.1',
   port: 7_000,
+  zone: '',
   draining: false,
   models: [modelLease],
   ...change,
@@ -209,7 +212,7 @@ const newsCases: readonly (readonly [string, Partial<ShardLease>, number])[] = [
   ['one more partition ready', { models: [{ ...modelLease, ready: 2 }] }, 1],
   ['another epoch', { models: [{ ...modelLease, epoch: 2 }] }, 1],
   ['another model', { models: [modelLease, { ...modelLease, model: 'shop' }] }, 1],
-  ['draining', { draining: true }, 1],
+  ['draining', { zone: '', draining: true }, 1],
   ['another port', { port: 7_001 }, 1],
   ['another host', { host: '10.0.0.1' }, 1],
   ['another start of the process', { startedMs: 6 }, 1],

@@ -9,6 +9,7 @@ import {
   type ModelFile,
   type ModelLease,
   modelNameFrom,
+  partitionSetText,
 } from '@millrace/protocol';
 import type { Bus, Clock, ClusterView, Logger, LogReader } from '@millrace/runtime';
 import {
@@ -176,5 +177,14 @@ function leaseOf(model: HeldModel, nowMs: number): ModelLease {
     sequences.push(state.sequence);
   }
   const stalenessMs = staleness.ofRead(partitions, sequences, partitions.length, nowMs);
-  return { model: shard.file.name, epoch: model.epoch, partitions: owned.size, ...counts, stalenessMs };
+  const readyPartitions = partitionSetText(shard.partitions, (partition) => isReadable(shard, partition));
+  return {
+    model: shard.file.name,
+    epoch: model.epoch,
+    partitions: owned.size,
+    readyPartitions,
+    behind: 0,
+    ...counts,
+    stalenessMs,
+  };
 }

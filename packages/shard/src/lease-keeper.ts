@@ -18,6 +18,7 @@ export interface LeaseOptions {
   readonly shard: string;
   readonly host: string;
   readonly port: number;
+  readonly zone: string;
   readonly models: () => readonly ModelLease[];
 }
 
@@ -33,8 +34,8 @@ export async function keepLease(options: LeaseOptions): Promise<LeaseKeeper> {
   const write = async () => {
     if (closed) return;
     renewal += 1;
-    const { host, port } = options;
-    const lease = { shard, startedMs, renewal, host, port, draining, models: options.models() };
+    const { host, port, zone } = options;
+    const lease = { shard, startedMs, renewal, host, port, zone, draining, models: options.models() };
     try {
       await kv.put(shard, encodeShardLease(lease));
     } catch (error) {

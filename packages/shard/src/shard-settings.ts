@@ -28,6 +28,12 @@ export const shardSettings = defineConfig({
     default: 0,
     sentence: 'Pull port; 0 takes a free one, which the lease tells.',
   },
+  zone: {
+    env: 'MILL_ZONE',
+    parser: textSetting(),
+    default: '',
+    sentence: 'Where this process runs, in any words; pulls prefer owners in the zone of their caller.',
+  },
   replicas: {
     env: 'MILL_REPLICAS',
     parser: wholeSetting({ min: 1, max: 8 }),

@@ -19,6 +19,8 @@ export interface ShardOptions {
   readonly port: number;
   /** Address told to others, when it differs from `host`. */
   readonly advertiseHost: string;
+  /** Where it runs; '' when nothing was said. */
+  readonly zone: string;
   readonly replicas: number;
   readonly connectionsMax: number;
   readonly onFailed: (error: Error) => void;
@@ -65,6 +67,7 @@ export async function startShard(options: ShardOptions): Promise<RunningShard> {
     shard,
     host: options.advertiseHost,
     port: server.port,
+    zone: options.zone,
     models: holdings.leases,
   });
   let renewalTimer: { cancel(): void } | null = null;

@@ -83,10 +83,12 @@ async function tell(
     applied: 0,
     duplicates: 0,
     rejected: 0,
+    readyPartitions: '',
+    behind: 0,
     stalenessMs: null,
   };
   const models: ModelLease[] = [{ model: 'ads', ...lease, ...counts }];
-  const whole = { shard, startedMs: 1, renewal: 1, host: 'h', port: 1, draining: false, models };
+  const whole = { shard, startedMs: 1, renewal: 1, host: 'h', port: 1, zone: '', draining: false, models };
   await (await bus.kv('shards')).put(shard, encodeShardLease(whole));
 }
 
@@ -145,6 +147,8 @@ test('holdings: leases count what is owned', async () => {
     applied: 2,
     duplicates: 1,
     rejected: 1,
+    readyPartitions: '',
+    behind: 0,
     stalenessMs: null,
   });
   expect(lease.bytes).toBeGreaterThan(6 * 4 * 3);

@@ -30,6 +30,7 @@ async function open(
     bus: options.over?.(bus) ?? bus,
     clock,
     logger: quietLogger,
+    zone: '',
     shard: 'a',
     host: '10.0.0.1',
     port: 7_000,
@@ -74,6 +75,7 @@ test('lease keeper: the lease is there when it resolves, with address and start'
     renewal: 1,
     host: '10.0.0.1',
     port: 7_000,
+    zone: '',
     draining: false,
     models: [],
   });
@@ -83,7 +85,9 @@ test('lease keeper: the lease is there when it resolves, with address and start'
 test('lease keeper: renews every second, with what the shard holds then', async () => {
   let rows = 5;
   const model = { model: 'ads', epoch: 1, partitions: 1, ready: 1, bytes: 0, sequence: 0, applied: 0 };
-  const models = () => [{ ...model, rows, duplicates: 0, rejected: 0, stalenessMs: null }];
+  const models = () => [
+    { ...model, rows, duplicates: 0, rejected: 0, readyPartitions: '', behind: 0, stalenessMs: null },
+  ];
   const { clock, lease, keeper } = await open({ models });
   rows = 6;
   clock.advanceBy(leaseRenewMs - 1);
@@ -107,10 +111,10 @@ test('lease keeper: renew: writes now', async () => {
 test('lease keeper: drain: says so, and goes on renewing', async () => {
   const { clock, lease, keeper } = await open();
   await keeper.drain();
-  expect(await lease()).toMatchObject({ draining: true, renewal: 2 });
+  expect(await lease()).toMatchObject({ zone: '', draining: true, renewal: 2 });
   clock.advanceBy(leaseRenewMs);
   await settled();
-  expect(await lease()).toMatchObject({ draining: true, renewal: 3 });
+  expect(await lease()).toMatchObject({ zone: '', draining: true, renewal: 3 });
   await keeper.close();
 });
 

@@ -42,7 +42,7 @@ async function open(): Promise<Stage> {
       return entry ? decodePartitionMap(entry.value) : null;
     },
     async live(shard, draining = false) {
-      const lease = { shard, startedMs: 1, renewal: 1, host: 'h', port: 1, draining, models: [] };
+      const lease = { shard, startedMs: 1, renewal: 1, host: 'h', port: 1, zone: '', draining, models: [] };
       await (await bus.kv('shards')).put(shard, encodeShardLease(lease));
     },
   };

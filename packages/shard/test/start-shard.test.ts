@@ -57,6 +57,8 @@ function wireTo(bus: MemoryBus): Wire {
     read: (log, options) => alive(() => bus.read(log, { ...options, onMessage: heard(options.onMessage) })),
     logState: (log) => alive(() => bus.logState(log)),
     headOf: (log, subject) => alive(() => bus.headOf(log, subject)),
+    trim: (log, subject, before) => alive(() => bus.trim(log, subject, before)),
+    blobs: (bucket) => alive(() => bus.blobs(bucket)),
     async kv(bucket) {
       const kv = await bus.kv(bucket);
       return {
@@ -108,6 +110,7 @@ async function openStage(): Promise<Stage> {
         clock,
         logger: quietLogger,
         metrics: createMetrics({ service: shard }),
+        zone: '',
         cluster: 'demo',
         shard,
         host: '127.0.0.1',

@@ -69,6 +69,8 @@ export function wireTo(bus: Bus, fateOf: (n: number, what: string) => Fate = () 
       ),
     logState: (log) => alive(() => bus.logState(log)),
     headOf: (log, subject) => alive(() => bus.headOf(log, subject)),
+    trim: (log, subject, before) => alive(() => bus.trim(log, subject, before)),
+    blobs: (bucket) => alive(() => bus.blobs(bucket)),
     async kv(bucket): Promise<Kv> {
       const kv = await alive(() => bus.kv(bucket));
       return {

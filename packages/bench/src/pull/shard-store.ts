@@ -98,11 +98,13 @@ function viewOf(file: ModelFile, port: number): ClusterView {
     applied: 0,
     duplicates: 0,
     rejected: 0,
+    readyPartitions: '',
+    behind: 0,
     stalenessMs: null,
   };
   const models = [{ model: file.name, epoch: 1, partitions, ready: partitions, ...counts }];
   const address = { host: '127.0.0.1', port };
-  const lease = { shard, startedMs: 0, renewal: 0, ...address, draining: false, models };
+  const lease = { shard, startedMs: 0, renewal: 0, ...address, zone: '', draining: false, models };
   const sights: readonly ShardSight[] = [{ lease, live: true }];
   return {
     models: new Map([[file.name, file]]),

@@ -94,6 +94,8 @@ export function createMortalProcess(options: MortalOptions): MortalProcess {
         }),
       logState: (log) => during(() => bus.logState(log)),
       headOf: (log, subject) => during(() => bus.headOf(log, subject)),
+      trim: (log, subject, before) => write(() => bus.trim(log, subject, before)),
+      blobs: (bucket) => during(() => bus.blobs(bucket)),
       kv: async (bucket) => mortalKv(await bus.kv(bucket), during, write),
       notify(subject, payload) {
         if (alive && !frozen) bus.notify(subject, payload);

@@ -1,0 +1,7 @@
+export {
+  type FoldId,
+  type SnapshotName,
+  snapshotNameFrom,
+  snapshotPath,
+  snapshotPrefix,
+} from './snapshot-name.ts';
