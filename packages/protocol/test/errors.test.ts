@@ -42,6 +42,7 @@ test('errors: codes, statuses and texts have one form', () => {
   // The status names of google.rpc.Code.
   const grpcNames = [
     'INVALID_ARGUMENT',
+    'OUT_OF_RANGE',
     'NOT_FOUND',
     'ALREADY_EXISTS',
     'PERMISSION_DENIED',

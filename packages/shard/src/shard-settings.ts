@@ -31,7 +31,7 @@ export const shardSettings = defineConfig({
   zone: {
     env: 'MILL_ZONE',
     parser: textSetting(),
-    default: '',
+    default: null,
     sentence: 'Where this process runs, in any words; pulls prefer owners in the zone of their caller.',
   },
   replicas: {

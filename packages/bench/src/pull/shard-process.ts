@@ -116,7 +116,6 @@ async function main(parameters: PullParameters): Promise<void> {
     cluster: 'bench',
     shard: 'bench-1',
     connectionsMax: 16,
-  zone: '',
     holdings: {
       models: new Map([[shard.file.name, shard]]),
       tables: new Map([[shard.layouts[0].tableId, { shard, table: 0 }]]),

@@ -65,7 +65,7 @@ export function shardCommand(): Command {
         port: settings.port,
         advertiseHost:
           settings.advertiseHost ?? (await advertisedHost({ host: settings.host, natsUrls: common.natsUrl })),
-        zone: settings.zone,
+        zone: settings.zone ?? '',
         replicas: settings.replicas,
         connectionsMax: settings.connectionsMax,
       });
