@@ -168,7 +168,7 @@ export const errorTable = {
     'never',
     410,
     'OUT_OF_RANGE',
-    'Neither log nor snapshots reach back that far; ask for a later moment, or keep more (MILL_SNAPSHOT_CHAINS).',
+    'Neither log nor snapshots reach back that far; ask for a later moment, or keep more snapshots.',
   ),
   MILL_STATE_DIVERGED: kind(
     'never',
@@ -180,13 +180,13 @@ export const errorTable = {
     'never',
     401,
     'UNAUTHENTICATED',
-    'The token is missing or wrong; give all parts of a cluster the same MILL_CLUSTER_TOKEN.',
+    'The token is missing or wrong; give all parts of a cluster the same one.',
   ),
   MILL_TLS_REQUIRED: kind(
     'never',
     403,
     'PERMISSION_DENIED',
-    'This port speaks TLS alone; set MILL_TLS_CA, MILL_TLS_CERT and MILL_TLS_KEY on the caller.',
+    'This port speaks TLS alone; give the caller the certificates of its cluster.',
   ),
   MILL_FENCED: kind('never', 409, 'ABORTED', 'Another updater has taken over this model; this one stops.'),
   MILL_UNREACHABLE: kind(

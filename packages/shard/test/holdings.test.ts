@@ -83,7 +83,7 @@ async function tell(
     applied: 0,
     duplicates: 0,
     rejected: 0,
-    readyPartitions: expect.any(String),
+    readyPartitions: '',
     behind: 0,
     stalenessMs: null,
   };
@@ -147,7 +147,7 @@ test('holdings: leases count what is owned', async () => {
     applied: 2,
     duplicates: 1,
     rejected: 1,
-    readyPartitions: expect.any(String),
+    readyPartitions: '',
     behind: 0,
     stalenessMs: null,
   });
