@@ -5,3 +5,5 @@ export {
   snapshotPath,
   snapshotPrefix,
 } from './snapshot-name.ts';
+export { snapshotSettings } from './snapshot-settings.ts';
+export { isBehindTrim, type TrimTarget, trimBehind, trimmedBefore } from './trim-log.ts';
