@@ -1,12 +1,19 @@
 /** Where rows come from: shards over TCP (pull-client.ts) or, in one process, straight from their memory. */
 import type { TableLayout } from '@millrace/core';
 
+/** Partitions of a model by default; more grow by doubling. */
+const firstMarks = 64;
+
 /** Sequences at which rows were read, collected over the pulls of one batch; owned and reset by the caller. */
 export interface ReadMarks {
+  /** Place of the table in the model file; 0 where only one table is pulled. */
+  tables: Uint16Array;
   partitions: Uint16Array;
   /** Applied sequence of the partition at the same place. */
   sequences: Float64Array;
   count: number;
+  /** By place of the table: where the pull of one table collects its own before they come in here (pull-tables.ts). */
+  readonly ofTables: ReadMarks[];
 }
 
 export interface PullRequest {
@@ -33,20 +40,30 @@ export interface RowSource {
 }
 
 export function createReadMarks(): ReadMarks {
-  return { partitions: new Uint16Array(64), sequences: new Float64Array(64), count: 0 };
+  return {
+    tables: new Uint16Array(firstMarks),
+    partitions: new Uint16Array(firstMarks),
+    sequences: new Float64Array(firstMarks),
+    count: 0,
+    ofTables: [],
+  };
 }
 
 /** Adds one mark, growing as needed. */
-export function addReadMark(marks: ReadMarks, partition: number, sequence: number): void {
-  if (marks.count === marks.partitions.length) {
-    const partitions = new Uint16Array(2 * marks.count);
-    partitions.set(marks.partitions);
-    const sequences = new Float64Array(2 * marks.count);
-    sequences.set(marks.sequences);
-    marks.partitions = partitions;
-    marks.sequences = sequences;
+export function addReadMark(marks: ReadMarks, partition: number, sequence: number, table = 0): void {
+  const { count } = marks;
+  if (count === marks.partitions.length) {
+    marks.tables = doubled(marks.tables, new Uint16Array(2 * count));
+    marks.partitions = doubled(marks.partitions, new Uint16Array(2 * count));
+    marks.sequences = doubled(marks.sequences, new Float64Array(2 * count));
   }
-  marks.partitions[marks.count] = partition;
-  marks.sequences[marks.count] = sequence;
-  marks.count += 1;
+  marks.tables[count] = table;
+  marks.partitions[count] = partition;
+  marks.sequences[count] = sequence;
+  marks.count = count + 1;
+}
+
+function doubled<A extends Uint16Array | Float64Array>(array: A, larger: A): A {
+  larger.set(array);
+  return larger;
 }

@@ -2,7 +2,14 @@ import { tableLayouts } from '@millrace/core';
 import { MillraceError, type ModelFile } from '@millrace/protocol';
 import { expect, test } from 'vitest';
 import { pullTables } from '../src/pull-tables.ts';
-import { createReadMarks, type PullOutcome, type PullRequest, type RowSource } from '../src/row-source.ts';
+import {
+  addReadMark,
+  createReadMarks,
+  type PullOutcome,
+  type PullRequest,
+  type ReadMarks,
+  type RowSource,
+} from '../src/row-source.ts';
 
 const optimizer = { type: 'sgd', learningRate: 1 } as const;
 const file = {
@@ -31,18 +38,44 @@ function scripted() {
   return { asked, settle, source };
 }
 
+/** (table, partition, sequence) of each mark. */
+function listed({ tables, partitions, sequences, count }: ReadMarks) {
+  return Array.from({ length: count }, (_, i) => [tables[i], partitions[i], sequences[i]]);
+}
+
 const options = () => ({ model: 'ads', marks: createReadMarks(), onAbsent: 'default' as const });
 
-test('pull tables: asks for all tables at once, with the same marks', async () => {
+test('pull tables: asks for all tables at once, and gathers which of them was read where', async () => {
   const { asked, settle, source } = scripted();
   const { marks, ...rest } = options();
   const pulling = pullTables(source, tables, { ...rest, marks });
   expect([...asked.keys()]).toEqual(['x', 'y', 'z']);
-  expect(asked.get('y')).toEqual({ ...tables[1], model: 'ads', marks, onAbsent: 'default' });
+  const { marks: _, ...question } = asked.get('y')!;
+  expect(question).toEqual({ ...tables[1], model: 'ads', onAbsent: 'default' });
   expect(asked.get('y')?.out).toBe(tables[1].out);
-  expect(asked.get('y')?.marks).toBe(marks);
+  addReadMark(asked.get('z')!.marks, 3, 30);
+  addReadMark(asked.get('x')!.marks, 5, 50);
+  addReadMark(asked.get('z')!.marks, 4, 40);
   for (const { resolve } of settle.values()) resolve({ degraded: false });
   expect(await pulling).toEqual({ degraded: false });
+  expect(listed(marks)).toEqual([
+    [0, 5, 50],
+    [2, 3, 30],
+    [2, 4, 40],
+  ]);
+});
+
+test('pull tables: marks of the batch before are not told again', async () => {
+  const { asked, settle, source } = scripted();
+  const { marks, ...rest } = options();
+  for (const sequence of [7, 8]) {
+    marks.count = 0;
+    const pulling = pullTables(source, tables.slice(0, 1), { ...rest, marks });
+    addReadMark(asked.get('x')!.marks, 0, sequence);
+    settle.get('x')!.resolve({ degraded: false });
+    await pulling;
+    expect(listed(marks)).toEqual([[0, 0, sequence]]);
+  }
 });
 
 test('pull tables: degraded when one of them is', async () => {

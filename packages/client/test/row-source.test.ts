@@ -10,6 +10,6 @@ test('read marks: are kept in order and grow with what is added', () => {
     Array.from({ length: 500 }, (_, i) => 2 ** 40 + i),
   );
   marks.count = 0;
-  addReadMark(marks, 9, 3);
-  expect([marks.count, marks.partitions[0], marks.sequences[0]]).toEqual([1, 9, 3]);
+  addReadMark(marks, 9, 3, 2);
+  expect([marks.count, marks.tables[0], marks.partitions[0], marks.sequences[0]]).toEqual([1, 2, 9, 3]);
 });
