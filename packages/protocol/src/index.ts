@@ -41,7 +41,7 @@ export { jsonBytes, jsonFrom, packed, unpacked } from './packing.ts';
 export { decodePartitionMap, encodePartitionMap, type PartitionMap } from './partition-map.ts';
 export { partitionSetFrom, partitionSetText } from './partition-set.ts';
 export * from './pull-frame.ts';
-export { decodeReadLog, encodeReadLog, type LoggedRead } from './read-log.ts';
+export { decodeReadLog, encodePlacedReads, encodeReadLog, type LoggedRead, readPlaceOf } from './read-log.ts';
 export * from './score-api.ts';
 export * from './subjects.ts';
 export { decodeTrimMark, encodeTrimMark, type TrimMark } from './trim-mark.ts';
