@@ -1,13 +1,32 @@
-/** The `millrace` command. Each subcommand stands in a file of its own under commands/. */
+/**
+ * The `millrace` command. Each subcommand stands in a file of its own under commands/; only the one that is asked for is
+ * loaded, since engines and servers take a second of processor time to load that `status` has no use for.
+ */
 import { isMillraceError, reasonFrom } from '@millrace/protocol';
 import { Command } from 'commander';
-import { backtestCommand } from './commands/backtest.ts';
-import { demoCommand } from './commands/demo.ts';
-import { replayCommand } from './commands/replay.ts';
-import { scoreCommand } from './commands/score.ts';
-import { inferenceCommand, shardCommand, updaterCommand } from './commands/services.ts';
-import { statusCommand } from './commands/status.ts';
-import { upCommand } from './commands/up.ts';
+
+const services = () => import('./commands/services.ts');
+
+/** Headings of the help text, and below each its subcommands. */
+const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Command>>>>> = {
+  'Run a cluster here:': {
+    demo: async () => (await import('./commands/demo.ts')).demoCommand(),
+    up: async () => (await import('./commands/up.ts')).upCommand(),
+  },
+  'Use a running cluster:': {
+    status: async () => (await import('./commands/status.ts')).statusCommand(),
+    score: async () => (await import('./commands/score.ts')).scoreCommand(),
+    replay: async () => (await import('./commands/replay.ts')).replayCommand(),
+  },
+  'Without a cluster:': {
+    backtest: async () => (await import('./commands/backtest.ts')).backtestCommand(),
+  },
+  'One process of a cluster (settings from MILL_… variables):': {
+    shard: async () => (await services()).shardCommand(),
+    inference: async () => (await services()).inferenceCommand(),
+    updater: async () => (await services()).updaterCommand(),
+  },
+};
 
 const program = new Command('millrace')
   .description(
@@ -16,16 +35,19 @@ const program = new Command('millrace')
   .version('0.1.0')
   .showHelpAfterError('(try millrace --help)');
 
-program.commandsGroup('Run a cluster here:');
-program.addCommand(demoCommand()).addCommand(upCommand());
-program.commandsGroup('Use a running cluster:');
-program.addCommand(statusCommand()).addCommand(scoreCommand()).addCommand(replayCommand());
-program.commandsGroup('Without a cluster:');
-program.addCommand(backtestCommand());
-program.commandsGroup('One process of a cluster (settings from MILL_… variables):');
-program.addCommand(shardCommand()).addCommand(inferenceCommand()).addCommand(updaterCommand());
+/** Loads the subcommand named, or all of them where none is: then help is asked for, or a name is misspelt. */
+async function addCommands(named: string | undefined): Promise<void> {
+  const isKnown = Object.values(groups).some((group) => named !== undefined && Object.hasOwn(group, named));
+  for (const [heading, commands] of Object.entries(groups)) {
+    program.commandsGroup(heading);
+    for (const [name, load] of Object.entries(commands)) {
+      if (!isKnown || name === named) program.addCommand(await load());
+    }
+  }
+}
 
 try {
+  await addCommands(process.argv[2]);
   await program.parseAsync();
 } catch (error) {
   const code = isMillraceError(error) ? `${error.code}: ` : '';
