@@ -87,11 +87,13 @@ const shell: Readonly<Record<string, readonly (keyof typeof effects)[]>> = {
   // Ids of requests that brought none.
   'packages/inference/src/start-inference.ts': ['randomness'],
   // Runs in other people's processes: defaults of what its options take.
-  'packages/sdk/src/client.ts': ['monotonic clock'],
+  'packages/sdk/src/client.ts': ['monotonic clock', 'randomness'],
+  'packages/sdk/src/failover.ts': ['timers'],
   'packages/sdk/src/exchange.ts': ['monotonic clock', 'timers', 'randomness'],
   'packages/sdk/src/transport.ts': ['timers'],
   'packages/cli/src/cluster-url.ts': ['environment'],
   'packages/cli/src/commands/': ['monotonic clock', 'timers', 'environment'],
+  'packages/cli/src/commands/services.ts': ['randomness'],
   'packages/cli/src/supervisor/': ['timers', 'randomness', 'environment'],
   'packages/testkit/src/': ['monotonic clock', 'timers', 'randomness', 'environment'],
   'packages/bench/src/': ['monotonic clock', 'timers'],

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   type ClusterStatus,
   type CreateModelResponse,
@@ -25,8 +26,8 @@ import { waitingHelps } from './retry.ts';
  */
 export interface MillraceClient {
   /**
-   * Scores candidates. Sent again after a failure only when that cannot log a second impression: with `log: false` or
-   * with a `requestId`.
+   * Scores candidates. Sent again after a failure only when that cannot count an impression twice: with `log: false` or
+   * with a `requestId`, which a client of several nodes makes where the request has none.
    * @throws MILL_BAD_REQUEST also for a feature that is NaN or infinite, which JSON cannot carry.
    */
   score(request: ScoreRequest): Promise<ScoreResponse>;
@@ -40,9 +41,9 @@ export interface MillraceClient {
   createModel(file: ModelFile): Promise<CreateModelResponse>;
   models(): Promise<readonly ModelListing[]>;
   status(): Promise<ClusterStatus>;
-  /** False too when nobody answers. */
+  /** Whether a node is ready, of several any; false too when nobody answers. */
   ready(): Promise<boolean>;
-  /** @throws MILL_TIMEOUT when the node is not ready in time. */
+  /** @throws MILL_TIMEOUT when no node is ready in time. */
   waitUntilReady(options?: { readonly timeoutMs?: number }): Promise<void>;
   /** Lets running calls finish, then closes the connections. */
   close(): Promise<void>;
@@ -55,13 +56,13 @@ const readyAnswerMsMax = 1_000;
 
 /** @throws MILL_CONFIG_INVALID when `url` is not an http or https URL. */
 export function createMillraceClient(options: MillraceClientOptions): MillraceClient {
-  const { now = () => performance.now(), sleep = sleepFor } = options;
+  const { now = () => performance.now(), sleep = sleepFor, newRequestId = randomUUID } = options;
   const exchange = createExchange(options);
   const get = <T>(path: string): Promise<T> => exchange.call({ method: 'GET', path }, 'repeatable');
 
   async function ready(timeoutMs?: number): Promise<boolean> {
     try {
-      await exchange.call({ method: 'GET', path: '/health/ready' }, 'once', timeoutMs);
+      await exchange.call({ method: 'GET', path: '/health/ready' }, 'glance', timeoutMs);
       return true;
     } catch (error) {
       if (waitingHelps(error) && !exchange.closed) return false;
@@ -72,8 +73,13 @@ export function createMillraceClient(options: MillraceClientOptions): MillraceCl
   return {
     async score(request) {
       checkFinite(request);
-      const repeatable = request.log === false || request.requestId !== undefined;
-      const call = { method: 'POST', path: '/v1/score', body: jsonOf(request) } as const;
+      let repeatable = request.log === false || request.requestId !== undefined;
+      let body = request;
+      if (!repeatable && exchange.nodes > 1) {
+        body = { ...request, requestId: newRequestId() };
+        repeatable = true;
+      }
+      const call = { method: 'POST', path: '/v1/score', body: jsonOf(body) } as const;
       return exchange.call(call, repeatable ? 'repeatable' : 'once');
     },
     async sendOutcomes(outcomes) {
@@ -106,7 +112,10 @@ export function createMillraceClient(options: MillraceClientOptions): MillraceCl
       const deadline = now() + timeoutMs;
       while (!(await ready(Math.min(readyAnswerMsMax, Math.max(1, deadline - now()))))) {
         if (now() + readyPollMs >= deadline) {
-          throw new MillraceError('MILL_TIMEOUT', `${options.url} is not ready after ${timeoutMs} ms`);
+          throw new MillraceError(
+            'MILL_TIMEOUT',
+            `${[options.url].flat().join(', ')}: not ready after ${timeoutMs} ms`,
+          );
         }
         await sleep(readyPollMs);
       }

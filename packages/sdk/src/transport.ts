@@ -24,8 +24,11 @@ export interface Answer {
 }
 
 export interface Transport {
-  /** @throws MILL_TIMEOUT, MILL_UNREACHABLE, MILL_BODY_TOO_LARGE (the answer). */
-  send(call: Call): Promise<Answer>;
+  /**
+   * @param signal  ends the exchange early, as MILL_UNREACHABLE.
+   * @throws MILL_TIMEOUT, MILL_UNREACHABLE, MILL_BODY_TOO_LARGE (the answer).
+   */
+  send(call: Call, signal?: AbortSignal): Promise<Answer>;
   /** Closes all connections; running calls fail. */
   close(): void;
 }
@@ -52,11 +55,11 @@ export function createTransport({ url, connectionsMax }: { url: string; connecti
   };
   const prefix = base.pathname.replace(/\/+$/, '');
   return {
-    send: (call) =>
-      exchange(
-        request({ ...target, method: call.method, path: prefix + call.path, headers: headersOf(call) }),
-        call,
-      ),
+    send: (call, signal) => {
+      const { method } = call;
+      const options = { ...target, method, path: prefix + call.path, headers: headersOf(call) };
+      return exchange(request(signal ? { ...options, signal } : options), call);
+    },
     close: () => agent.destroy(),
   };
 }
