@@ -4,7 +4,7 @@
  * the last (LEB128).
  *
  *   base                 the highest sequence
- *   for each read, ascending by place, then by sequence:
+ *   for each read, ascending by place:
  *     step               its place, table · 4,096 + partition, less the place of the read before (0 before the first)
  *     below              base − its sequence
  *
