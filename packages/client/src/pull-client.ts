@@ -12,7 +12,7 @@ import {
   type PartitionMap,
   pullFrameBytes,
 } from '@millrace/protocol';
-import type { Clock, ClusterView } from '@millrace/runtime';
+import type { Clock, ClusterView, Network } from '@millrace/runtime';
 import { createFramePool } from './frame-pool.ts';
 import { takeRows, writePull } from './pull-exchange.ts';
 import { cutByShard, joinPlaces, noPlaces, onlyShardOf, type Places, placeAt } from './pull-parts.ts';
@@ -24,6 +24,7 @@ import { createShardConnection, type ShardConnection } from './shard-connection.
 const triesMax = 4;
 
 export interface PullClientOptions {
+  readonly network: Network;
   readonly view: ClusterView;
   readonly clock: Clock;
   readonly cluster: string;
@@ -88,9 +89,9 @@ export function createPullClient(options: PullClientOptions): PullClient {
       return known.connection;
     if (!lease) throw new MillraceError('MILL_SHARD_UNAVAILABLE', `shard ${shard} has told no address`);
     known?.connection.close();
-    const { cluster, role, requestTimeoutMs } = options;
+    const { network, cluster, role, requestTimeoutMs } = options;
     const address = { shard, host: lease.host, port: lease.port };
-    const connection = createShardConnection({ address, cluster, role, clock, requestTimeoutMs });
+    const connection = createShardConnection({ network, address, cluster, role, clock, requestTimeoutMs });
     links.set(shard, { connection, port: lease.port, host: lease.host });
     return connection;
   };

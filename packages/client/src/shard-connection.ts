@@ -3,7 +3,6 @@
  * are sent together. When the connection breaks, all that waits fails with MILL_SHARD_UNAVAILABLE and the caller goes to
  * another owner; the next request connects anew, after a pause that doubles up to a bound.
  */
-import { connect, type Socket } from 'node:net';
 import {
   createFrameReader,
   errorFromRefusal,
@@ -14,7 +13,7 @@ import {
   packedValueOf,
   reasonFrom,
 } from '@millrace/protocol';
-import type { Clock } from '@millrace/runtime';
+import type { Clock, Network, Wire } from '@millrace/runtime';
 
 /** Requests waiting on one connection; more is overload. */
 const waitingMax = 4_096;
@@ -28,6 +27,7 @@ export interface ShardAddress {
 }
 
 export interface ShardConnectionOptions {
+  readonly network: Network;
   readonly address: ShardAddress;
   readonly cluster: string;
   readonly role: string;
@@ -58,7 +58,7 @@ interface Waiting {
 export function createShardConnection(options: ShardConnectionOptions): ShardConnection {
   const { address, clock, requestTimeoutMs } = options;
   const waiting = new Map<number, Waiting>();
-  let socket: Socket | null = null;
+  let wire: Wire | null = null;
   let lastId = 0;
   let pauseMs = pauseFirstMs;
   let pauseUntilMs = 0;
@@ -72,9 +72,9 @@ export function createShardConnection(options: ShardConnectionOptions): ShardCon
     for (const { reject } of failed) reject(error);
   };
 
-  const onBroken = (broken: Socket, reason: string) => {
-    if (socket !== broken) return;
-    socket = null;
+  const onBroken = (broken: Wire, reason: string) => {
+    if (wire !== broken) return;
+    wire = null;
     pauseUntilMs = clock.monotonicMs() + pauseMs;
     pauseMs = Math.min(pauseMaxMs, 2 * pauseMs);
     broken.destroy();
@@ -101,21 +101,19 @@ export function createShardConnection(options: ShardConnectionOptions): ShardCon
     }
   };
 
-  const open = (): Socket => {
+  const open = (): Wire => {
     const reader = createFrameReader();
-    const callback = (bytes: number) => {
-      try {
-        reader.filled(bytes, onFrame);
-      } catch (error) {
-        onBroken(opened, reasonFrom(error));
-      }
-      return true;
-    };
-    // Bytes are read straight into the frame reader: a quarter of what chunks of the stream's own cost.
-    const onread = { buffer: reader.room, callback };
-    const opened = connect({ host: address.host, port: address.port, noDelay: true, onread });
-    opened.on('error', (error) => onBroken(opened, error.message));
-    opened.on('close', () => onBroken(opened, 'the connection was closed'));
+    const opened = options.network.connect(address, {
+      room: reader.room,
+      onFilled(bytes) {
+        try {
+          reader.filled(bytes, onFrame);
+        } catch (error) {
+          onBroken(opened, reasonFrom(error));
+        }
+      },
+      onClosed: (reason) => onBroken(opened, reason ?? 'the connection was closed'),
+    });
     const hello = { cluster: options.cluster, role: options.role };
     opened.write(packedFrame(frameKinds.hello, { requestId: 0, epoch: 0 }, hello));
     return opened;
@@ -141,7 +139,7 @@ export function createShardConnection(options: ShardConnectionOptions): ShardCon
     request(frame, requestId, onAnswer) {
       return new Promise<void>((resolve, reject) => {
         const nowMs = clock.monotonicMs();
-        if (closed || (!socket && nowMs < pauseUntilMs)) {
+        if (closed || (!wire && nowMs < pauseUntilMs)) {
           reject(unavailable(address, closed ? 'this client is closed' : 'it just refused a connection'));
           return;
         }
@@ -154,19 +152,19 @@ export function createShardConnection(options: ShardConnectionOptions): ShardCon
           );
           return;
         }
-        socket ??= open();
+        wire ??= open();
         waiting.set(requestId, { onAnswer, resolve, reject, deadlineMs: nowMs + requestTimeoutMs });
         sweep ??= clock.setTimer(Math.ceil(requestTimeoutMs / 4), timeOut);
         if (!corked) {
           corked = true;
-          const used = socket;
+          const used = wire;
           used.cork();
           queueMicrotask(() => {
             corked = false;
             used.uncork();
           });
         }
-        socket.write(frame);
+        wire.write(frame);
       });
     },
     nextRequestId() {
@@ -174,13 +172,13 @@ export function createShardConnection(options: ShardConnectionOptions): ShardCon
       return lastId;
     },
     get pausing() {
-      return socket === null && clock.monotonicMs() < pauseUntilMs;
+      return wire === null && clock.monotonicMs() < pauseUntilMs;
     },
     close() {
       closed = true;
       sweep?.cancel();
-      const open = socket;
-      socket = null;
+      const open = wire;
+      wire = null;
       open?.destroy();
       failAll(unavailable(address, 'this client is closed'));
     },

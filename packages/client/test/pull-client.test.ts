@@ -22,6 +22,7 @@ import {
   createLogger,
   createManualClock,
   createMemoryBus,
+  createTcpNetwork,
   type ManualClock,
   type MemoryBus,
   watchCluster,
@@ -84,6 +85,8 @@ async function serve(options: {
   }
   let pulled = 0;
   const server = await listenForPulls({
+    network: createTcpNetwork(),
+    clock: createManualClock(0),
     host: '127.0.0.1',
     port: 0,
     cluster: 'demo',
@@ -128,7 +131,14 @@ async function openStage(): Promise<Stage> {
   const bus = createMemoryBus();
   const clock = createManualClock(0);
   const view = await watchCluster(bus, clock);
-  const client = createPullClient({ view, clock, cluster: 'demo', role: 'test', requestTimeoutMs });
+  const client = createPullClient({
+    network: createTcpNetwork(),
+    view,
+    clock,
+    cluster: 'demo',
+    role: 'test',
+    requestTimeoutMs,
+  });
   onTestFinished(async () => {
     client.close();
     await view.close();

@@ -1,5 +1,5 @@
 import { frameKinds, packedFrame, packedValueOf } from '@millrace/protocol';
-import { createManualClock, type ManualClock } from '@millrace/runtime';
+import { createManualClock, createTcpNetwork, type ManualClock } from '@millrace/runtime';
 import { expect, onTestFinished, test } from 'vitest';
 import { createShardConnection, type ShardConnection } from '../src/shard-connection.ts';
 import { type ScriptedShard, scriptShard } from './scripted-shard.ts';
@@ -16,6 +16,7 @@ interface Stage {
 function connectTo(port: number): Stage {
   const clock = createManualClock(0);
   const connection = createShardConnection({
+    network: createTcpNetwork(),
     address: { shard: 's', host: '127.0.0.1', port },
     cluster: 'demo',
     role: 'test',

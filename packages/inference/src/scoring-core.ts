@@ -1,5 +1,5 @@
 /** The scoring core behind every protocol: keeps the models of the cluster served, scores, logs, takes outcomes. */
-import { createPullClient, type RowSource } from '@millrace/client';
+import type { RowSource } from '@millrace/client';
 import type { EngineName } from '@millrace/model';
 import {
   type ClusterStatus,
@@ -18,6 +18,7 @@ import {
   type ScoreResponse,
 } from '@millrace/protocol';
 import type { Bus, Clock, ClusterView, Logger, LogReader } from '@millrace/runtime';
+import type { Archive } from '@millrace/snapshot';
 import type { BatchingLimits } from './batcher.ts';
 import { createImpressionLog } from './impression-log.ts';
 import { storeModel } from './model-catalog.ts';
@@ -30,12 +31,13 @@ export interface ScoringCoreOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly cluster: string;
-  /** Where rows come from; default: the shards of the partition map over TCP. */
-  readonly rows?: RowSource;
+  /** Where rows come from; it stays open. */
+  readonly rows: RowSource;
+  /** Where snapshots of dense weights are; null: nowhere. */
+  readonly archive: Archive | null;
   readonly engine: 'auto' | EngineName;
   readonly limits: BatchingLimits;
   readonly swapEveryMs: number;
-  readonly pullTimeoutMs: number;
   readonly newRequestId: () => string;
   readonly onFailed: (error: Error) => void;
 }
@@ -54,16 +56,6 @@ const noFeatures = {};
 
 export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
   const { bus, view, clock, logger } = options;
-  const pullClient = options.rows
-    ? null
-    : createPullClient({
-        view,
-        clock,
-        cluster: options.cluster,
-        role: 'inference',
-        requestTimeoutMs: options.pullTimeoutMs,
-      });
-  const rows = options.rows ?? (pullClient as RowSource);
   const served = new Map<string, ServedModel>();
   const heads: LogReader[] = [];
   const impressions = createImpressionLog(bus, logger);
@@ -72,7 +64,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
   let closed = false;
 
   const serve = async (file: ModelFile) => {
-    const model = await serveModel(file, { ...options, rows });
+    const model = await serveModel(file, options);
     served.set(file.name, model);
     heads.push(
       bus.onNotice(headsSubject(modelNameFrom(file.name)), (payload) => {
@@ -115,10 +107,12 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       throw new MillraceError('MILL_NOT_READY', `model "${name}" is catching up with its dense log`);
     const { user = noFeatures, context = noFeatures, items } = request;
     const requestId = request.requestId ?? options.newRequestId();
-    const scored = await model.batcher.submit({ user, context, items }, items.length);
-    const { scores, version, degraded } = scored;
+    const traced = request.log !== false;
+    const scored = await model.batcher.submit({ user, context, items, traced }, items.length);
+    const { scores, version, degraded, reads } = scored;
+    const engine = model.net.engine.name;
     const stalenessMs = scored.stalenessMs === null ? null : Math.round(10 * scored.stalenessMs) / 10;
-    if (request.log !== false) {
+    if (traced) {
       const timeMs = clock.now();
       const bytes = new Uint8Array(scores.buffer, scores.byteOffset, scores.byteLength);
       impressions.write(name, {
@@ -130,9 +124,11 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
         items,
         scores: bytes,
         version,
+        engine,
+        ...(reads && { reads }),
+        ...(degraded && { degraded }),
       });
     }
-    const engine = model.net.engine.name;
     return { requestId, model: name, version, scores: Array.from(scores), stalenessMs, degraded, engine };
   };
 
@@ -187,7 +183,6 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       for (const reader of heads) await reader.close();
       for (const model of served.values()) await model.close();
       await impressions.settled();
-      pullClient?.close();
     },
   };
 }

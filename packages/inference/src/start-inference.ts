@@ -1,17 +1,28 @@
 /** The inference process: follows the cluster, serves every model over HTTP, leaves in order. */
 import { randomUUID } from 'node:crypto';
+import { createPullClient } from '@millrace/client';
 import type { EngineName } from '@millrace/model';
-import { type Bus, type Clock, type Logger, type Metrics, watchCluster } from '@millrace/runtime';
+import {
+  type Bus,
+  type Clock,
+  type Logger,
+  type Metrics,
+  type Network,
+  watchCluster,
+} from '@millrace/runtime';
+import type { Archive } from '@millrace/snapshot';
 import type { BatchingLimits } from './batcher.ts';
 import { startHttp } from './http/start-http.ts';
 import { createScoringCore } from './scoring-core.ts';
 
 export interface InferenceOptions {
   readonly bus: Bus;
+  readonly network: Network;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly cluster: string;
+  readonly archive: Archive | null;
   readonly engine: 'auto' | EngineName;
   readonly limits: BatchingLimits;
   readonly swapEveryMs: number;
@@ -32,7 +43,15 @@ export interface RunningInference {
 export async function startInference(options: InferenceOptions): Promise<RunningInference> {
   const { bus, clock, logger, metrics } = options;
   const view = await watchCluster(bus, clock, logger);
-  const core = createScoringCore({ ...options, view, newRequestId: randomUUID });
+  const rows = createPullClient({
+    network: options.network,
+    view,
+    clock,
+    cluster: options.cluster,
+    role: 'inference',
+    requestTimeoutMs: options.pullTimeoutMs,
+  });
+  const core = createScoringCore({ ...options, view, rows, newRequestId: randomUUID });
   const stopListening = view.onChange(() => {
     core.reconcile().catch(options.onFailed);
   });
@@ -60,6 +79,7 @@ export async function startInference(options: InferenceOptions): Promise<Running
       await http.close();
       stopListening();
       await core.close();
+      rows.close();
       await view.close();
     },
   };

@@ -129,10 +129,10 @@ export async function openStage(
     logger: quietLogger,
     cluster: 'demo',
     rows,
+    archive: null,
     engine: 'plain',
     limits: { rowsMax: 100, delayUs: 0, queueRowsMax: 1_000, lanes: 2 },
     swapEveryMs: 0,
-    pullTimeoutMs: 100,
     newRequestId: () => {
       made += 1;
       return `made-${made}`;

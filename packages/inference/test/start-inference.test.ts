@@ -1,4 +1,4 @@
-import { createManualClock, createMemoryBus, createMetrics } from '@millrace/runtime';
+import { createManualClock, createMemoryBus, createMetrics, createTcpNetwork } from '@millrace/runtime';
 import { expect, test } from 'vitest';
 import { startInference } from '../src/start-inference.ts';
 import { linear, quietLogger, turn } from './small-serving.ts';
@@ -9,11 +9,13 @@ async function start() {
   const metrics = createMetrics({ service: 'inference' });
   const clock = createManualClock(0);
   const running = await startInference({
+    network: createTcpNetwork(),
     bus,
     clock,
     logger: quietLogger,
     metrics,
     cluster: 'demo',
+    archive: null,
     engine: 'plain',
     limits: { rowsMax: 10, delayUs: 0, queueRowsMax: 100, lanes: 1 },
     swapEveryMs: 100,

@@ -46,8 +46,14 @@ export {
 } from './metrics.ts';
 export { connectNatsBus, type NatsBusOptions } from './nats-bus.ts';
 export type { NatsCredentials } from './nats-connection.ts';
-export { type NatsProcess, type NatsProcessOptions, spawnNatsServer } from './nats-process.ts';
+export {
+  type NatsClusterOptions,
+  type NatsProcess,
+  type NatsProcessOptions,
+  spawnNatsServer,
+} from './nats-process.ts';
 export type * from './network.ts';
 export { type OperationsPort, type OperationsPortOptions, openOperationsPort } from './operations-port.ts';
 export { type ProcessHost, type RunOptions, runService } from './run-service.ts';
 export { type Closeable, createService, type Service, type ServiceOptions } from './service.ts';
+export { createTcpNetwork } from './tcp-network.ts';

@@ -1,12 +1,15 @@
 /**
  * Byte streams between processes as a thing that is handed in: TCP or TLS outside tests (tcp-network.ts), a simulated
  * network inside the simulator. Shaped after what pulls need: bytes read into memory of the reader's own, writes of one turn
- * sent together, a bound on what is unsent.
+ * sent together, a bound on what is unsent. Events come in turns of their own, never from within a call of the wire.
  */
 
-/** One end of an open stream. */
+/** One end of a stream that is open or opening. After its end every call does nothing. */
 export interface Wire {
-  /** Queues `bytes`, which must stay as they are until `onSent`; writes before the stream is open wait for it. */
+  /**
+   * Queues `bytes`; writes before the stream is open wait for it. They must stay as they are until `onSent`, which is called
+   * once they are handed to the network, or the stream is over.
+   */
   write(bytes: Uint8Array, onSent?: () => void): void;
   /** Writes between the two leave together. */
   cork(): void;
@@ -16,7 +19,10 @@ export interface Wire {
   /** Stops and resumes reading. */
   pause(): void;
   resume(): void;
-  /** Ends the stream after what is queued, and `last`. */
+  /**
+   * Ends this half of the stream after what is queued, and `last`. Bytes that still come are dropped; the stream is over
+   * once the other side ends its half too, so whoever does not trust it calls `destroy` some time later.
+   */
   end(last?: Uint8Array): void;
   /** Ends it at once. */
   destroy(): void;
@@ -24,6 +30,7 @@ export interface Wire {
   readonly peer: string;
 }
 
+/** None of these may throw. */
 export interface WireEvents {
   /** Memory that the next bytes go to, at least one byte. Asked again after each `onFilled`. */
   room(): Uint8Array;
@@ -51,8 +58,11 @@ export interface ListenOptions extends WireAddress {
   readonly connectionsMax: number;
   /** Called for each connection; what it returns is told of its bytes. */
   readonly onConnection: (wire: Wire) => WireEvents;
-  /** A connection was refused before it could carry a byte of ours: a caller without TLS, a bad certificate. */
-  readonly onRefused: (reason: string, peer: string) => void;
+  /**
+   * A caller was refused before it could carry a byte of ours: one without TLS, or with a certificate that the port does not
+   * take. What this returns is sent to it if it can read it, in the clear or through TLS as it came, and the stream ends.
+   */
+  readonly onRefused: (reason: string, peer: string) => Uint8Array;
   readonly onFailed: (error: Error) => void;
 }
 

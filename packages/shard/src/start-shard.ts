@@ -1,5 +1,12 @@
 /** The shard process: joins the cluster, holds what the map gives it, answers pulls, leaves in order. */
-import { type Bus, type Clock, type Logger, type Metrics, watchCluster } from '@millrace/runtime';
+import {
+  type Bus,
+  type Clock,
+  type Logger,
+  type Metrics,
+  type Network,
+  watchCluster,
+} from '@millrace/runtime';
 import { createHoldings } from './holdings.ts';
 import { keepLease } from './lease-keeper.ts';
 import { proposeMaps } from './map-proposer.ts';
@@ -9,6 +16,7 @@ const retryMs = 1_000;
 
 export interface ShardOptions {
   readonly bus: Bus;
+  readonly network: Network;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -50,6 +58,8 @@ export async function startShard(options: ShardOptions): Promise<RunningShard> {
     onFailed: options.onFailed,
   });
   const server = await listenForPulls({
+    network: options.network,
+    clock,
     host: options.host,
     port: options.port,
     cluster: options.cluster,

@@ -3,7 +3,6 @@
  * A connection starts with `hello`; a malformed frame is answered with its code and ends the connection, since nothing
  * after it can be trusted. A peer that does not read its answers is not read from either (I7).
  */
-import { createServer, type Server, type Socket } from 'node:net';
 import {
   createFrameReader,
   type Frame,
@@ -14,7 +13,7 @@ import {
   packedValueOf,
   pullFrameBytes,
 } from '@millrace/protocol';
-import type { Logger } from '@millrace/runtime';
+import type { Clock, Logger, Network, Timer, Wire, WireEvents } from '@millrace/runtime';
 import { createBufferPool } from './buffer-pool.ts';
 import { answerFrame, type Holdings, refusalFrame } from './pull-handler.ts';
 
@@ -22,12 +21,16 @@ import { answerFrame, type Holdings, refusalFrame } from './pull-handler.ts';
 const unsentBytesMax = 32 * 1024 * 1024;
 /** A partial frame that makes no progress for so long ends its connection. */
 const idlePartialMs = 30_000;
-/** How long a refused peer may take to read its refusal. */
+/** Connections are looked at this often, so one that is idle ends up to a half later. */
+const sweepMs = idlePartialMs / 2;
+/** How long a peer whose connection is ended may take to read what it was sent last. */
 const lingerMs = 2_000;
 /** Where a frame's kind stands (pull-frame.ts). */
 const kindAt = 6;
 
 export interface TcpServerOptions {
+  readonly network: Network;
+  readonly clock: Clock;
   readonly host: string;
   readonly port: number;
   readonly cluster: string;
@@ -43,89 +46,115 @@ export interface TcpServer {
   close(): Promise<void>;
 }
 
+interface Connection extends WireEvents {
+  /** Counts a sweep; ends the connection if half a frame has lain too long. */
+  sweep(): void;
+  /** Sends what is queued, then ends. */
+  end(last?: Uint8Array): void;
+}
+
 export async function listenForPulls(options: TcpServerOptions): Promise<TcpServer> {
-  const sockets = new Set<Socket>();
-  const server = createServer({ noDelay: true }, (socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    serveConnection(socket, options);
+  const { clock, logger } = options;
+  const connections = new Set<Connection>();
+  let sweepTimer: Timer | null = null;
+  const sweep = () => {
+    sweepTimer = null;
+    for (const connection of connections) connection.sweep();
+    if (connections.size > 0) sweepTimer = clock.setTimer(sweepMs, sweep);
+  };
+  const listener = await options.network.listen({
+    host: options.host,
+    port: options.port,
+    connectionsMax: options.connectionsMax,
+    onConnection(wire) {
+      const connection = serveConnection(wire, options, () => connections.delete(connection));
+      connections.add(connection);
+      sweepTimer ??= clock.setTimer(sweepMs, sweep);
+      return connection;
+    },
+    onRefused(reason, peer) {
+      const error = new MillraceError('MILL_TLS_REQUIRED', reason);
+      tellRefused(error, peer, options);
+      return refusalFrame(0, error);
+    },
+    onFailed: (error) => logger.error({ err: error }, 'pull port failed'),
   });
-  server.maxConnections = options.connectionsMax;
-  await listening(server, options);
-  const address = server.address();
-  const port = typeof address === 'object' && address ? address.port : options.port;
   return {
-    port,
+    port: listener.port,
     async close() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const socket of sockets) socket.destroySoon();
+      const closed = listener.close();
+      for (const connection of connections) connection.end();
       await closed;
+      sweepTimer?.cancel();
     },
   };
 }
 
-function listening(server: Server, options: TcpServerOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port, options.host, () => {
-      server.off('error', reject);
-      server.on('error', (error) => options.logger.error({ err: error }, 'pull port failed'));
-      resolve();
-    });
-  });
-}
-
-function serveConnection(socket: Socket, options: TcpServerOptions): void {
+function serveConnection(wire: Wire, options: TcpServerOptions, onClosed: () => void): Connection {
+  const { clock, logger } = options;
   const reader = createFrameReader();
   const pool = createBufferPool(8 * 1024 * 1024);
   let greeted = false;
   // A peer that connects and says nothing is as incomplete as half a frame.
   let isPartial = true;
-  socket.setTimeout(idlePartialMs);
+  let sweepsWithoutBytes = 0;
+  let linger: Timer | null = null;
 
-  const send = (bytes: Uint8Array) => {
-    socket.write(bytes, () => pool.give(bytes));
+  const end = (last?: Uint8Array) => {
+    if (linger) return;
+    // A peer that never closes its own half is not waited for.
+    linger = clock.setTimer(lingerMs, () => wire.destroy());
+    wire.end(last);
+  };
+  const refuse = (error: unknown) => {
+    if (!isMillraceError(error)) throw error;
+    tellRefused(error, wire.peer, options);
+    end(refusalFrame(0, error));
   };
 
   const onFrame = (frame: Frame) => {
     if (!greeted) {
-      greet(socket, frame, options);
+      greet(wire, frame, options);
       greeted = true;
       return;
     }
     const answer = answerFrame(options.holdings, frame, pool.take);
     if (answer[kindAt] === frameKinds.rows) options.onPull((frame.bytes.length - pullFrameBytes(0)) / 8);
-    send(answer);
+    wire.write(answer, () => pool.give(answer));
   };
 
-  socket.on('data', (chunk) => {
-    socket.cork();
-    try {
-      reader.push(chunk, onFrame);
-    } catch (error) {
-      endWith(socket, error, options);
-    } finally {
-      socket.uncork();
-    }
-    // Only when it changes: what sets a timer a read costs as much as answering a small pull. Any byte starts it anew.
-    if (reader.pendingBytes > 0 !== isPartial) {
-      isPartial = !isPartial;
-      socket.setTimeout(isPartial ? idlePartialMs : 0);
-    }
-    if (socket.writableLength > unsentBytesMax) socket.pause();
-  });
-  socket.on('drain', () => socket.resume());
-  socket.on('timeout', () => {
-    endWith(
-      socket,
-      new MillraceError('MILL_FRAME_INVALID', `a frame stayed incomplete for ${idlePartialMs} ms`),
-      options,
-    );
-  });
-  socket.on('error', (error) => options.logger.debug({ err: error }, 'pull connection broke'));
+  return {
+    room: reader.room,
+    onFilled(bytes) {
+      sweepsWithoutBytes = 0;
+      wire.cork();
+      try {
+        reader.filled(bytes, onFrame);
+      } catch (error) {
+        refuse(error);
+      } finally {
+        wire.uncork();
+      }
+      isPartial = reader.pendingBytes > 0;
+      if (wire.unsentBytes > unsentBytesMax) wire.pause();
+    },
+    onDrain: () => wire.resume(),
+    onClosed(reason) {
+      linger?.cancel();
+      if (reason !== null) logger.debug({ peer: wire.peer, reason }, 'pull connection broke');
+      onClosed();
+    },
+    sweep() {
+      sweepsWithoutBytes += 1;
+      // The first sweep of three counts for nothing: it may have come right after a byte.
+      if (!isPartial || linger || sweepsWithoutBytes * sweepMs <= idlePartialMs) return;
+      refuse(new MillraceError('MILL_FRAME_INVALID', `a frame stayed incomplete for ${idlePartialMs} ms`));
+    },
+    end,
+  };
 }
 
-function greet(socket: Socket, frame: Frame, options: TcpServerOptions): void {
+function greet(wire: Wire, frame: Frame, options: TcpServerOptions): void {
   if (frame.header.kind !== frameKinds.hello) {
     throw new MillraceError(
       'MILL_FRAME_INVALID',
@@ -140,7 +169,7 @@ function greet(socket: Socket, frame: Frame, options: TcpServerOptions): void {
     );
   }
   const answer = { cluster: options.cluster, shard: options.shard };
-  socket.write(packedFrame(frameKinds.welcome, { requestId: frame.header.requestId, epoch: 0 }, answer));
+  wire.write(packedFrame(frameKinds.welcome, { requestId: frame.header.requestId, epoch: 0 }, answer));
 }
 
 /** What a peer sent, short enough to be sent back. */
@@ -148,15 +177,6 @@ function shown(value: unknown): string {
   return typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : typeof value;
 }
 
-function endWith(socket: Socket, error: unknown, options: TcpServerOptions): void {
-  if (!isMillraceError(error)) throw error;
-  options.logger.warn(
-    { code: error.code, peer: socket.remoteAddress, reason: error.message },
-    'pull connection refused',
-  );
-  socket.removeAllListeners('data');
-  socket.removeAllListeners('timeout');
-  // A peer that never closes its own half is not waited for.
-  socket.setTimeout(lingerMs, () => socket.destroy());
-  socket.end(refusalFrame(0, error));
+function tellRefused({ code, message }: MillraceError, peer: string, { logger }: TcpServerOptions): void {
+  logger.warn({ code, peer, reason: message }, 'pull connection refused');
 }

@@ -19,6 +19,7 @@ import {
   createManualClock,
   createMemoryBus,
   createMetrics,
+  createTcpNetwork,
   type LogReader,
   type ManualClock,
   type MemoryBus,
@@ -106,6 +107,7 @@ async function openStage(): Promise<Stage> {
     async start(shard, replicas = 1) {
       const wire = wireTo(bus);
       const running = await startShard({
+        network: createTcpNetwork(),
         bus: wire.bus,
         clock,
         logger: quietLogger,

@@ -9,7 +9,7 @@ import {
   packedFrame,
   packedValueOf,
 } from '@millrace/protocol';
-import { createMetrics } from '@millrace/runtime';
+import { createManualClock, createMetrics, createTcpNetwork } from '@millrace/runtime';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { createModelShard, openPartition, takePartition } from '../src/model-shard.ts';
@@ -37,7 +37,10 @@ for (let partition = 0; partition < 4; partition += 1) {
 }
 const counter = createMetrics({ service: 'test' }).counter({ name: 'mill_pulled_keys_total', help: 'Keys.' });
 let pulledKeys = 0;
+const clock = createManualClock(0);
 const options = {
+  network: createTcpNetwork(),
+  clock,
   host: '127.0.0.1',
   port: 0,
   cluster: 'demo',

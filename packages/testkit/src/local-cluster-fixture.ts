@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createShardConnection } from '@millrace/client';
 import { frameKinds, type PartitionReport, packedFrame, packedValueOf } from '@millrace/protocol';
-import { type Bus, connectNatsBus, createLogger, systemClock } from '@millrace/runtime';
+import { type Bus, connectNatsBus, createLogger, createTcpNetwork, systemClock } from '@millrace/runtime';
 import { createMillraceClient, type MillraceClient } from '@millrace/sdk';
 import { eventually } from './eventually.ts';
 import { startMillrace, textOf } from './run-millrace.ts';
@@ -214,6 +214,7 @@ async function inspectShard(
   if (found === undefined) throw new Error(`the cluster has no shard ${shard}`);
   const [host, port] = found.address.split(':');
   const connection = createShardConnection({
+    network: createTcpNetwork(),
     address: { shard, host, port: Number(port) },
     cluster,
     role: 'test',

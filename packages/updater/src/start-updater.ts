@@ -2,17 +2,31 @@
 import { createPullClient } from '@millrace/client';
 import type { EngineName } from '@millrace/model';
 import type { LearningCounters } from '@millrace/protocol';
-import { type Bus, type Clock, type Logger, type Metrics, watchCluster } from '@millrace/runtime';
+import {
+  type Bus,
+  type Clock,
+  type Logger,
+  type Metrics,
+  type Network,
+  watchCluster,
+} from '@millrace/runtime';
+import type { Archive } from '@millrace/snapshot';
 import { type ModelUpdater, startModelUpdater } from './model-updater.ts';
 
 export interface UpdaterOptions {
   readonly bus: Bus;
+  readonly network: Network;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly cluster: string;
   readonly engine: 'auto' | EngineName;
   readonly pullTimeoutMs: number;
+  /** Unique to this process. */
+  readonly writer: string;
+  readonly archive: Archive | null;
+  readonly snapshotEveryMs: number;
+  readonly snapshotChains: number;
   readonly onFailed: (error: Error) => void;
 }
 
@@ -25,6 +39,7 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
   const { bus, clock, logger, cluster } = options;
   const view = await watchCluster(bus, clock, logger);
   const rows = createPullClient({
+    network: options.network,
     view,
     clock,
     cluster,

@@ -1,5 +1,5 @@
 import { encodeEvent, eventsSubject, jsonBytes, modelNameFrom } from '@millrace/protocol';
-import { createManualClock, createMemoryBus, createMetrics } from '@millrace/runtime';
+import { createManualClock, createMemoryBus, createMetrics, createTcpNetwork } from '@millrace/runtime';
 import { expect, test } from 'vitest';
 import { startUpdater } from '../src/start-updater.ts';
 import { impression, outcome, tick } from './event-logs.ts';
@@ -15,12 +15,17 @@ async function start() {
   const models = await bus.kv('models');
   await models.put('ads', jsonBytes(file));
   const running = await startUpdater({
+    network: createTcpNetwork(),
     bus,
     clock,
     logger: quietLogger,
     metrics,
     cluster: 'demo',
     engine: 'plain',
+    writer: 'one',
+    archive: null,
+    snapshotEveryMs: 0,
+    snapshotChains: 1,
     pullTimeoutMs: 100,
     onFailed: (error) => failures.push(error),
   });

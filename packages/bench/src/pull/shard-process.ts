@@ -13,7 +13,7 @@ import {
   touchRows,
 } from '@millrace/core';
 import { invariant, partitionsMax } from '@millrace/protocol';
-import { createLogger } from '@millrace/runtime';
+import { createLogger, createTcpNetwork, systemClock } from '@millrace/runtime';
 import {
   createModelShard,
   listenForPulls,
@@ -111,6 +111,8 @@ async function main(parameters: PullParameters): Promise<void> {
   const gatherKeysPerSecond = measureGather(parameters, requests);
   const lookupKeysPerSecond = measureLookup(shard, requests, parameters);
   const server = await listenForPulls({
+    network: createTcpNetwork(),
+    clock: systemClock,
     host: '127.0.0.1',
     port: 0,
     cluster: 'bench',

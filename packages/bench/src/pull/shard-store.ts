@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { createPullClient, createReadMarks, type PullClient } from '@millrace/client';
 import { tableLayouts } from '@millrace/core';
 import { MillraceError, type ModelFile, type PartitionMap } from '@millrace/protocol';
-import { type ClusterView, type ShardSight, systemClock } from '@millrace/runtime';
+import { type ClusterView, createTcpNetwork, type ShardSight, systemClock } from '@millrace/runtime';
 import type { PullParameters } from './parameters.ts';
 import type { RowStore } from './row-store.ts';
 import type { ShardReady } from './shard-process.ts';
@@ -36,6 +36,7 @@ export async function openShardStore(parameters: PullParameters): Promise<ShardS
     const ready = await readyOf(child);
     const file = benchModel(parameters.partitions, parameters.seed);
     const client = createPullClient({
+      network: createTcpNetwork(),
       view: viewOf(file, ready.port),
       clock: systemClock,
       cluster: 'bench',

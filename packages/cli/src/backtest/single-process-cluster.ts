@@ -79,10 +79,10 @@ export async function openSingleProcessCluster(options: SingleProcessOptions): P
     logger,
     cluster: 'backtest',
     rows,
+    archive: null,
     engine,
     limits: { rowsMax: 4_096, delayUs: 0, queueRowsMax: 1_000_000, lanes: 1 },
     swapEveryMs: 0,
-    pullTimeoutMs: 1_000,
     newRequestId: () => {
       requests += 1;
       return String(requests);
@@ -98,6 +98,10 @@ export async function openSingleProcessCluster(options: SingleProcessOptions): P
     engine,
     batchExamplesMax: options.batchExamplesMax,
     drive: 'manual',
+    writer: 'backtest',
+    archive: null,
+    snapshotEveryMs: 0,
+    snapshotChains: 1,
     onFailed,
   });
   return {

@@ -1,4 +1,5 @@
 /** `millrace shard`, `millrace inference`, `millrace updater`: one process of a cluster, as a container or a supervisor runs it. */
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { inferenceSettings, startInference } from '@millrace/inference';
 import { MillraceError } from '@millrace/protocol';
@@ -8,9 +9,11 @@ import {
   connectNatsBus,
   createLogger,
   createMetrics,
+  createTcpNetwork,
   describeConfig,
   type Logger,
   type Metrics,
+  type Network,
   openOperationsPort,
   readConfig,
   runService,
@@ -19,6 +22,7 @@ import {
   unknownSettings,
 } from '@millrace/runtime';
 import { shardSettings, startShard } from '@millrace/shard';
+import { openArchive, snapshotSettings } from '@millrace/snapshot';
 import { startUpdater, updaterSettings } from '@millrace/updater';
 import { Command } from 'commander';
 import { advertisedHost } from '../advertised-host.ts';
@@ -27,6 +31,7 @@ import { cliSettings } from '../cli-settings.ts';
 /** Every table there is: a MILL_… variable that none of them knows is most likely misspelt. */
 export const settingsTables = {
   common: commonSettings,
+  snapshot: snapshotSettings,
   shard: shardSettings,
   inference: inferenceSettings,
   updater: updaterSettings,
@@ -39,6 +44,7 @@ interface Shell {
   readonly metrics: Metrics;
   readonly common: ReturnType<typeof readCommon>;
   readonly bus: Awaited<ReturnType<typeof connectNatsBus>>;
+  readonly network: Network;
   /** For what fails long after its start: the process ends, and whoever supervises it starts it anew. */
   readonly onFailed: (error: Error) => void;
 }
@@ -80,9 +86,11 @@ export function inferenceCommand(): Command {
   return serviceCommand('inference', 'serve scores over HTTP', inferenceSettings, async (shell) => {
     const settings = readConfig(inferenceSettings, process.env);
     const { batchRowsMax, batchDelayUs, queueRowsMax, lanes, ...rest } = settings;
+    const { bus, logger } = shell;
     const running = await startInference({
       ...shell,
       ...rest,
+      archive: await openArchive(bus, logger, readConfig(snapshotSettings, process.env)),
       clock: systemClock,
       cluster: shell.common.cluster,
       limits: { rowsMax: batchRowsMax, delayUs: batchDelayUs, queueRowsMax, lanes },
@@ -99,9 +107,13 @@ export function updaterCommand(): Command {
     updaterSettings,
     async (shell) => {
       const settings = readConfig(updaterSettings, process.env);
+      const snapshots = readConfig(snapshotSettings, process.env);
       const running = await startUpdater({
         ...shell,
         ...settings,
+        ...snapshots,
+        writer: randomUUID(),
+        archive: await openArchive(shell.bus, shell.logger, snapshots),
         clock: systemClock,
         cluster: shell.common.cluster,
       });
@@ -147,7 +159,8 @@ async function runProcess(name: string, start: (shell: Shell) => Promise<void>):
       await bus.ensure();
       const metrics = createMetrics({ service: name, withProcess: true });
       const onFailed = (error: Error) => service.background(Promise.reject(error), name);
-      await start({ service, logger, metrics, common, bus, onFailed });
+      const network = createTcpNetwork();
+      await start({ service, logger, metrics, common, bus, network, onFailed });
     },
   });
 }

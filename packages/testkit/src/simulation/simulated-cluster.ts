@@ -89,7 +89,6 @@ export async function openSimulatedCluster(file: ModelFile, random: Random): Pro
     engine: 'plain',
     limits: { rowsMax: 512, delayUs: 0, queueRowsMax: 10_000, lanes: 1 },
     swapEveryMs: 0,
-    pullTimeoutMs: 1_000,
     newRequestId: () => {
       requests += 1;
       return `unnamed-${requests}`;
