@@ -7,7 +7,7 @@ export const cliSettings = defineConfig({
     parser: textSetting(),
     default: null,
     sentence:
-      'Inference node to talk to; none: the cluster that runs in this directory, else http://127.0.0.1:8080.',
+      'Inference node to talk to, or several with commas between; none: the cluster that runs in this directory, else http://127.0.0.1:8080.',
   },
   natsServer: {
     env: 'MILL_NATS_SERVER',

@@ -3,10 +3,14 @@ import { readConfig } from '@millrace/runtime';
 import { cliSettings } from './cli-settings.ts';
 import { runningClusterIn } from './supervisor/cluster-directory.ts';
 
-/** --url, else MILL_URL, else the cluster that runs in this directory, else the default port on this machine. */
-export async function clusterUrl(given: string | undefined): Promise<string> {
+/**
+ * The inference nodes to talk to: --url, else MILL_URL, both one or several with commas between, else those of the cluster
+ * that runs in this directory, else the default port on this machine.
+ */
+export async function clusterUrls(given: string | undefined): Promise<readonly string[]> {
   const settings = readConfig(cliSettings, process.env);
-  if (given ?? settings.url) return given ?? (settings.url as string);
+  const said = given ?? settings.url;
+  if (said) return said.split(',').map((url) => url.trim());
   const running = await runningClusterIn(settings.dataDirectory);
-  return running?.url ?? 'http://127.0.0.1:8080';
+  return running?.urls ?? ['http://127.0.0.1:8080'];
 }

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { engineNames } from '@millrace/model';
 import { readConfig, systemClock } from '@millrace/runtime';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { cliSettings } from '../cli-settings.ts';
 import type { DemoReport } from '../demo/demo-report.ts';
 import { startDemoSession } from '../demo/demo-session.ts';
@@ -15,8 +15,11 @@ import { jsonOption, shippedFile, wholeNumber } from './options.ts';
 export interface ClusterFlags {
   readonly data?: string;
   readonly shards: number;
+  readonly inference: number;
   readonly host: string;
   readonly port: number;
+  readonly natsPort: number;
+  readonly natsVia?: ReadonlyMap<string, string>;
   readonly engine: string;
   readonly seconds?: number;
   readonly json: boolean;
@@ -30,23 +33,40 @@ interface DemoFlags extends ClusterFlags {
 
 /** Options of every command that starts a cluster. */
 export function withClusterOptions(command: Command): Command {
-  return command
-    .option('--data <dir>', 'data directory (default: MILL_DATA, else .millrace)')
-    .option('--shards <n>', 'shard processes', wholeNumber({ min: 1, max: 64 }), 2)
-    .option('--host <address>', 'address of the HTTP port', '127.0.0.1')
-    .option(
-      '--port <n>',
-      'HTTP port; another free one is taken when it is in use',
-      wholeNumber({ min: 0, max: 65_535 }),
-      8_080,
-    )
-    .addOption(
-      new Option('--engine <name>', 'what runs the dense part')
-        .choices(['auto', ...engineNames])
-        .default('auto'),
-    )
-    .option('--seconds <n>', 'stop by itself after so long', wholeNumber({ min: 1, max: 31_536_000 }))
-    .addOption(jsonOption());
+  return (
+    command
+      .option('--data <dir>', 'data directory (default: MILL_DATA, else .millrace)')
+      .option('--shards <n>', 'shard processes', wholeNumber({ min: 1, max: 64 }), 2)
+      .option('--inference <n>', 'inference nodes', wholeNumber({ min: 1, max: 16 }), 1)
+      .option('--host <address>', 'address of the HTTP ports', '127.0.0.1')
+      .option(
+        '--port <n>',
+        'HTTP port of the first inference node, the others have the next ones; free ones are taken when it is in use',
+        wholeNumber({ min: 0, max: 65_535 }),
+        8_080,
+      )
+      .option('--nats-port <n>', 'port of nats-server; 0: any', wholeNumber({ min: 0, max: 65_535 }), 0)
+      // For whoever cuts single processes off from nats-server to see what they do.
+      .addOption(
+        new Option('--nats-via <process=url>', 'address under which a process reaches nats-server')
+          .argParser(addressesFrom)
+          .hideHelp(),
+      )
+      .addOption(
+        new Option('--engine <name>', 'what runs the dense part')
+          .choices(['auto', ...engineNames])
+          .default('auto'),
+      )
+      .option('--seconds <n>', 'stop by itself after so long', wholeNumber({ min: 1, max: 31_536_000 }))
+      .addOption(jsonOption())
+  );
+}
+
+/** `shard-0=nats://127.0.0.1:4223`, any number of them. */
+function addressesFrom(text: string, before?: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const [, name, url] = /^([a-z0-9-]+)=(nats:\/\/.+)$/.exec(text) ?? [];
+  if (name === undefined || url === undefined) throw new InvalidArgumentError('wanted PROCESS=nats://….');
+  return new Map(before).set(name, url);
 }
 
 export function demoCommand(): Command {
@@ -75,14 +95,17 @@ export async function runDemo(flags: DemoFlags): Promise<void> {
   const { cluster, dataDirectory } = opened;
   let report: DemoReport | null = null;
   try {
-    printHints(screen, cluster.url, flags.traffic);
+    printHints(screen, cluster.urls, flags.traffic);
     if (flags.traffic === 'off') await stop.afterSeconds(flags.seconds ?? null);
     else report = await playDemo({ flags, screen, stop, cluster, dataDirectory });
   } finally {
     screen.say('stopping');
     await cluster.close();
   }
-  if (flags.json) process.stdout.write(`${JSON.stringify(report ?? { url: cluster.url, errors: 0 })}\n`);
+  if (flags.json)
+    process.stdout.write(
+      `${JSON.stringify(report ?? { url: cluster.urls[0], urls: cluster.urls, errors: 0 })}\n`,
+    );
   else if (report) process.stdout.write(`${summary(report)}\n`);
 }
 
@@ -96,7 +119,7 @@ interface PlayInput {
 
 async function playDemo({ flags, screen, stop, cluster, dataDirectory }: PlayInput): Promise<DemoReport> {
   const session = await startDemoSession({
-    url: cluster.url,
+    urls: cluster.urls,
     clock: systemClock,
     modelPath: shippedFile('examples/demo.json'),
     progressPath: join(dataDirectory, 'demo.json'),
@@ -134,8 +157,11 @@ export async function openCluster(
     dataDirectory,
     natsServer,
     shards: flags.shards,
+    inference: flags.inference,
     httpHost: flags.host,
     httpPort: flags.port,
+    natsPort: flags.natsPort,
+    natsVia: flags.natsVia ?? new Map(),
     engine: flags.engine,
     clock: systemClock,
     say: screen.say,
@@ -150,8 +176,9 @@ export async function openCluster(
   return { cluster, dataDirectory };
 }
 
-function printHints(screen: Screen, url: string, traffic: 'on' | 'off'): void {
-  screen.say(`ready at ${url}, try in another terminal:`);
+function printHints(screen: Screen, urls: LocalCluster['urls'], traffic: 'on' | 'off'): void {
+  const [url] = urls;
+  screen.say(`ready at ${urls.join(', ')}, try in another terminal:`);
   if (traffic === 'on') {
     const body =
       '{"model":"demo","user":{"user":"u1","segment":"student"},"context":{"hour":20,"placement":"feed"},"items":[{"item":"i1","category":"film"},{"item":"i2","category":"toys"}]}';

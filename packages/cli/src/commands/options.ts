@@ -22,7 +22,7 @@ export function jsonOption(): Option {
 export function urlOption(): Option {
   return new Option(
     '--url <url>',
-    'inference node (default: MILL_URL, else the cluster that runs in this directory)',
+    'inference node, or several with commas between (default: MILL_URL, else the cluster that runs in this directory)',
   );
 }
 

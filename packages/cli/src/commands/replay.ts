@@ -1,7 +1,7 @@
 /** `millrace replay`: a log as live traffic. */
 import { systemClock } from '@millrace/runtime';
 import { Command } from 'commander';
-import { clusterUrl } from '../cluster-url.ts';
+import { clusterUrls } from '../cluster-url.ts';
 import { type ReplayResult, runReplay } from '../replay/run-replay.ts';
 import { openProgressBar } from '../screen/progress-bar.ts';
 import { jsonOption, readModelFile, urlOption, wholeNumber } from './options.ts';
@@ -37,7 +37,7 @@ export function replayCommand(): Command {
     .action(async (logPath: string, flags: ReplayFlags) => {
       const bar = openProgressBar('replay');
       const result = await runReplay({
-        url: await clusterUrl(flags.url),
+        url: await clusterUrls(flags.url),
         file: readModelFile(flags.model),
         logPath,
         clock: systemClock,

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { MillraceError, reasonFrom } from '@millrace/protocol';
 import { createMillraceClient, type ScoreRequest } from '@millrace/sdk';
 import { Command } from 'commander';
-import { clusterUrl } from '../cluster-url.ts';
+import { clusterUrls } from '../cluster-url.ts';
 import { jsonOption, urlOption } from './options.ts';
 
 interface ScoreFlags {
@@ -24,7 +24,7 @@ export function scoreCommand(): Command {
     .addOption(jsonOption())
     .action(async (text: string, flags: ScoreFlags) => {
       const request = requestFrom(text === '-' ? readFileSync(0, 'utf8') : text);
-      const client = createMillraceClient({ url: await clusterUrl(flags.url) });
+      const client = createMillraceClient({ url: await clusterUrls(flags.url) });
       try {
         const answer = await client.score({ log: flags.log, ...request });
         if (flags.json) process.stdout.write(`${JSON.stringify(answer)}\n`);

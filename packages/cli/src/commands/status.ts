@@ -2,7 +2,7 @@
 import { type ClusterStatus, createMillraceClient } from '@millrace/sdk';
 import { Command } from 'commander';
 import pc from 'picocolors';
-import { clusterUrl } from '../cluster-url.ts';
+import { clusterUrls } from '../cluster-url.ts';
 import { jsonOption, urlOption } from './options.ts';
 
 export function statusCommand(): Command {
@@ -11,11 +11,13 @@ export function statusCommand(): Command {
     .addOption(urlOption())
     .addOption(jsonOption())
     .action(async (flags: { url?: string; json: boolean }) => {
-      const url = await clusterUrl(flags.url);
-      const client = createMillraceClient({ url });
+      const urls = await clusterUrls(flags.url);
+      const client = createMillraceClient({ url: urls });
       try {
         const status = await client.status();
-        process.stdout.write(flags.json ? `${JSON.stringify(status)}\n` : `${statusText(url, status)}\n`);
+        process.stdout.write(
+          flags.json ? `${JSON.stringify(status)}\n` : `${statusText(urls.join(', '), status)}\n`,
+        );
       } finally {
         await client.close();
       }

@@ -12,7 +12,8 @@ import { createRunRecord } from './run-record.ts';
 import { createTraffic } from './traffic.ts';
 
 export interface DemoSessionOptions {
-  readonly url: string;
+  /** Of the inference nodes. */
+  readonly urls: readonly [string, ...string[]];
   readonly clock: Clock;
   readonly modelPath: string;
   /** Remembers the next step between runs. */
@@ -36,9 +37,9 @@ const shownObservations = 10_000;
 const historyMax = 600;
 
 export async function startDemoSession(options: DemoSessionOptions): Promise<DemoSession> {
-  const { clock, url } = options;
+  const { clock, urls } = options;
   const file = parseModelFile(JSON.parse(await readFile(options.modelPath, 'utf8')));
-  const client = createMillraceClient({ url });
+  const client = createMillraceClient({ url: urls });
   await client.waitUntilReady({ timeoutMs: 60_000 });
   await client.createModel(file);
   await client.waitUntilReady({ timeoutMs: 60_000 });
@@ -99,7 +100,7 @@ export async function startDemoSession(options: DemoSessionOptions): Promise<Dem
       return {
         elapsedSeconds: elapsedSeconds(),
         totalSeconds: options.totalSeconds,
-        url,
+        url: urls[0],
         scoresPerSecond: record.scoreRate.perSecond(nowMs),
         learnedPerSecond: learnedRate.perSecond(nowMs),
         scored: record.scored,

@@ -9,7 +9,7 @@ import { createMillraceClient, type MillraceClient, type OutcomeRequest } from '
 import { type LogRecord, openLogFile, requestFromRecord } from '../log-file/index.ts';
 
 export interface ReplayOptions {
-  readonly url: string;
+  readonly url: string | readonly string[];
   readonly file: ModelFile;
   readonly logPath: string;
   readonly clock: Clock;

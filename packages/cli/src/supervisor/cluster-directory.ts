@@ -8,7 +8,10 @@ import { MillraceError } from '@millrace/protocol';
 
 /** What `cluster.json` tells of a running cluster; there from its first being ready to its end. */
 export interface ClusterAddress {
+  /** Of the first inference node. */
   readonly url: string;
+  /** Of all inference nodes. */
+  readonly urls: readonly string[];
   readonly natsUrl: string;
   /** Of the supervisor. */
   readonly pid: number;

@@ -1,13 +1,13 @@
 /**
- * A whole cluster on this machine, as separate processes: nats-server, shards, one inference node, one updater. Started in
+ * A whole cluster on this machine, as separate processes: nats-server, shards, inference nodes, one updater. Started in
  * the order in which they need each other, stopped in the reverse one.
  */
 import { mkdir } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
-import { MillraceError, reasonFrom } from '@millrace/protocol';
+import { reasonFrom } from '@millrace/protocol';
 import { type Clock, spawnNatsServer } from '@millrace/runtime';
 import { claimDirectory, type DirectoryClaim } from './cluster-directory.ts';
+import { freePorts } from './free-ports.ts';
 import {
   type ProcessPlan,
   type ProcessWatch,
@@ -20,8 +20,15 @@ export interface LocalClusterOptions {
   readonly dataDirectory: string;
   readonly natsServer: string;
   readonly shards: number;
+  /** Inference nodes. */
+  readonly inference: number;
   readonly httpHost: string;
+  /** Of the first inference node; the others have the next ones. */
   readonly httpPort: number;
+  /** 0 takes a free one. */
+  readonly natsPort: number;
+  /** Addresses under which single processes reach nats-server, by their names; all others reach it directly. */
+  readonly natsVia: ReadonlyMap<string, string>;
   readonly engine: string;
   readonly clock: Clock;
   readonly watch: ProcessWatch;
@@ -30,7 +37,8 @@ export interface LocalClusterOptions {
 }
 
 export interface LocalCluster {
-  readonly url: string;
+  /** Of all inference nodes. */
+  readonly urls: readonly [string, ...string[]];
   readonly natsUrl: string;
   readonly processes: readonly SupervisedProcess[];
   /** Drains and ends everything. */
@@ -39,10 +47,6 @@ export interface LocalCluster {
 
 const readyMsMax = 60_000;
 const stopMsMax = 15_000;
-/** Below the ports that systems give to outgoing connections (32,768 on Linux, 49,152 elsewhere). */
-const portMin = 15_000;
-const portMax = 30_000;
-const portTriesMax = 50;
 
 export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
   const directory = resolve(options.dataDirectory);
@@ -61,15 +65,19 @@ async function startProcesses(
   directory: string,
   claim: DirectoryClaim,
 ): Promise<LocalCluster> {
-  const { clock, say, httpHost, engine } = options;
-  const natsPort = await freePort('127.0.0.1', 0);
-  const httpPort = await freePort(httpHost, options.httpPort);
+  const { clock, say, httpHost, engine, natsVia } = options;
+  const natsPort = await freePorts({ host: '127.0.0.1', first: options.natsPort, count: 1 });
+  const httpPort = await freePorts({ host: httpHost, first: options.httpPort, count: options.inference });
+  if (options.natsPort !== 0 && natsPort !== options.natsPort)
+    say(`port ${options.natsPort} is taken, nats-server is on ${natsPort}`);
   if (options.httpPort !== 0 && httpPort !== options.httpPort)
     say(`port ${options.httpPort} is taken, using ${httpPort}`);
   const natsUrl = `nats://127.0.0.1:${natsPort}`;
-  const url = `http://${httpHost}:${httpPort}`;
+  const urlOf = (node: number) => `http://${httpHost}:${httpPort + node}`;
+  const nodes = Array.from({ length: options.inference }, (_, i) => i);
+  const urls = [urlOf(0), ...nodes.slice(1).map(urlOf)] as const;
   const processes: SupervisedProcess[] = [];
-  const notice = noticeBoard({ url, natsUrl, processes, claim, options });
+  const notice = noticeBoard({ urls, natsUrl, processes, claim, options });
 
   const supervise = (name: string, plan: Pick<ProcessPlan, 'readyBy' | 'start'>) => {
     const logFile = join(directory, 'logs', `${name}.log`);
@@ -78,7 +86,7 @@ async function startProcesses(
     return supervised.firstReady(readyMsMax);
   };
   const startService = (name: string, args: readonly string[], settings: Record<string, string>) => {
-    const env = { ...process.env, MILL_NATS_URL: natsUrl, ...settings };
+    const env = { ...process.env, MILL_NATS_URL: natsVia.get(name) ?? natsUrl, ...settings };
     return supervise(name, { readyBy: 'message', start: (log) => startSelf(args, env, log) });
   };
   const startNats = async () => {
@@ -87,10 +95,8 @@ async function startProcesses(
     return (await spawnNatsServer(server)).child;
   };
   const close = async () => {
-    for (const group of [['inference'], ['updater'], undefined, ['nats-server']]) {
-      const members = processes.filter(({ name }) =>
-        group ? group.includes(name) : name.startsWith('shard-'),
-      );
+    for (const group of [/^inference/, /^updater$/, /^shard-/, /^nats-server$/]) {
+      const members = processes.filter(({ name }) => group.test(name));
       await Promise.all(members.map((member) => member.stop(stopMsMax)));
     }
     await claim.release();
@@ -99,27 +105,39 @@ async function startProcesses(
   try {
     say('starting nats-server');
     await supervise('nats-server', { readyBy: 'start', start: startNats });
-    say(`starting ${options.shards} shards, one inference node, one updater`);
+    say(
+      `starting ${counted(options.shards, 'shard')}, ${counted(options.inference, 'inference node')}, one updater`,
+    );
     const shards = Array.from({ length: options.shards }, (_, i) =>
       startService(`shard-${i}`, ['shard'], { MILL_SHARD_ID: `shard-${i}` }),
     );
-    const inference = startService('inference', ['inference'], {
-      MILL_HTTP_HOST: httpHost,
-      MILL_HTTP_PORT: String(httpPort),
-      MILL_ENGINE: engine,
-    });
+    const inference = nodes.map((i) =>
+      startService(inferenceName(i), ['inference'], {
+        MILL_HTTP_HOST: httpHost,
+        MILL_HTTP_PORT: String(httpPort + i),
+        MILL_ENGINE: engine,
+      }),
+    );
     const updater = startService('updater', ['updater'], { MILL_UPDATER_ENGINE: engine });
-    await Promise.all([...shards, inference, updater]);
+    await Promise.all([...shards, ...inference, updater]);
     await notice.open();
-    return { url, natsUrl, processes, close };
+    return { urls, natsUrl, processes, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
+function inferenceName(node: number): string {
+  return node === 0 ? 'inference' : `inference-${node}`;
+}
+
+function counted(count: number, noun: string): string {
+  return count === 1 ? `one ${noun}` : `${count} ${noun}s`;
+}
+
 interface NoticeInput {
-  readonly url: string;
+  readonly urls: LocalCluster['urls'];
   readonly natsUrl: string;
   readonly processes: readonly SupervisedProcess[];
   readonly claim: DirectoryClaim;
@@ -127,11 +145,11 @@ interface NoticeInput {
 }
 
 /** Keeps what others read of this cluster up to date, from its first being ready on. */
-function noticeBoard({ url, natsUrl, processes, claim, options }: NoticeInput) {
+function noticeBoard({ urls, natsUrl, processes, claim, options }: NoticeInput) {
   let opened = false;
   const publish = () => {
     const sights = processes.map(({ name, pid = null, restarts, ready }) => ({ name, pid, restarts, ready }));
-    return claim.publish({ url, natsUrl, pid: process.pid, processes: sights });
+    return claim.publish({ url: urls[0], urls, natsUrl, pid: process.pid, processes: sights });
   };
   const publishChange = () => {
     if (!opened) return;
@@ -154,28 +172,4 @@ function noticeBoard({ url, natsUrl, processes, claim, options }: NoticeInput) {
       return publish();
     },
   };
-}
-
-/**
- * `wanted` when it can be listened on, else another. A process that restarts needs its port again, so one is taken that no
- * outgoing connection can be given meanwhile: a client that tries to reach a dead server could even meet itself there.
- */
-async function freePort(host: string, wanted: number): Promise<number> {
-  if (wanted !== 0 && (await isFree(host, wanted))) return wanted;
-  for (let tries = 0; tries < portTriesMax; tries += 1) {
-    const port = portMin + Math.floor(Math.random() * (portMax - portMin));
-    if (await isFree(host, port)) return port;
-  }
-  throw new MillraceError(
-    'MILL_CONFIG_INVALID',
-    `no port of ${host} between ${portMin} and ${portMax} can be listened on`,
-  );
-}
-
-function isFree(host: string, port: number): Promise<boolean> {
-  return new Promise((resolveFree) => {
-    const probe = createServer();
-    probe.once('error', () => resolveFree(false));
-    probe.listen(port, host, () => probe.close(() => resolveFree(true)));
-  });
 }
