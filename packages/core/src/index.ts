@@ -20,14 +20,18 @@ export { fmix, hashName, hashPair, hashText, partitionOf } from './key-hash.ts';
 export * from './metrics/index.ts';
 export { createOptimizer } from './optimizer/create-optimizer.ts';
 export type { GradientView, Optimizer, SegmentView } from './optimizer/optimizer.ts';
-export { ownersOf, type PlacementInput, partitionsOf, proposeMap } from './placement.ts';
+export { holdersOf, ownersOf, type PlacementInput, partitionsOf, proposeMap } from './placement.ts';
 export { pullRows, pullRowsPlainly } from './pull-kernel.ts';
 export {
+  changedCount,
+  clearChanged,
   createRowTable,
   findOrAddRow,
   findRow,
   lookupRows,
+  putRow,
   type RowTable,
+  reserveRows,
   rowTableBytes,
 } from './row-table.ts';
 export { createStaleness, type Staleness } from './staleness.ts';

@@ -5,6 +5,7 @@
  *   keys     uint32[2 · rows]    key of each row, in order of creation
  *   weights  float32[dim · rows] what pulls copy
  *   state    float32[stateFloats · rows]
+ *   changed  a bit a row: stepped, added or put since the marks were last cleared; what a delta snapshot takes
  *
  * Linear probing at a load of at most 0.6: longer chains cost more than the memory saved. Rows are never moved, so a row's
  * index is stable; arenas grow by doubling. One writer, and JavaScript runs it between reads, so reads never wait (I8).
@@ -28,6 +29,8 @@ export interface RowTable {
   /** The weights two by two, for copying; null where dim is odd. */
   pairs: Float64Array | null;
   state: Float32Array;
+  /** uint32[rows / 32], bit row mod 32 of word row / 32; bits of rows that are not there are 0. */
+  changed: Uint32Array;
   count: number;
 }
 
@@ -42,13 +45,15 @@ export function createRowTable(layout: TableLayout): RowTable {
     weights,
     pairs: pairsOf(weights, layout.dim),
     state: new Float32Array(layout.stateFloats * firstRows),
+    changed: new Uint32Array(wordsFor(firstRows)),
     count: 0,
   };
 }
 
 /** Bytes of all arenas. */
 export function rowTableBytes(table: RowTable): number {
-  return table.slots.byteLength + table.keys.byteLength + table.weights.byteLength + table.state.byteLength;
+  const { slots, keys, weights, state, changed } = table;
+  return slots.byteLength + keys.byteLength + weights.byteLength + state.byteLength + changed.byteLength;
 }
 
 /** Row of a key, −1 when there is none. */
@@ -130,14 +135,67 @@ export function findOrAddRow(table: RowTable, low: number, high: number): number
   return row >= 0 ? row : addRow(table, low, high);
 }
 
-function addRow(table: RowTable, low: number, high: number): number {
-  if ((table.count + 1) * 2 > table.keys.length) growRows(table);
-  if (table.count + 1 > (table.mask + 1) * loadMax) growSlots(table);
+/** Makes room for so many rows in all, at once. */
+export function reserveRows(table: RowTable, rows: number): void {
+  if (2 * rows > table.keys.length) growRows(table, rows);
+  if (rows > (table.mask + 1) * loadMax) growSlots(table, rows);
+}
+
+/**
+ * Puts a whole row in place: over the row of this key, or as a new one.
+ * @param weights  float32[at least weightsAt + dim]
+ * @param state    float32[at least stateAt + stateFloats]
+ */
+export function putRow(
+  table: RowTable,
+  low: number,
+  high: number,
+  weights: Float32Array,
+  weightsAt: number,
+  state: Float32Array,
+  stateAt: number,
+): void {
+  let row = findRow(table, low, high);
+  if (row < 0) row = addKey(table, low, high);
+  else markChanged(table, row);
+  const { dim, stateFloats } = table.layout;
+  const { weights: toWeights, state: toState } = table;
+  for (let d = 0; d < dim; d += 1) toWeights[row * dim + d] = weights[weightsAt + d];
+  for (let d = 0; d < stateFloats; d += 1) toState[row * stateFloats + d] = state[stateAt + d];
+}
+
+/** Notes that a row is no longer as it was when the marks were cleared. */
+export function markChanged(table: RowTable, row: number): void {
+  table.changed[row >>> 5] |= 1 << (row & 31);
+}
+
+/** From here on no row counts as changed. */
+export function clearChanged(table: RowTable): void {
+  table.changed.fill(0);
+}
+
+/** Rows changed since the marks were cleared. */
+export function changedCount(table: RowTable): number {
+  let count = 0;
+  for (const word of table.changed) count += bitsOf(word);
+  return count;
+}
+
+/** A row of the key without values, marked as changed. */
+function addKey(table: RowTable, low: number, high: number): number {
   const row = table.count;
+  if ((row + 1) * 2 > table.keys.length) growRows(table, row + 1);
+  if (row + 1 > (table.mask + 1) * loadMax) growSlots(table, row + 1);
   table.count += 1;
   table.keys[2 * row] = low;
   table.keys[2 * row + 1] = high;
   insertSlot(table.slots, table.mask, low, high, row);
+  markChanged(table, row);
+  return row;
+}
+
+function addRow(table: RowTable, low: number, high: number): number {
+  const row = addKey(table, low, high);
   const { layout } = table;
   writeInitialRow(layout, low, high, table.weights, row * layout.dim);
   const view: SegmentView = { w: table.weights, wAt: 0, s: table.state, sAt: 0, dim: 0 };
@@ -150,8 +208,10 @@ function addRow(table: RowTable, low: number, high: number): number {
   return row;
 }
 
-function growRows(table: RowTable): void {
-  const rows = table.keys.length;
+/** Doubles the arenas until they hold `wanted` rows. */
+function growRows(table: RowTable, wanted: number): void {
+  let rows = table.keys.length;
+  while (rows < wanted) rows *= 2;
   if (rows > rowsMax)
     throw new RangeError(`table ${table.layout.name}: more than ${rowsMax} rows in one partition`);
   const keys = new Uint32Array(2 * rows);
@@ -160,6 +220,9 @@ function growRows(table: RowTable): void {
   weights.set(table.weights);
   const state = new Float32Array(table.layout.stateFloats * rows);
   state.set(table.state);
+  const changed = new Uint32Array(wordsFor(rows));
+  changed.set(table.changed);
+  table.changed = changed;
   table.keys = keys;
   table.weights = weights;
   table.pairs = pairsOf(weights, table.layout.dim);
@@ -170,8 +233,9 @@ function pairsOf(weights: Float32Array, dim: number): Float64Array | null {
   return dim % 2 === 0 ? new Float64Array(weights.buffer) : null;
 }
 
-function growSlots(table: RowTable): void {
-  const slots = 2 * (table.mask + 1);
+/** Doubles the slots until `wanted` rows load them lightly enough. */
+function growSlots(table: RowTable, wanted: number): void {
+  const slots = Math.max(2 * (table.mask + 1), slotsFor(wanted));
   table.slots = new Uint32Array(4 * slots);
   table.mask = slots - 1;
   for (let row = 0; row < table.count; row += 1) {
@@ -198,4 +262,15 @@ function slotsFor(rows: number): number {
   let slots = 1;
   while (rows > slots * loadMax) slots *= 2;
   return slots;
+}
+
+function wordsFor(rows: number): number {
+  return (rows + 31) >>> 5;
+}
+
+/** Bits set in a word. */
+function bitsOf(word: number): number {
+  let bits = word - ((word >>> 1) & 0x5555_5555);
+  bits = (bits & 0x3333_3333) + ((bits >>> 2) & 0x3333_3333);
+  return Math.imul((bits + (bits >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24;
 }

@@ -31,6 +31,7 @@ export {
   textSetting,
   wholeSetting,
 } from './config-parsers.ts';
+export { createDirectoryBlobs } from './directory-blobs.ts';
 export { createLogger, type Logger, type LoggerOptions, type LogLevel, logLevels } from './logger.ts';
 export { createMemoryBlobs } from './memory-blobs.ts';
 export { createMemoryBus, type MemoryBus, type MemoryBusOptions } from './memory-bus.ts';

@@ -1,4 +1,14 @@
 export {
+  type Archive,
+  type ArchiveOptions,
+  type ArchiveStore,
+  createArchive,
+  type RestoreOptions,
+} from './archive.ts';
+export { captureDense, capturePartition } from './capture.ts';
+export { type ArchiveSettings, openArchive } from './open-archive.ts';
+export type { PartitionIdentity } from './restore.ts';
+export {
   type FoldId,
   type SnapshotName,
   snapshotNameFrom,

@@ -16,7 +16,7 @@ import {
   MillraceError,
 } from '@millrace/protocol';
 import type { GradientView, SegmentView } from '../optimizer/optimizer.ts';
-import { createRowTable, findOrAddRow, type RowTable, rowTableBytes } from '../row-table.ts';
+import { createRowTable, findOrAddRow, markChanged, type RowTable, rowTableBytes } from '../row-table.ts';
 import type { TableLayout } from '../table-layout.ts';
 import { type Producers, placeInChain } from './producers.ts';
 
@@ -170,6 +170,7 @@ function applySection(state: PartitionState, section: GradientSection): void {
       continue;
     }
     const index = findOrAddRow(table, keys[2 * i], keys[2 * i + 1]);
+    markChanged(table, index);
     row.w = table.weights;
     row.s = table.state;
     for (let k = 0; k < segments.length; k += 1) {

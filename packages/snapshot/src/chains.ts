@@ -1,0 +1,81 @@
+/**
+ * Which snapshots make a state. A chain is a full snapshot and the deltas that lead from it to a sequence. Since everybody's
+ * snapshot of one fold at one sequence is of the same state, a delta goes onto any snapshot at its base, whoever wrote it
+ * and wherever it lies.
+ */
+import type { Sequence } from '@millrace/protocol';
+import type { SnapshotName } from './snapshot-name.ts';
+
+/** A snapshot and where it lies; stores are counted nearest first. */
+export interface PlacedSnapshot extends SnapshotName {
+  readonly store: number;
+  readonly path: string;
+}
+
+/**
+ * The chain to the highest sequence that can be reached and is at most `atMost`, base first; null when there is none. Of
+ * several snapshots at one sequence the one in the nearest store is taken, there a full one before a delta.
+ */
+export function newestChain(
+  snapshots: readonly PlacedSnapshot[],
+  atMost: Sequence,
+): readonly PlacedSnapshot[] | null {
+  const bySequence = new Map<Sequence, PlacedSnapshot[]>();
+  for (const snapshot of [...snapshots].sort(inOrder)) {
+    const others = bySequence.get(snapshot.sequence);
+    if (others === undefined) bySequence.set(snapshot.sequence, [snapshot]);
+    else others.push(snapshot);
+  }
+  // Ascending, so the chain to a base is known before that of a delta on it.
+  const chains = new Map<Sequence, PlacedSnapshot[]>();
+  let newest: PlacedSnapshot[] | null = null;
+  for (const [sequence, others] of bySequence) {
+    if (sequence > atMost) break;
+    const chain = firstChain(others, chains);
+    if (chain === null) continue;
+    chains.set(sequence, chain);
+    newest = chain;
+  }
+  return newest;
+}
+
+function firstChain(
+  snapshots: readonly PlacedSnapshot[],
+  chains: ReadonlyMap<Sequence, PlacedSnapshot[]>,
+): PlacedSnapshot[] | null {
+  for (const snapshot of snapshots) {
+    if (snapshot.base === null) return [snapshot];
+    const below = snapshot.base < snapshot.sequence ? chains.get(snapshot.base) : undefined;
+    if (below !== undefined) return [...below, snapshot];
+  }
+  return null;
+}
+
+function inOrder(a: PlacedSnapshot, b: PlacedSnapshot): number {
+  return a.sequence - b.sequence || a.store - b.store || (a.base ?? -1) - (b.base ?? -1);
+}
+
+/**
+ * What of one store is kept and what goes when `fulls` full snapshots are kept: older ones go, and deltas that no chain
+ * leads to any more, or whose chain begins below the oldest full kept.
+ */
+export function pruned(
+  names: readonly SnapshotName[],
+  fulls: number,
+): { readonly oldestFull: Sequence | null; readonly gone: readonly SnapshotName[] } {
+  const ascending = [...names].sort((a, b) => a.sequence - b.sequence);
+  const full = ascending.filter(({ base }) => base === null);
+  const oldestFull = full.at(-Math.max(1, fulls))?.sequence ?? full[0]?.sequence ?? null;
+  const reached = new Set<Sequence>();
+  const gone: SnapshotName[] = [];
+  for (const name of ascending) {
+    const stays =
+      oldestFull !== null &&
+      (name.base === null
+        ? name.sequence >= oldestFull
+        : name.base < name.sequence && reached.has(name.base));
+    if (stays) reached.add(name.sequence);
+    else gone.push(name);
+  }
+  return { oldestFull, gone };
+}

@@ -1,0 +1,33 @@
+/** The archive that settings ask for. */
+import type { MillraceError } from '@millrace/protocol';
+import { type BlobStore, type Bus, createDirectoryBlobs, type Logger } from '@millrace/runtime';
+import { type Archive, createArchive } from './archive.ts';
+
+export interface ArchiveSettings {
+  /** `nats`, `none`, or a directory that all parts see. */
+  readonly snapshotStore: string;
+  /** A directory of this process's own, looked into first. */
+  readonly ownDirectory?: string | null;
+}
+
+/** Null when the settings name no store at all. Throws MILL_STORE_UNAVAILABLE, MILL_LOG_UNAVAILABLE. */
+export async function openArchive(
+  bus: Bus,
+  logger: Logger,
+  { snapshotStore, ownDirectory }: ArchiveSettings,
+): Promise<Archive | null> {
+  const shared = await sharedStore(bus, snapshotStore);
+  const stores = [
+    ...(ownDirectory ? [{ name: 'own', blobs: createDirectoryBlobs(ownDirectory) }] : []),
+    ...(shared ? [{ name: 'shared', blobs: shared }] : []),
+  ];
+  if (stores.length === 0) return null;
+  const onDamaged = (store: string, path: string, { code, message: reason }: MillraceError) =>
+    logger.error({ store, path, code, reason }, 'snapshot passed over');
+  return createArchive({ stores, onDamaged });
+}
+
+async function sharedStore(bus: Bus, setting: string): Promise<BlobStore | null> {
+  if (setting === 'none') return null;
+  return setting === 'nats' ? bus.blobs('snapshots') : createDirectoryBlobs(setting);
+}
