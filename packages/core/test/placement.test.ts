@@ -1,14 +1,29 @@
 import type { PartitionMap } from '@millrace/protocol';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ownersOf, partitionsOf, proposeMap } from '../src/placement.ts';
+import { ownersOf, type PlacementInput, partitionsOf, proposeMap } from '../src/placement.ts';
+
+/** Everybody stays, has all ready and knows the newest map, unless `change` says otherwise. */
+function inputOf(shards: readonly string[], change: Partial<PlacementInput> = {}): PlacementInput {
+  return {
+    model: 'ads',
+    partitions: 256,
+    replicas: 2,
+    minReplicas: 2,
+    shards,
+    leaving: [],
+    isReady: () => true,
+    knowsMap: () => true,
+    ...change,
+  };
+}
 
 function placed(
   shards: readonly string[],
   options: { partitions?: number; replicas?: number } = {},
 ): PartitionMap {
   const { partitions = 256, replicas = 2 } = options;
-  const map = proposeMap(null, { model: 'ads', partitions, replicas, shards });
+  const map = proposeMap(null, inputOf(shards, { partitions, replicas }));
   if (!map) expect.fail('no map');
   return map;
 }
@@ -72,9 +87,9 @@ test('placement: is pinned: every process that proposes must propose the same', 
 });
 
 test('placement: there is no map without shards, and no new one when nothing changed', () => {
-  expect(proposeMap(null, { model: 'ads', partitions: 8, replicas: 2, shards: [] })).toBeNull();
+  expect(proposeMap(null, inputOf([], { partitions: 8 }))).toBeNull();
   const map = placed(named(3));
-  const input = { model: 'ads', partitions: 256, replicas: 2, shards: named(3) };
+  const input = inputOf(named(3));
   expect(proposeMap(map, input)).toBeNull();
   expect(proposeMap(map, { ...input, shards: named(3).reverse() })).toBeNull();
   expect(proposeMap(map, { ...input, shards: [] })).toBeNull();
@@ -82,7 +97,7 @@ test('placement: there is no map without shards, and no new one when nothing cha
 
 test('placement: a change of shards or replicas is one epoch later', () => {
   const map = { ...placed(named(3)), epoch: 41 };
-  const input = { model: 'ads', partitions: 256, replicas: 2, shards: named(3) };
+  const input = inputOf(named(3));
   expect(proposeMap(map, { ...input, shards: named(2) })?.epoch).toBe(42);
   expect(proposeMap(map, { ...input, shards: named(4) })?.epoch).toBe(42);
   expect(proposeMap(map, { ...input, replicas: 1 })?.epoch).toBe(42);
@@ -145,7 +160,7 @@ test('placement: shards have about equal shares', () => {
 
 test('placement: two models are placed differently', () => {
   const ads = placed(named(5));
-  const feed = proposeMap(null, { model: 'feed', partitions: 256, replicas: 2, shards: named(5) });
+  const feed = proposeMap(null, inputOf(named(5), { model: 'feed' }));
   expect(feed?.owners).not.toEqual(ads.owners);
 });
 
