@@ -76,7 +76,7 @@ const shell: Readonly<Record<string, readonly (keyof typeof effects)[]>> = {
   'packages/runtime/src/gate.ts': ['timers'],
   'packages/runtime/src/signal.ts': ['timers'],
   'packages/runtime/src/run-service.ts': ['timers'],
-  'packages/runtime/src/nats-bus.ts': ['timers'],
+  'packages/runtime/src/nats-bus.ts': ['monotonic clock', 'timers'],
   'packages/runtime/src/nats-connection.ts': ['monotonic clock', 'timers'],
   'packages/runtime/src/nats-consumer.ts': ['timers'],
   'packages/runtime/src/nats-process.ts': ['monotonic clock', 'timers', 'randomness'],

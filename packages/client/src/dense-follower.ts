@@ -1,7 +1,10 @@
-/** Follows the dense log of one model and folds it; the sequence reached is the dense version. */
+/**
+ * Follows the dense log of one model and folds it, from the newest snapshot on; the sequence reached is the dense version.
+ */
 import { applyDense, type DenseState } from '@millrace/core';
-import { denseSubject, modelNameFrom } from '@millrace/protocol';
+import { denseSubject, MillraceError, modelNameFrom, type Sequence } from '@millrace/protocol';
 import type { Bus, Logger, LogMessage } from '@millrace/runtime';
+import { type Archive, isBehindTrim, trimmedBefore } from '@millrace/snapshot';
 
 export interface DenseFollower {
   /** Resolves once the head that the log had when following began is reached. */
@@ -11,21 +14,23 @@ export interface DenseFollower {
 
 export interface DenseFollowerOptions {
   readonly bus: Bus;
+  /** Where snapshots are; null: the log has everything. */
+  readonly archive: Archive | null;
   readonly state: DenseState;
   readonly logger: Logger;
   readonly onFailed: (error: Error) => void;
 }
 
-/** A net without dense weights has nothing to follow and is caught up at once. */
-export async function followDense({
-  bus,
-  state,
-  logger,
-  onFailed,
-}: DenseFollowerOptions): Promise<DenseFollower> {
+/**
+ * A net without dense weights has nothing to follow and is caught up at once.
+ * @throws MILL_HISTORY_GONE when the log was trimmed and no valid snapshot reaches what is left of it.
+ */
+export async function followDense(options: DenseFollowerOptions): Promise<DenseFollower> {
+  const { bus, state, logger, onFailed } = options;
   if (state.weights.length === 0) return { caughtUp: Promise.resolve(), close: async () => {} };
   const subject = denseSubject(modelNameFrom(state.model));
   const head = await bus.headOf('dense', subject);
+  await restore(options, subject, head);
   let reached = () => {};
   const caughtUp = new Promise<void>((resolve) => {
     reached = resolve;
@@ -34,19 +39,37 @@ export async function followDense({
     // There is one reader a process and the log is ordered, so a hole here is a hole in the log itself.
     const outcome = applyDense(state, message, 'accept');
     if (outcome.kind === 'rejected') {
-      logger.error(
-        {
-          model: state.model,
-          sequence: message.sequence,
-          code: outcome.error.code,
-          reason: outcome.error.message,
-        },
-        'dense block rejected',
-      );
+      const { code, message: reason } = outcome.error;
+      logger.error({ model: state.model, sequence: message.sequence, code, reason }, 'dense block rejected');
     }
     if (state.sequence >= head) reached();
   };
   const reader = await bus.read('dense', { subject, from: state.sequence + 1, onMessage, onError: onFailed });
   if (state.sequence >= head) reached();
   return { caughtUp, close: () => reader.close() };
+}
+
+/**
+ * Tries as often as the log is trimmed meanwhile: the newest snapshot is never older than what a trim leaves. One beyond the
+ * head is of a log that has lost its end, and what was learned there is to be learned again.
+ */
+async function restore(
+  { bus, archive, state, logger }: DenseFollowerOptions,
+  subject: string,
+  head: Sequence,
+): Promise<void> {
+  for (let before = -1; ; ) {
+    const { model } = state;
+    if (archive !== null && (await archive.restoreDense(state, { atMost: head })))
+      logger.info({ model, sequence: state.sequence }, 'dense weights restored');
+    const now = await trimmedBefore(bus, subject);
+    if (!isBehindTrim(state.sequence, now)) return;
+    if (now === before) {
+      throw new MillraceError(
+        'MILL_HISTORY_GONE',
+        `cannot fold the dense weights of ${model}: the log begins at sequence ${now}, and no valid snapshot reaches it`,
+      );
+    }
+    before = now;
+  }
 }

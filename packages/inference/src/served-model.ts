@@ -24,14 +24,24 @@ import {
   resetSpace,
   tablesToPull,
 } from '@millrace/model';
-import { type Features, isMillraceError, type LogHeads, type ModelFile } from '@millrace/protocol';
+import {
+  type Features,
+  isMillraceError,
+  type LogHeads,
+  type ModelFile,
+  partitionsDefault,
+} from '@millrace/protocol';
 import type { Bus, Clock, Logger } from '@millrace/runtime';
+import type { Archive } from '@millrace/snapshot';
 import { type Batcher, type BatchingLimits, createBatcher, type Ticket } from './batcher.ts';
+import { createReadTrace } from './read-trace.ts';
 
 export interface ScoreInput {
   readonly user: Features;
   readonly context: Features;
   readonly items: readonly Features[];
+  /** Wants to know where its rows were read: true when its scores are logged. */
+  readonly traced?: boolean;
 }
 
 export interface Scored {
@@ -39,7 +49,10 @@ export interface Scored {
   readonly scores: Float32Array;
   readonly version: number;
   readonly stalenessMs: number | null;
+  /** True when first values stood in for some rows of its batch. */
   readonly degraded: boolean;
+  /** Where its rows were read (protocol/read-log.ts); null unless it was asked for. */
+  readonly reads: Uint8Array | null;
 }
 
 export interface ServedCounts {
@@ -71,6 +84,8 @@ export interface ServedModelOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly rows: RowSource;
+  /** Where snapshots of dense weights are; null: nowhere. */
+  readonly archive: Archive | null;
   readonly engine: 'auto' | EngineName;
   readonly limits: BatchingLimits;
   /** How often new dense weights are looked for, ms; 0: before every batch. */
@@ -102,6 +117,7 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
   let ready = false;
   const follower: DenseFollower = await followDense({
     bus,
+    archive: options.archive,
     state: net.dense,
     logger,
     onFailed: options.onFailed,
@@ -163,6 +179,7 @@ interface RunnerParts {
 function createRunner({ net, encoder, staleness, counts, options }: RunnerParts) {
   const { clock, logger, rows } = options;
   const model = net.file.name;
+  const trace = createReadTrace(net.plan.tables.length, net.file.partitions ?? partitionsDefault);
   let chain: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(work: () => T | Promise<T>): Promise<T> => {
     const result = chain.then(work);
@@ -200,11 +217,15 @@ function createRunner({ net, encoder, staleness, counts, options }: RunnerParts)
       );
       counts.batches += 1;
       counts.stalenessMs = stalenessMs;
-      for (const { ticket, from } of encoded) {
+      trace.begin(marks);
+      for (const { ticket, from, occurrencesFrom, occurrencesTo } of encoded) {
         counts.scored += ticket.rows;
         if (degraded) counts.degraded += ticket.rows;
         const scores = probabilities(space.logits, from, ticket.rows);
-        ticket.resolve({ scores, version, stalenessMs, degraded });
+        const reads = ticket.request.traced
+          ? trace.readsOf(space.batch, occurrencesFrom, occurrencesTo)
+          : null;
+        ticket.resolve({ scores, version, stalenessMs, degraded, reads });
       }
     } catch (error) {
       // Settling a ticket twice does nothing, so those that were refused for their features stay so.
@@ -223,6 +244,9 @@ interface EncodedTicket {
   readonly ticket: Ticket<ScoreInput, Scored>;
   /** First row of its items in the batch. */
   readonly from: number;
+  /** By table its run of the batch's occurrences. */
+  readonly occurrencesFrom: readonly number[];
+  readonly occurrencesTo: readonly number[];
 }
 
 /** Encodes each request's items; one with a bad feature is refused and leaves its rows unread. */
@@ -234,17 +258,22 @@ function encodeTickets(
   const encoded: EncodedTicket[] = [];
   for (const ticket of tickets) {
     const from = space.batch.rows;
+    const occurrencesFrom = occurrencesOf(space);
     const { user, context, items } = ticket.request;
     try {
       encoder.beginRequest(user, context);
       for (let i = 0; i < items.length; i += 1) encoder.addItem(space.batch, items[i], i);
-      encoded.push({ ticket, from });
+      encoded.push({ ticket, from, occurrencesFrom, occurrencesTo: occurrencesOf(space) });
     } catch (error) {
       if (!isMillraceError(error)) throw error;
       ticket.reject(error);
     }
   }
   return encoded;
+}
+
+function occurrencesOf({ batch }: BatchSpace): readonly number[] {
+  return batch.tables.map(({ occurrences }) => occurrences);
 }
 
 function probabilities(logits: Float32Array, from: number, count: number): Float32Array {

@@ -37,6 +37,7 @@ async function serve(
     clock,
     logger: quietLogger,
     rows,
+    archive: null,
     engine: 'plain',
     limits: { rowsMax: 10, delayUs: 0, queueRowsMax: 100, lanes: 2 },
     swapEveryMs: 0,
@@ -194,6 +195,7 @@ test('served model: not ready before', async () => {
   await appendDense(real, 1, [1, 1, 1, 1]);
   const slow = Object.create(real) as MemoryBus;
   slow.headOf = (log, subject) => real.headOf(log, subject);
+  slow.kv = (bucket) => real.kv(bucket);
   slow.read = (log, options) =>
     real.read(log, { ...options, onMessage: (message) => gate.then(() => options.onMessage(message)) });
   const { served } = await serve({ bus: slow });

@@ -17,6 +17,8 @@ export type ExamplePlace = readonly [number, number, number];
 
 export interface BatchRecord {
   readonly producer: string;
+  /** The updater process that wrote it, so that two that cut alike do not take each other's records for their own. */
+  readonly writer: string;
   /** Number of the newest batch; the producer sequence of all its blocks. */
   readonly batch: number;
   readonly from: ExamplePlace;
@@ -47,6 +49,7 @@ export function decodeBatchRecord(bytes: Uint8Array): BatchRecord {
   const value = readRecord(what, () => jsonFrom(bytes));
   const record = checkedRecord<BatchRecord>(what, value, {
     producer: 'text',
+    writer: 'text',
     batch: 'count',
     from: 'counts',
     to: 'counts',

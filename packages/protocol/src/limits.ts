@@ -9,9 +9,22 @@ export const partitionsDefault = 64;
 export const partitionsMax = 4_096;
 /** Owners a partition has unless configured otherwise: one may die and every read still finds the other. */
 export const replicasDefault = 2;
+/** Owners that must answer reads before earlier ones let go: as many as there are, so that a move never leaves only one. */
+export const minReplicasDefault = 2;
+/**
+ * Owners whose rows are older than this are passed over while fresher ones answer: far above what a busy owner lags, well
+ * below what a model forgets.
+ */
+export const stalenessMsMaxDefault = 10_000;
 
 /** Floats of one row's weights, at most. */
 export const rowFloatsMax = 1_024;
+/**
+ * Gradients, and curvatures, beyond this are cut to it before they are logged: squared and summed ten billion times they still
+ * fit a float32, so no optimizer's state overflows.
+ */
+export const gradientMagnitudeMax = 1e9;
+
 /** Tables of one model, at most. */
 export const tablesMax = 64;
 /** Fields and crosses of one model, at most. */

@@ -43,6 +43,7 @@ test('errors: codes, statuses and texts have one form', () => {
   const grpcNames = [
     'INVALID_ARGUMENT',
     'OUT_OF_RANGE',
+    'UNAUTHENTICATED',
     'NOT_FOUND',
     'ALREADY_EXISTS',
     'PERMISSION_DENIED',

@@ -57,6 +57,7 @@ export const lease: ShardLease = {
 };
 
 export const batchRecord: BatchRecord = {
+  writer: 'w1',
   producer: 'updater-ads',
   batch: 7,
   from: [10, 8, 1],

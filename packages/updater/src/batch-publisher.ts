@@ -58,7 +58,7 @@ export async function openBatchPublisher(options: BatchPublisherOptions): Promis
       try {
         return await work();
       } catch (error) {
-        if (closed || (isMillraceError(error) && error.retry === 'never')) throw error;
+        if (closed || !isMillraceError(error) || error.retry === 'never') throw error;
         logger.warn({ err: error, what }, 'log not reached, trying again');
         await new Promise<void>((resolve) => clock.setTimer(pauseMs, resolve));
       }

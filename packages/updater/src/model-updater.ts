@@ -14,7 +14,6 @@ import {
   comparePlaces,
   decodeEvent,
   type Event,
-  type ExamplePlace,
   encodeEvent,
   encodeHeads,
   eventsSubject,
@@ -28,9 +27,13 @@ import {
   type Rejection,
 } from '@millrace/protocol';
 import type { Bus, Clock, Logger, LogMessage } from '@millrace/runtime';
+import type { Archive } from '@millrace/snapshot';
+import { finishedRecord, firstRecord, nextRecord } from './batch-chain.ts';
 import { openBatchPublisher } from './batch-publisher.ts';
+import { keepDenseSnapshots } from './dense-snapshots.ts';
+import { createExampleQueue } from './example-queue.ts';
 import { createJoiner, type Example, type Joiner } from './joiner.ts';
-import { createTrainer, type TrainedBatch } from './trainer.ts';
+import { createTrainer, isTooLarge, type TrainedBatch } from './trainer.ts';
 
 export interface ModelUpdaterOptions {
   readonly bus: Bus;
@@ -44,6 +47,13 @@ export interface ModelUpdaterOptions {
   /** `manual`: batches are made by flush() alone, and no ticks or heads are sent by timers. */
   readonly drive: 'timers' | 'manual';
   readonly onFailed: (error: Error) => void;
+  /** Unique to this process (protocol/batch-record.ts). */
+  readonly writer: string;
+  /** Where snapshots are shared; null: nowhere. */
+  readonly archive: Archive | null;
+  /** Of the dense weights; 0: never. */
+  readonly snapshotEveryMs: number;
+  readonly snapshotChains: number;
 }
 
 export interface ModelUpdater {
@@ -64,13 +74,12 @@ const waitEventsMax = 1_000_000;
 const queueExamplesMax = 20_000;
 const tickAfterMs = 1_000;
 const rejectionsTold = 20;
-const start: ExamplePlace = [0, 0, 0];
 
 export async function startModelUpdater(
   file: ModelFile,
   options: ModelUpdaterOptions,
 ): Promise<ModelUpdater> {
-  const { bus, clock, logger } = options;
+  const { bus, clock, logger, writer, archive } = options;
   const model = modelNameFrom(file.name);
   const partitions = file.partitions ?? partitionsDefault;
   const learning = file.learning ?? {};
@@ -82,22 +91,29 @@ export async function startModelUpdater(
     wanted: options.engine,
     onSkip: (engine, reason) => logger.info({ engine, reason }, 'engine skipped'),
   });
-  const dense = await followDense({ bus, state: net.dense, logger, onFailed: options.onFailed });
+  const dense = await followDense({ bus, archive, state: net.dense, logger, onFailed: options.onFailed });
   await dense.caughtUp;
+  const snapshots = keepDenseSnapshots({
+    bus,
+    clock,
+    logger,
+    archive,
+    state: net.dense,
+    everyMs: options.drive === 'manual' ? 0 : options.snapshotEveryMs,
+    chains: options.snapshotChains,
+  });
   const trainer = createTrainer(net, options.rows);
   const publisher = await openBatchPublisher({ bus, clock, logger, model, partitions });
 
   const { found } = publisher;
-  let record: BatchRecord = found ?? firstRecord(file.name, partitions);
+  let record: BatchRecord = found ? { ...found, writer } : firstRecord(file.name, partitions, writer);
   /** The batch that a predecessor may have published in part; made again first. */
   let unfinished: BatchRecord | null = found;
   let lastSequence = record.joinFrom - 1;
   let lastEventMs = clock.monotonicMs();
   let invalidEvents = 0;
   let rejections: Rejection[] = [];
-  const queue: Example[] = [];
-  let queueHead = 0;
-  let room: (() => void) | null = null;
+  const queue = createExampleQueue(queueMax);
   let closed = false;
 
   const joiner: Joiner = createJoiner(
@@ -120,8 +136,6 @@ export async function startModelUpdater(
     record.joinWatermarkMs,
   );
 
-  const waiting = () => queue.length - queueHead;
-
   const onMessage = (message: LogMessage): void | Promise<void> => {
     let event: Event;
     try {
@@ -140,50 +154,17 @@ export async function startModelUpdater(
     joiner.take(message.sequence, event);
     lastSequence = message.sequence;
     lastEventMs = clock.monotonicMs();
-    if (waiting() > 0) requestBatch();
+    if (queue.length > 0) requestBatch();
     // A batch to be made again may be larger than the batches of now, and needs all of its examples.
     const lacksExamples = unfinished !== null && lastSequence < unfinished.to[0];
-    if (waiting() < queueMax || lacksExamples || closed) return;
-    return new Promise<void>((resolve) => {
-      room = resolve;
-    });
+    return lacksExamples || closed ? undefined : (queue.room() ?? undefined);
   };
 
-  /** The examples of the next batch; null when there are none, or not all of an unfinished one yet. */
-  const takeBatch = (): readonly Example[] | null => {
-    let count = Math.min(waiting(), batchExamplesMax);
-    if (unfinished) {
-      if (lastSequence < unfinished.to[0]) return null;
-      count = 0;
-      const { to } = unfinished;
-      while (count < waiting() && comparePlaces(queue[queueHead + count].place, to) <= 0) count += 1;
-    }
-    if (count === 0 && !unfinished) return null;
-    const examples = queue.slice(queueHead, queueHead + count);
-    queueHead += count;
-    if (queueHead > 4_096 && queueHead * 2 > queue.length) {
-      queue.splice(0, queueHead);
-      queueHead = 0;
-    }
-    if (waiting() < queueMax / 2) {
-      room?.();
-      room = null;
-    }
-    return examples;
-  };
-
-  const recordFor = (examples: readonly Example[], finished: BatchRecord): BatchRecord => {
-    // Where the first of them can be found again, so can all that come after it.
-    const { origin } = examples[0];
-    const to = examples[examples.length - 1].place;
-    return {
-      ...finished,
-      batch: finished.batch + 1,
-      from: finished.to,
-      to,
-      joinFrom: origin.sequence,
-      joinWatermarkMs: origin.watermarkMs,
-    };
+  /** The examples of the next batch, which stay queued; null when there are none, or not all of an unfinished one yet. */
+  const nextExamples = (): readonly Example[] | null => {
+    if (!unfinished) return queue.length > 0 ? queue.first(batchExamplesMax) : null;
+    if (lastSequence < unfinished.to[0]) return null;
+    return queue.first(queue.countThrough(unfinished.to));
   };
 
   /** Trains at rows and weights of now; waits while no shard can be read. */
@@ -207,19 +188,43 @@ export async function startModelUpdater(
     }
   };
 
+  /**
+   * Trains a batch that is written down. One whose gradients are too large for a message of the log is cut in two and
+   * written down again, which nobody can have published: its size does not depend on when it is trained. An example that is
+   * too large alone teaches nothing.
+   */
+  const trainCut = async (
+    examples: readonly Example[],
+    of: BatchRecord,
+  ): Promise<{ examples: readonly Example[]; current: BatchRecord; trained: TrainedBatch }> => {
+    try {
+      return { examples, current: of, trained: await trainPatiently(examples, of) };
+    } catch (error) {
+      if (!isTooLarge(error)) throw error;
+      const half = examples.slice(0, examples.length >> 1);
+      if (half.length === 0) {
+        logger.error({ model, place: examples[0].place }, 'example too large to be learned, passed over');
+        return { examples, current: of, trained: { blocks: [], dense: null, lossSum: 0, unusable: 1 } };
+      }
+      const current = { ...of, to: half[half.length - 1].place };
+      await publisher.record(current);
+      return trainCut(half, current);
+    }
+  };
+
   const learnBatch = async (): Promise<boolean> => {
-    const again = unfinished;
-    const examples = takeBatch();
-    if (examples === null) return false;
+    const found = nextExamples();
+    if (found === null) return false;
     // An unfinished batch is written down already; writing it once more takes the model over from whoever wrote it.
-    const current = again ?? recordFor(examples, record);
-    await publisher.record(current);
-    if (examples.length > 0) {
-      const trained = await trainPatiently(examples, current);
+    const written: BatchRecord = unfinished ? { ...unfinished, writer } : nextRecord(record, found);
+    await publisher.record(written);
+    if (found.length > 0) {
+      const { examples, current, trained } = await trainCut(found, written);
       await publisher.publish(current, trained);
       record = finishedRecord(current, examples, trained);
+      queue.drop(examples.length);
     } else {
-      record = current;
+      record = written;
     }
     unfinished = null;
     tellHeads();
@@ -261,7 +266,7 @@ export async function startModelUpdater(
   const requestBatch = () => {
     // A running turn goes on until nothing is left, so it needs no second one.
     if (options.drive === 'manual' || closed || busy) return;
-    const isFull = waiting() >= batchExamplesMax || unfinished !== null;
+    const isFull = queue.length >= batchExamplesMax || unfinished !== null;
     if (batchTimer && !isFull) return;
     batchTimer?.cancel();
     batchTimer = clock.setTimer(isFull ? 0 : batchDelayMs, () => {
@@ -308,47 +313,16 @@ export async function startModelUpdater(
       closed = true;
       idleTimer.cancel();
       batchTimer?.cancel();
-      room?.();
+      queue.release();
       await reader.close();
       publisher.close();
       await learnAll().catch((error: unknown) =>
         logger.warn({ err: error }, 'last batch not learned; it will be after a restart'),
       );
+      await snapshots.close();
       await dense.close();
       net.dispose();
       logger.info({ model, batch: record.batch, learned: record.learned }, 'learning stopped');
     },
-  };
-}
-
-function firstRecord(model: string, partitions: number): BatchRecord {
-  return {
-    producer: `updater-${model}`,
-    batch: 0,
-    from: start,
-    to: start,
-    joinFrom: 1,
-    joinWatermarkMs: 0,
-    previous: new Array<number>(partitions).fill(0),
-    previousDense: 0,
-    learned: 0,
-    positives: 0,
-  };
-}
-
-/** What the next record builds on: the chain of each touched partition is one block longer. */
-function finishedRecord(
-  current: BatchRecord,
-  examples: readonly Example[],
-  trained: TrainedBatch,
-): BatchRecord {
-  const previous = [...current.previous];
-  for (const { partition } of trained.blocks) previous[partition] = current.batch;
-  return {
-    ...current,
-    previous,
-    previousDense: trained.dense ? current.batch : current.previousDense,
-    learned: current.learned + examples.reduce((sum, { shown }) => sum + shown, 0),
-    positives: current.positives + examples.reduce((sum, { clicked }) => sum + clicked, 0),
   };
 }

@@ -39,7 +39,7 @@ export interface TrainedBatch {
 }
 
 export interface Trainer {
-  /** @throws MILL_SHARD_UNAVAILABLE, MILL_NOT_READY, MILL_TIMEOUT when rows cannot be read; nothing was published then. */
+  /** @throws MILL_BLOCK_INVALID when a block is too large (isTooLarge), MILL_SHARD_UNAVAILABLE, MILL_NOT_READY, MILL_TIMEOUT when rows cannot be read; nothing was published then. */
   train(examples: readonly Example[], mark: BatchMark): Promise<TrainedBatch>;
 }
 
@@ -52,6 +52,11 @@ interface Work {
   embeddings: Float32Array;
   curvature: Float32Array;
   readonly parameters: Float32Array;
+}
+
+/** True when a batch failed since a block of it is over messageBytesMax: fewer examples may do. */
+export function isTooLarge(error: unknown): boolean {
+  return isMillraceError(error, 'MILL_BLOCK_INVALID');
 }
 
 /** ln(1 + e^z), without overflow. */

@@ -21,6 +21,7 @@ import { type Fate, wireTo } from './wire.ts';
 
 const record = (batch: number, change: Partial<BatchRecord> = {}): BatchRecord => ({
   producer: 'p',
+  writer: 'w',
   batch,
   from: [0, 0, 0],
   to: [batch, 1, 0],

@@ -76,6 +76,10 @@ async function openStage(startMs = 1_000): Promise<Stage> {
         engine: 'plain',
         batchExamplesMax: 3,
         drive: 'manual',
+        writer: 'one',
+        archive: null,
+        snapshotEveryMs: 0,
+        snapshotChains: 1,
         onFailed: fail,
         ...options,
       }),
@@ -309,6 +313,19 @@ test('model updater: two of them: the older one stops, whatever it was about to 
   await expectLearnedOnce(stage.real, 'after-window');
   await older.close();
   await newer.close();
+});
+
+test('model updater: two of them: that start together and cut alike are not taken for one', async () => {
+  const stage = await openStage();
+  const one = await stage.start({ writer: 'one' });
+  const two = await stage.start({ writer: 'two' });
+  await stage.append(impression('r', 1_000, 2), outcome('r', 0), outcome('r', 1));
+  await one.flush();
+  await expect(two.flush()).rejects.toMatchObject({ code: 'MILL_FENCED' });
+  await expectLearnedOnce(stage.real, 'after-window');
+  expect((await learnedFrom(stage.real)).repeats).toBe(0);
+  await one.close();
+  await two.close();
 });
 
 test('model updater: two of them: blocks that the older one sends late change nothing', async () => {

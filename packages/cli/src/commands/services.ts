@@ -71,8 +71,9 @@ export function shardCommand(): Command {
         port: settings.port,
         advertiseHost:
           settings.advertiseHost ?? (await advertisedHost({ host: settings.host, natsUrls: common.natsUrl })),
-        zone: settings.zone ?? '',
+        zone: common.zone ?? '',
         replicas: settings.replicas,
+        minReplicas: settings.minReplicas,
         connectionsMax: settings.connectionsMax,
       });
       service.own('shard', running);
