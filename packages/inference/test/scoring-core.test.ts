@@ -1,4 +1,5 @@
 import {
+  decodeReadLog,
   encodeHeads,
   encodePartitionMap,
   encodeShardLease,
@@ -150,9 +151,33 @@ test('scoring core: score: the impression says what was asked and what was answe
     ...request,
     scores: logged.scores,
     version: 0,
+    engine: 'plain',
+    reads: logged.reads,
   });
   const bytes = new Uint8Array(logged.scores);
   expect(Array.from(new Float32Array(bytes.buffer))).toEqual(scores);
+});
+
+test('scoring core: score: the impression says where the rows of its own keys were read, and whether some were not', async () => {
+  const { core, rows, events } = await openStage();
+  rows.sequence = 41;
+  // Enough items that some keys lie in partition 0, which the stub says it read; partition 1 gave no answer.
+  const items = Array.from({ length: 12 }, (_, i) => ({ ad: `x${i}` }));
+  await core.score({ items });
+  rows.degraded = true;
+  rows.sequence = 42;
+  await core.score({ items });
+  rows.degraded = false;
+  await core.score({ items: [{}] });
+  await turn();
+  const logged = (await events()) as readonly Impression[];
+  const reads = logged.map((impression) => decodeReadLog(impression.reads!));
+  expect(reads).toEqual([
+    [{ table: 0, partition: 0, sequence: 41 }],
+    [{ table: 0, partition: 0, sequence: 42 }],
+    [],
+  ]);
+  expect(logged.map(({ degraded }) => degraded)).toEqual([undefined, true, undefined]);
 });
 
 test('scoring core: score: log false logs nothing', async () => {
