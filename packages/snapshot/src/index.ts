@@ -6,7 +6,19 @@ export {
   type RestoreOptions,
 } from './archive.ts';
 export { captureDense, capturePartition } from './capture.ts';
-export { type ArchiveSettings, openArchive } from './open-archive.ts';
+export { mapFew } from './few-at-once.ts';
+export {
+  type BlockSight,
+  type DenseHistoryOptions,
+  foldDenseAt,
+  foldPartitionAt,
+  newestBlockAtOrBelow,
+  type PartitionHistoryOptions,
+  partitionIdentity,
+} from './history.ts';
+export type { HistoryPoint, HistoryProgress } from './history-fold.ts';
+export { readStretch, type Stretch } from './history-read.ts';
+export { type ArchiveSettings, openArchive, openStores } from './open-archive.ts';
 export type { PartitionIdentity } from './restore.ts';
 export {
   type FoldId,
