@@ -22,6 +22,12 @@ export const commonSettings = defineConfig({
     default: 'millrace',
     sentence: 'Name of the cluster; a shard refuses callers that name another.',
   },
+  zone: {
+    env: 'MILL_ZONE',
+    parser: textSetting(),
+    default: null,
+    sentence: 'Where this process runs, in any words; pulls prefer shards in the zone of their caller.',
+  },
   logLevel: {
     env: 'MILL_LOG_LEVEL',
     parser: choiceSetting(logLevels),

@@ -1,31 +1,81 @@
 /**
- * Turns membership into partition maps. Every shard runs this; the one with the lowest id among the living acts. Two that
- * both think so do no harm: the map is written with compare-and-set, and the loser sees the winner's.
+ * Turns membership and readiness into partition maps. Every shard runs this; the one with the lowest id among those that
+ * live and stay acts. Two that both think so do no harm: the map is written with compare-and-set, and the loser waits for
+ * the winner's map to come through its view like everybody else. Nothing is tried again here, so writes are bounded by what
+ * happens: one map a change of membership, and at most one for each partition that becomes ready in a move.
  */
-import { proposeMap } from '@millrace/core';
-import { encodePartitionMap, partitionsDefault } from '@millrace/protocol';
-import type { Bus, ClusterView, Logger } from '@millrace/runtime';
+import { type PlacementInput, proposeMap } from '@millrace/core';
+import {
+  encodePartitionMap,
+  type ModelFile,
+  type PartitionMap,
+  partitionSetFrom,
+  partitionsDefault,
+} from '@millrace/protocol';
+import type { Bus, ClusterView, Logger, ShardSight } from '@millrace/runtime';
 
 export interface MapProposerOptions {
   readonly bus: Bus;
   readonly view: ClusterView;
   readonly logger: Logger;
   readonly shard: string;
+  /** Owners of a partition. */
   readonly replicas: number;
+  /** Owners that must answer reads before earlier ones let go. */
+  readonly minReplicas: number;
 }
 
-/** Brings every model's map in line with the living shards, if it is this shard's turn. */
-export async function proposeMaps({ bus, view, logger, shard, replicas }: MapProposerOptions): Promise<void> {
-  const living = view.shards().filter(({ live, lease }) => live && !lease.draining);
-  const shards = living.map(({ lease }) => lease.shard).sort();
-  if (shards[0] !== shard) return;
+/** Brings every model's map in line with the shards as the view has them, if it is this shard's turn. */
+export async function proposeMaps(options: MapProposerOptions): Promise<void> {
+  const { bus, view, logger } = options;
+  const living = view.shards().filter(({ live }) => live);
+  const shards = idsOf(living.filter(({ lease }) => !lease.draining));
+  if (shards[0] !== options.shard) return;
+  const leaving = idsOf(living.filter(({ lease }) => lease.draining));
   const kv = await bus.kv('maps');
   for (const file of view.models.values()) {
-    const partitions = file.partitions ?? partitionsDefault;
-    const proposal = proposeMap(view.mapOf(file.name), { model: file.name, partitions, replicas, shards });
+    // Both at once: a map that is newer than what the proposal rests on must make the write fail.
+    const [current, revision] = [view.mapOf(file.name), view.mapRevisionOf(file.name)];
+    const proposal = proposeMap(current, {
+      model: file.name,
+      partitions: file.partitions ?? partitionsDefault,
+      replicas: options.replicas,
+      minReplicas: options.minReplicas,
+      shards,
+      leaving,
+      ...toldBy(living, file, current),
+    });
     if (!proposal) continue;
-    const written = await kv.putIf(file.name, encodePartitionMap(proposal), view.mapRevisionOf(file.name));
-    if (written !== null)
-      logger.info({ model: file.name, epoch: proposal.epoch, shards }, 'partition map changed');
+    const written = await kv.putIf(file.name, encodePartitionMap(proposal), revision);
+    if (written === null) continue;
+    const moving = proposal.former?.filter((places) => places.length > 0).length ?? 0;
+    logger.info(
+      { model: file.name, epoch: proposal.epoch, shards, leaving, moving },
+      'partition map changed',
+    );
   }
+}
+
+/** What the leases say of a model's partitions. */
+function toldBy(
+  living: readonly ShardSight[],
+  file: ModelFile,
+  current: PartitionMap | null,
+): Pick<PlacementInput, 'isReady' | 'knowsMap'> {
+  const epochs = new Map<string, number>();
+  const ready = new Map<string, (partition: number) => boolean>();
+  for (const { lease } of living) {
+    const told = lease.models.find(({ model }) => model === file.name);
+    if (!told) continue;
+    epochs.set(lease.shard, told.epoch);
+    ready.set(lease.shard, partitionSetFrom(told.readyPartitions));
+  }
+  return {
+    isReady: (shard, partition) => ready.get(shard)?.(partition) ?? false,
+    knowsMap: (shard) => (epochs.get(shard) ?? 0) >= (current?.epoch ?? 0),
+  };
+}
+
+function idsOf(sights: readonly ShardSight[]): string[] {
+  return sights.map(({ lease }) => lease.shard).sort();
 }

@@ -1,4 +1,4 @@
-import { replicasDefault } from '@millrace/protocol';
+import { minReplicasDefault, replicasDefault } from '@millrace/protocol';
 import { defineConfig, textSetting, wholeSetting } from '@millrace/runtime';
 
 /** Settings of a shard process. */
@@ -28,18 +28,35 @@ export const shardSettings = defineConfig({
     default: 0,
     sentence: 'Pull port; 0 takes a free one, which the lease tells.',
   },
-  zone: {
-    env: 'MILL_ZONE',
-    parser: textSetting(),
-    default: null,
-    sentence: 'Where this process runs, in any words; pulls prefer owners in the zone of their caller.',
-  },
   replicas: {
     env: 'MILL_REPLICAS',
     parser: wholeSetting({ min: 1, max: 8 }),
     default: replicasDefault,
     unit: 'shards',
     sentence: 'Owners of each partition.',
+  },
+  minReplicas: {
+    env: 'MILL_MIN_REPLICAS',
+    parser: wholeSetting({ min: 1, max: 8 }),
+    default: minReplicasDefault,
+    unit: 'shards',
+    sentence:
+      'Owners of a partition that must answer reads before earlier ones let go of it, if it has so many.',
+  },
+  shardDirectory: {
+    env: 'MILL_SHARD_DATA',
+    parser: textSetting(),
+    default: null,
+    sentence:
+      'Directory for snapshots of this shard’s own, so that a restart continues from them; none: it restores from MILL_SNAPSHOT_STORE. Not to be shared with another shard.',
+  },
+  drainMsMax: {
+    env: 'MILL_DRAIN_MS_MAX',
+    parser: wholeSetting({ min: 0, max: 25_000 }),
+    default: 25_000,
+    unit: 'ms',
+    sentence:
+      'How long a shard that is told to stop waits for others to answer for its partitions; give containers five seconds more.',
   },
   connectionsMax: {
     env: 'MILL_SHARD_CONNECTIONS_MAX',

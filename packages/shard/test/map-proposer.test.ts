@@ -4,7 +4,9 @@ import {
   encodeShardLease,
   jsonBytes,
   leaseLapseMs,
+  type ModelLease,
   type PartitionMap,
+  partitionSetText,
 } from '@millrace/protocol';
 import {
   type ClusterView,
@@ -25,6 +27,14 @@ interface Stage {
   propose(shard: string, replicas?: number): Promise<void>;
   map(): Promise<PartitionMap | null>;
   live(shard: string, draining?: boolean): Promise<void>;
+  /** It acts on the map as it is, and tells which partitions it has ready. */
+  tell(
+    shard: string,
+    ready: readonly number[],
+    change?: { draining?: boolean; epoch?: number },
+  ): Promise<void>;
+  /** Maps written so far. */
+  readonly written: () => number;
 }
 
 async function open(): Promise<Stage> {
@@ -32,19 +42,28 @@ async function open(): Promise<Stage> {
   const clock = createManualClock(0);
   const view = await watchCluster(bus, clock);
   await (await bus.kv('models')).put(file.name, jsonBytes(file));
+  const lease = async (shard: string, draining: boolean, models: readonly ModelLease[]) => {
+    const sign = { shard, startedMs: 1, renewal: 1, host: 'h', port: 1, zone: '', draining, models };
+    await (await bus.kv('shards')).put(shard, encodeShardLease(sign));
+  };
   return {
     bus,
     clock,
     view,
-    propose: (shard, replicas = 2) => proposeMaps({ bus, view, logger: quietLogger, shard, replicas }),
+    propose: (shard, replicas = 2) =>
+      proposeMaps({ bus, view, logger: quietLogger, shard, replicas, minReplicas: 2 }),
     async map() {
       const entry = await (await bus.kv('maps')).get(file.name);
       return entry ? decodePartitionMap(entry.value) : null;
     },
-    async live(shard, draining = false) {
-      const lease = { shard, startedMs: 1, renewal: 1, host: 'h', port: 1, zone: '', draining, models: [] };
-      await (await bus.kv('shards')).put(shard, encodeShardLease(lease));
+    live: (shard, draining = false) => lease(shard, draining, []),
+    tell(shard, ready, { draining = false, epoch = view.mapOf(file.name)?.epoch ?? 0 } = {}) {
+      const counts = { rows: 0, bytes: 0, sequence: 0, applied: 0, duplicates: 0, rejected: 0, behind: 0 };
+      const readyPartitions = partitionSetText(4, (partition) => ready.includes(partition));
+      const held = { model: file.name, epoch, partitions: 4, ready: ready.length, readyPartitions };
+      return lease(shard, draining, [{ ...held, ...counts, stalenessMs: null }]);
     },
+    written: () => view.mapRevisionOf(file.name),
   };
 }
 
@@ -90,8 +109,10 @@ test('map proposer: a shard that lapsed gets nothing, and its return is one more
   await live('a');
   await live('b');
   await propose('a');
-  clock.advanceBy(leaseLapseMs);
-  await live('b');
+  for (const ms of [leaseLapseMs / 2, leaseLapseMs / 2]) {
+    clock.advanceBy(ms);
+    await live('b');
+  }
   clock.advanceBy(500);
   // "a" is gone, so it is the turn of "b".
   await propose('b');
@@ -129,8 +150,86 @@ test('map proposer: of two that act at once one wins, and the other leaves it so
   const behind: ClusterView = { ...view, mapOf: () => null, mapRevisionOf: () => 0 };
   const winner: PartitionMap = { model: 'ads', epoch: 1, shards: ['z'], owners: [[0], [0], [0], [0]] };
   await (await bus.kv('maps')).put('ads', encodePartitionMap(winner));
-  await proposeMaps({ bus, view: behind, logger: quietLogger, shard: 'a', replicas: 2 });
+  await proposeMaps({ bus, view: behind, logger: quietLogger, shard: 'a', replicas: 2, minReplicas: 2 });
   expect(await map()).toEqual(winner);
   await propose('a');
   expect(await map()).toMatchObject({ epoch: 2, shards: ['a'] });
+});
+
+const every = [0, 1, 2, 3];
+
+/** Names that serve a partition on for others, by partition. */
+function formerOf(map: PartitionMap | null): string[] {
+  return every.map((partition) => (map?.former?.[partition] ?? []).map((place) => map?.shards[place]).join());
+}
+
+test('map proposer: a shard that comes takes over partition by partition, as it tells that it has them', async () => {
+  const { propose, map, live, tell } = await open();
+  await live('a');
+  await live('b');
+  await propose('a');
+  await tell('a', every);
+  await tell('b', every);
+  await propose('a');
+  expect((await map())?.epoch).toBe(1);
+  await live('c');
+  await propose('a');
+  const moving = await map();
+  // By the ring, which test/placement pins.
+  const comes = every.filter((partition) => moving?.owners[partition].includes(2));
+  expect([comes.length > 0, formerOf(moving).filter((names) => names !== '').length]).toEqual([
+    true,
+    comes.length,
+  ]);
+  await tell('a', every);
+  await tell('b', every);
+  await tell('c', []);
+  await propose('a');
+  expect((await map())?.epoch).toBe(2);
+  // Told before it knew this map: says nothing.
+  await tell('c', comes, { epoch: 1 });
+  await propose('a');
+  expect((await map())?.epoch).toBe(2);
+  await tell('c', comes.slice(0, 1));
+  await propose('a');
+  expect([(await map())?.epoch, formerOf(await map())[comes[0]]]).toEqual([3, '']);
+  for (const shard of ['a', 'b', 'c']) await tell(shard, every);
+  await propose('a');
+  expect(await map()).not.toHaveProperty('former');
+  expect((await map())?.owners).toEqual(moving?.owners);
+});
+
+test('map proposer: a shard that leaves stays in the map until others answer for all it had', async () => {
+  const { propose, map, live, tell } = await open();
+  for (const shard of ['a', 'b']) await live(shard);
+  await propose('a');
+  await tell('a', every);
+  await tell('b', every, { draining: true });
+  await live('c');
+  await propose('a');
+  const moving = await map();
+  expect([moving?.shards, formerOf(moving)]).toEqual([
+    ['a', 'b', 'c'],
+    ['b', 'b', 'b', 'b'],
+  ]);
+  await tell('a', every);
+  await tell('b', every, { draining: true });
+  await tell('c', [0, 2]);
+  await propose('a');
+  expect(formerOf(await map())).toEqual(['', 'b', '', 'b']);
+  await tell('a', every);
+  await tell('c', every);
+  await propose('a');
+  expect((await map())?.shards).toEqual(['a', 'c']);
+});
+
+test('map proposer: writes are bounded: two that race leave one map, and asking again writes nothing', async () => {
+  const { propose, live, tell, written, map } = await open();
+  for (const shard of ['a', 'b', 'c']) await live(shard);
+  await Promise.all([propose('a'), propose('a'), propose('a')]);
+  expect((await map())?.epoch).toBe(1);
+  const before = written();
+  for (const shard of ['a', 'b', 'c']) await tell(shard, every);
+  for (let i = 0; i < 5; i += 1) await Promise.all([propose('a'), propose('b')]);
+  expect(written()).toBe(before);
 });
