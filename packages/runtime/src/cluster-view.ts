@@ -7,11 +7,13 @@ import {
   decodeShardLease,
   jsonFrom,
   leaseLapseMs,
+  leaseRenewMs,
   MillraceError,
   type ModelFile,
   type PartitionMap,
   reasonFrom,
   type ShardLease,
+  stalenessMsMaxDefault,
 } from '@millrace/protocol';
 import type { Bus, KvChange, KvEntry, LogReader } from './bus.ts';
 import type { Clock } from './clock.ts';
@@ -40,6 +42,11 @@ export interface ClusterView {
   close(): Promise<void>;
 }
 
+export interface ClusterViewOptions {
+  /** Staleness at which a shard's rows count as late, ms; 0: none does. A shard that crosses it is news. */
+  readonly stalenessMsMax?: number;
+}
+
 interface Sighting {
   readonly lease: ShardLease;
   seenAtMs: number;
@@ -47,17 +54,25 @@ interface Sighting {
 }
 
 const checkEveryMs = 500;
+/** Nobody's lease for so long: the leases' way is blocked, as when the leader of their bucket died, rather than every shard. */
+const quietMs = 2.5 * leaseRenewMs;
 const forgetAfterMs = 3_600_000;
 
 /**
  * Reads the buckets as they are, then follows them. A value that cannot be read is reported and passed over, and what was
  * known of its key stays: one bad write must not blind every process of the cluster.
  */
-export async function watchCluster(bus: Bus, clock: Clock, logger?: Logger): Promise<ClusterView> {
+export async function watchCluster(
+  bus: Bus,
+  clock: Clock,
+  logger?: Logger,
+  { stalenessMsMax = stalenessMsMaxDefault }: ClusterViewOptions = {},
+): Promise<ClusterView> {
   const models = new Map<string, ModelFile>();
   const maps = new Map<string, { map: PartitionMap; revision: number }>();
   const sightings = new Map<string, Sighting>();
   const listeners = new Set<() => void>();
+  let newestLeaseMs = Number.NEGATIVE_INFINITY;
   const tell = () => {
     for (const listener of [...listeners]) listener();
   };
@@ -95,9 +110,23 @@ export async function watchCluster(bus: Bus, clock: Clock, logger?: Logger): Pro
     }
     const lease = read(change.entry, decodeShardLease);
     if (!lease) return;
+    const nowMs = clock.monotonicMs();
+    const heard = nowMs - newestLeaseMs > quietMs && hearAgain(nowMs);
+    newestLeaseMs = nowMs;
     const before = sightings.get(lease.shard);
-    sightings.set(lease.shard, { lease, seenAtMs: clock.monotonicMs(), live: true });
-    if (!before?.live || isNews(before.lease, lease)) tell();
+    sightings.set(lease.shard, { lease, seenAtMs: nowMs, live: true });
+    if (heard || !before?.live || isNews(before.lease, lease, stalenessMsMax)) tell();
+  };
+  /** The first lease after a silence: who lived when it began has its full time again, or maps would change for nothing. */
+  const hearAgain = (nowMs: number): boolean => {
+    let changed = false;
+    for (const sighting of sightings.values()) {
+      if (newestLeaseMs - sighting.seenAtMs > leaseLapseMs) continue;
+      changed ||= !sighting.live;
+      sighting.live = true;
+      sighting.seenAtMs = nowMs;
+    }
+    return changed;
   };
 
   let wasConnected = true;
@@ -168,14 +197,26 @@ export async function watchCluster(bus: Bus, clock: Clock, logger?: Logger): Pro
   };
 }
 
-/** Renewals come every second; only what routing depends on is news. */
-function isNews(before: ShardLease, now: ShardLease): boolean {
+/**
+ * Renewals come every second; only what routing depends on is news: where a shard is, whether it leaves, which partitions
+ * it answers for, and whether its rows are late.
+ */
+function isNews(before: ShardLease, now: ShardLease, stalenessMsMax: number): boolean {
   const routing = (lease: ShardLease) => [
     lease.startedMs,
     lease.host,
     lease.port,
+    lease.zone,
     lease.draining,
-    ...lease.models.map(({ model, epoch, ready }) => `${model} ${epoch} ${ready}`),
+    ...lease.models.map(({ model, epoch, ready, readyPartitions, stalenessMs }) =>
+      [model, epoch, ready, readyPartitions, latenessOf(stalenessMs, stalenessMsMax)].join(' '),
+    ),
   ];
   return JSON.stringify(routing(before)) !== JSON.stringify(routing(now));
+}
+
+/** 0 within the bound, then one more each time that staleness has doubled: who lags most may change among those that do. */
+function latenessOf(stalenessMs: number | null, stalenessMsMax: number): number {
+  if (stalenessMsMax === 0 || stalenessMs === null || stalenessMs <= stalenessMsMax) return 0;
+  return 1 + Math.floor(Math.log2(stalenessMs / stalenessMsMax));
 }

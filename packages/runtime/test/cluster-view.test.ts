@@ -126,8 +126,10 @@ test('cluster view: a shard lives while its lease changes, by the clock of whoev
   // Its own times are of another clock and mean nothing here.
   await putLease(bus, leaseOf('b', { startedMs: 9e12 }));
   expect(news()).toBe(2);
-  clock.advanceBy(3_000);
-  await putLease(bus, leaseOf('b', { startedMs: 9e12, renewal: 2 }));
+  for (const renewal of [2, 3, 4]) {
+    clock.advanceBy(1_000);
+    await putLease(bus, leaseOf('b', { startedMs: 9e12, renewal }));
+  }
   clock.advanceBy(leaseLapseMs - 3_000);
   expect([living(view), news()]).toEqual([
     [
@@ -184,6 +186,58 @@ test('cluster view: while NATS is out of reach no shard lapses, and then each ha
   expect(living(view)).toEqual([['a', false]]);
 });
 
+test('cluster view: after a silence of all leases, each shard that lived when it began has its full time again', async () => {
+  const { bus, clock, view, news } = await openStage();
+  await putLease(bus, leaseOf('gone'));
+  for (const ms of [1_000, 1_000, 1_000]) {
+    clock.advanceBy(ms);
+    await putLease(bus, leaseOf('a'));
+    await putLease(bus, leaseOf('b'));
+  }
+  // "gone" lapses as nothing else does; the others do after it, together, while nobody is heard.
+  clock.advanceBy(leaseLapseMs + 500);
+  expect(living(view)).toEqual([
+    ['gone', false],
+    ['a', false],
+    ['b', false],
+  ]);
+  news();
+  await putLease(bus, leaseOf('a', { renewal: 2 }));
+  expect([living(view), news()]).toEqual([
+    [
+      ['gone', true],
+      ['a', true],
+      ['b', true],
+    ],
+    1,
+  ]);
+  for (const renewal of [3, 4, 5, 6]) {
+    clock.advanceBy(1_000);
+    await putLease(bus, leaseOf('a', { renewal }));
+  }
+  clock.advanceBy(500);
+  expect(living(view)).toEqual([
+    ['gone', false],
+    ['a', true],
+    ['b', false],
+  ]);
+});
+
+test('cluster view: a shard that lapsed before a silence stays gone after it', async () => {
+  const { bus, clock, view } = await openStage();
+  await putLease(bus, leaseOf('gone'));
+  for (const renewal of [1, 2, 3, 4, 5]) {
+    clock.advanceBy(1_000);
+    await putLease(bus, leaseOf('a', { renewal }));
+  }
+  clock.advanceBy(60_000);
+  await putLease(bus, leaseOf('a', { renewal: 6 }));
+  expect(living(view)).toEqual([
+    ['gone', false],
+    ['a', true],
+  ]);
+});
+
 test('cluster view: a lease that is taken away is gone at once', async () => {
   const { bus, view, news } = await openStage();
   await putLease(bus, leaseOf('a'));
@@ -229,6 +283,42 @@ test.each(newsCases)(
     expect(view.shards()).toEqual([{ lease: leaseOf('a', change), live: true }]);
   },
 );
+
+test('cluster view: which partitions a shard answers for is news, though their number stays', async () => {
+  const { bus, news } = await openStage();
+  const holding = (readyPartitions: string) => leaseOf('a', { models: [{ ...modelLease, readyPartitions }] });
+  await putLease(bus, holding('AQ=='));
+  news();
+  await putLease(bus, holding('Ag=='));
+  expect(news()).toBe(1);
+});
+
+test('cluster view: rows that become late, later by a doubling, or fresh again are news', async () => {
+  const { bus, news } = await openStage();
+  const grown = async (stalenessMs: number | null) => {
+    await putLease(bus, leaseOf('a', { models: [{ ...modelLease, stalenessMs }] }));
+    return news();
+  };
+  expect(await grown(null)).toBe(1);
+  const found = [];
+  for (const ms of [5, 10_000, 10_001, 19_999, 20_000, 39_999, 45_000, 10_000, 0])
+    found.push(await grown(ms));
+  expect(found).toEqual([0, 0, 1, 0, 1, 0, 1, 1, 0]);
+});
+
+test('cluster view: with no bound on staleness nothing is late', async () => {
+  const bus = createMemoryBus();
+  const view = await watchCluster(bus, createManualClock(0), undefined, { stalenessMsMax: 0 });
+  onTestFinished(() => view.close());
+  let told = 0;
+  view.onChange(() => {
+    told += 1;
+  });
+  for (const stalenessMs of [0, 1, 1e9]) {
+    await putLease(bus, leaseOf('a', { models: [{ ...modelLease, stalenessMs }] }));
+  }
+  expect(told).toBe(1);
+});
 
 test('cluster view: offerMap: takes a newer map only, and leaves the revision to the store', async () => {
   const { bus, view, news } = await openStage();
