@@ -57,6 +57,7 @@ const doors: Readonly<Record<string, RegExp>> = {
   hashring: /^packages\/core\/src\/placement\.ts$/,
   pino: /^packages\/runtime\/src\/logger\.ts$/,
   fastify: /^packages\/inference\/src\/http\//,
+  '@peculiar/x509': /^packages\/cli\/src\/certificates\//,
   '@tensorflow/*': /^packages\/model\/src\//,
 };
 
@@ -91,6 +92,8 @@ const shell: Readonly<Record<string, readonly (keyof typeof effects)[]>> = {
   'packages/sdk/src/failover.ts': ['timers'],
   'packages/sdk/src/exchange.ts': ['monotonic clock', 'timers', 'randomness'],
   'packages/sdk/src/transport.ts': ['timers'],
+  // Keys, tokens, serial numbers.
+  'packages/cli/src/certificates/': ['randomness'],
   'packages/cli/src/cluster-url.ts': ['environment'],
   'packages/cli/src/commands/': ['monotonic clock', 'timers', 'environment'],
   'packages/cli/src/commands/services.ts': ['randomness'],

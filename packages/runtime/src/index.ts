@@ -7,7 +7,7 @@ export {
   systemClock,
   type Timer,
 } from './clock.ts';
-export { type ClusterView, type ShardSight, watchCluster } from './cluster-view.ts';
+export { type ClusterView, type ClusterViewOptions, type ShardSight, watchCluster } from './cluster-view.ts';
 export { commonSettings } from './common-settings.ts';
 export {
   type ConfigOf,
@@ -57,4 +57,6 @@ export type * from './network.ts';
 export { type OperationsPort, type OperationsPortOptions, openOperationsPort } from './operations-port.ts';
 export { type ProcessHost, type RunOptions, runService } from './run-service.ts';
 export { type Closeable, createService, type Service, type ServiceOptions } from './service.ts';
-export { createTcpNetwork } from './tcp-network.ts';
+export { createTcpNetwork, type TcpNetworkOptions } from './tcp-network.ts';
+export { readTlsAuthority, readTlsIdentity, type TlsFile, type TlsIdentity } from './tls-files.ts';
+export { shardCertificateName } from './tls-sockets.ts';

@@ -9,28 +9,23 @@ import {
   type BucketName,
   blobBuckets,
   buckets,
+  isMillraceError,
   type LogName,
   MillraceError,
   reasonFrom,
   type Sequence,
   streams,
 } from '@millrace/protocol';
-import {
-  type JetStreamClient,
-  type JetStreamManager,
-  type NatsConnection,
-  type QueuedIterator,
-  type Status,
-  StorageType,
-} from 'nats';
+import type { JetStreamClient, JetStreamManager, NatsConnection, QueuedIterator, Status } from 'nats';
 import type { BlobStore } from './blob-store.ts';
 import type { AppendOptions, Bus, Kv, LogReader, LogState, ReadOptions } from './bus.ts';
 import { assertExactSubject, assertLogSubject, assertMessageBytes } from './bus-checks.ts';
 import type { Logger } from './logger.ts';
-import { NatsBlobs } from './nats-blobs.ts';
-import { connectNats, type NatsConnectionOptions } from './nats-connection.ts';
+import { openNatsBlobs } from './nats-blobs.ts';
+import { connectNats, firstConnectMsMaxDefault, type NatsConnectionOptions } from './nats-connection.ts';
 import { plainBytes } from './nats-consumer.ts';
-import { isMessageMissing, logUnavailable } from './nats-errors.ts';
+import { logUnavailable } from './nats-errors.ts';
+import { NatsHeads } from './nats-heads.ts';
 import { NatsKv } from './nats-kv.ts';
 import { NatsReader, type NatsReaderOptions, type ReaderHost } from './nats-reader.ts';
 import { bucketOptionsFrom, ensureStreams, logBytesMaxDefault, type StreamLimits } from './nats-streams.ts';
@@ -46,6 +41,8 @@ export interface NatsBusOptions extends NatsConnectionOptions {
 const answerMsMax = 5_000;
 /** Appends not yet acknowledged; more means that the log is slower than its writers, and holding them helps nobody. */
 const appendsInFlightMax = 8_192;
+/** A cluster elects within seconds; asking more often would only busy it. */
+const electionPauseMs = 250;
 /** How long closing waits for what is buffered to be sent. */
 const drainMsMax = 5_000;
 
@@ -87,6 +84,8 @@ class NatsBus implements Bus, ReaderHost {
   readonly logger: Logger;
   readonly #client: JetStreamClient;
   readonly #limits: StreamLimits;
+  readonly #heads: NatsHeads;
+  readonly #startMsMax: number;
   readonly #readers = new Set<NatsReader>();
   readonly #buckets = new Map<BucketName, Promise<Kv>>();
   readonly #blobs = new Map<BlobBucketName, Promise<BlobStore>>();
@@ -105,6 +104,8 @@ class NatsBus implements Bus, ReaderHost {
       replicas: options.replicas ?? 1,
       logBytesMax: { ...logBytesMaxDefault, ...options.logBytesMax },
     };
+    this.#heads = new NatsHeads(this, { replicas: this.#limits.replicas, answerMsMax });
+    this.#startMsMax = options.firstConnectMsMax ?? firstConnectMsMaxDefault;
     this.#statuses = connection.status() as QueuedIterator<Status>;
     this.#following = this.#followConnection();
   }
@@ -118,8 +119,18 @@ class NatsBus implements Bus, ReaderHost {
   }
 
   async ensure(): Promise<void> {
-    this.#assertReachable('create logs');
-    await ensureStreams(this.jetStream, this.#client, this.#limits);
+    const deadline = performance.now() + this.#startMsMax;
+    for (;;) {
+      try {
+        this.#assertReachable('create logs');
+        return await ensureStreams(this.jetStream, this.#client, this.#limits);
+      } catch (error) {
+        // A cluster of servers that starts, or has just lost its leader, elects one first.
+        const mayPass = isMillraceError(error, 'MILL_LOG_UNAVAILABLE') && performance.now() < deadline;
+        if (!mayPass) throw error;
+      }
+      await sleep(electionPauseMs);
+    }
   }
 
   async append(
@@ -178,9 +189,8 @@ class NatsBus implements Bus, ReaderHost {
     assertLogSubject(log, subject);
     this.#assertReachable(`look up "${subject}"`);
     try {
-      return await newestSequenceOf(this, streams[log].name, subject, this.#limits.replicas);
+      return await this.#heads.of(log, subject);
     } catch (error) {
-      if (isMessageMissing(error)) return 0;
       throw logUnavailable(`cannot look up "${subject}"`, error);
     }
   }
@@ -304,14 +314,9 @@ class NatsBus implements Bus, ReaderHost {
     }
   }
 
-  async #openBlobs(name: string): Promise<BlobStore> {
-    this.#assertReachable(`cannot open store "${name}"`);
-    try {
-      const options = { storage: StorageType.File, replicas: this.#limits.replicas };
-      return new NatsBlobs(await this.#client.views.os(name, options));
-    } catch (error) {
-      throw logUnavailable(`cannot open store "${name}"`, error);
-    }
+  #openBlobs(bucket: string): Promise<BlobStore> {
+    const openReader = (options: NatsReaderOptions) => this.#openReader(options);
+    return openNatsBlobs(this, { bucket, replicas: this.#limits.replicas, openReader });
   }
 
   /** Ends when the connection is closed for good. */
@@ -353,23 +358,4 @@ class NatsBus implements Bus, ReaderHost {
       throw new MillraceError('MILL_LOG_UNAVAILABLE', `${what}: the connection to NATS is lost`);
     }
   }
-}
-
-/** Sequence of the newest message on `subject`; rejects when there is none. */
-async function newestSequenceOf(
-  host: ReaderHost,
-  stream: string,
-  subject: string,
-  replicas: number,
-): Promise<Sequence> {
-  // Only the leader surely has the newest; its answer carries the whole message in base64.
-  if (replicas > 1) return (await host.jetStream.streams.getMessage(stream, { last_by_subj: subject })).seq;
-  const address = `$JS.API.DIRECT.GET.${stream}.${subject}`;
-  const answer = await host.connection.request(address, new Uint8Array(0), { timeout: answerMsMax });
-  if (answer.headers?.code === 404) return 0;
-  const sequence = Number(answer.headers?.get('Nats-Sequence'));
-  if (Number.isSafeInteger(sequence) && sequence > 0) return sequence;
-  throw new Error(
-    `no sequence in the answer: ${answer.headers?.code ?? 0} ${answer.headers?.description ?? ''}`,
-  );
 }

@@ -19,10 +19,11 @@ export interface NatsConnectionOptions {
   readonly name: string;
   readonly logger: Logger;
   readonly credentials?: NatsCredentials;
-  /** How long the server may stay out of reach at first, ms. Default 30,000. */
+  /** How long the server may stay out of reach at first, and how long `ensure` waits for a leader, ms. Default 30,000. */
   readonly firstConnectMsMax?: number;
 }
 
+export const firstConnectMsMaxDefault = 30_000;
 /** A server that restarts is found again within this time; shorter would only busy the network while it is down. */
 const reconnectMs = 250;
 /** One attempt, at most. */
@@ -36,7 +37,7 @@ const pingIntervalMs = 10_000;
  */
 export async function connectNats(options: NatsConnectionOptions): Promise<NatsConnection> {
   const servers = options.servers.join(', ');
-  const msMax = options.firstConnectMsMax ?? 30_000;
+  const msMax = options.firstConnectMsMax ?? firstConnectMsMaxDefault;
   const deadline = performance.now() + msMax;
   for (;;) {
     try {

@@ -50,7 +50,8 @@ const batchMessagesMax = 512;
 const batchBytesMax = 8 * 1024 * 1024;
 /** A request that found nothing is renewed this often. */
 const requestMsMax = 30_000;
-const heartbeatMs = 5_000;
+/** A consumer on a server that died is silent, and nothing else tells: the log is read on after some three of these. */
+const heartbeatMs = 2_000;
 /** Silent heartbeat periods after which a request counts as lost. */
 const silentPeriodsMax = 3;
 /** The server forgets a consumer that nobody asks, such as one left behind by a killed process. */

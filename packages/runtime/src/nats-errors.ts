@@ -9,6 +9,7 @@ const jetStreamError = {
   streamNameInUse: 10_058,
   streamNotFound: 10_059,
   wrongLastSequence: 10_071,
+  replicasNotSupported: 10_074,
 } as const;
 
 /** True when the log or bucket is not on the server. */
@@ -24,6 +25,11 @@ export function isStreamTaken(error: unknown): boolean {
 /** True when the server has less storage left than a stream reserves. */
 export function isStorageShort(error: unknown): boolean {
   return jetStreamErrorOf(error) === jetStreamError.storageShort;
+}
+
+/** True when several copies are wanted of a server that belongs to no cluster. */
+export function isClusterMissing(error: unknown): boolean {
+  return jetStreamErrorOf(error) === jetStreamError.replicasNotSupported;
 }
 
 /** True when a compare-and-set found another revision, and only then. */

@@ -23,8 +23,20 @@ export interface NatsProcessOptions {
   readonly clientAdvertise?: string;
   /** Bytes that all streams together may reserve. Default 64 GiB. */
   readonly storageBytesMax?: number;
+  /** Name of the server, unique in a cluster and kept over restarts. Default: another one at every start. */
+  readonly serverName?: string;
+  /** Makes it one of the servers of a JetStream cluster. */
+  readonly cluster?: NatsClusterOptions;
   /** How long the server may take to answer, loading its streams included, ms. Default 60,000. */
   readonly readyMsMax?: number;
+}
+
+export interface NatsClusterOptions {
+  readonly name: string;
+  /** Port that the other servers of the cluster connect to, on the same host address. */
+  readonly port: number;
+  /** `nats://host:port` of all servers' cluster ports; its own may be among them. */
+  readonly routes: readonly string[];
 }
 
 export interface NatsProcess {
@@ -47,7 +59,7 @@ const attemptMs = 20;
  */
 export async function spawnNatsServer(options: NatsProcessOptions): Promise<NatsProcess> {
   await mkdir(options.dataDirectory, { recursive: true });
-  const serverName = `mill-${randomBytes(6).toString('hex')}`;
+  const serverName = options.serverName ?? `mill-${randomBytes(6).toString('hex')}`;
   const logFile = join(options.dataDirectory, 'nats-server.log');
   const configFile = join(options.dataDirectory, 'nats-server.conf');
   await writeFile(configFile, natsConfigFrom(options, serverName, logFile));
@@ -88,6 +100,17 @@ jetstream {
   store_dir: ${text(join(options.dataDirectory, 'jetstream'))}
   max_file_store: ${options.storageBytesMax ?? storageBytesMaxDefault}
   max_memory_store: 256MB
+}
+${clusterBlockFrom(options)}`;
+}
+
+function clusterBlockFrom({ cluster, host }: NatsProcessOptions): string {
+  if (cluster === undefined) return '';
+  return `cluster {
+  name: ${JSON.stringify(cluster.name)}
+  host: ${JSON.stringify(host)}
+  port: ${cluster.port}
+  routes: ${JSON.stringify(cluster.routes)}
 }
 `;
 }

@@ -9,7 +9,13 @@ import {
   StorageType,
   type StreamConfig,
 } from 'nats';
-import { isStorageShort, isStreamMissing, isStreamTaken, logUnavailable } from './nats-errors.ts';
+import {
+  isClusterMissing,
+  isStorageShort,
+  isStreamMissing,
+  isStreamTaken,
+  logUnavailable,
+} from './nats-errors.ts';
 
 export interface StreamLimits {
   /** Copies of each log and bucket: 1 on a single server, 3 on a cluster. */
@@ -77,6 +83,13 @@ async function ensureLog(jetStream: JetStreamManager, log: LogName, limits: Stre
         'MILL_CONFIG_INVALID',
         `cannot create log "${name}": it reserves ${limits.logBytesMax[log]} bytes, more than nats-server has left; ` +
           'raise max_file_store there or lower the log’s limit here',
+        { cause: error },
+      );
+    }
+    if (isClusterMissing(error)) {
+      throw new MillraceError(
+        'MILL_CONFIG_INVALID',
+        `cannot create log "${name}": MILL_NATS_REPLICAS wants ${limits.replicas} copies, but this nats-server belongs to no cluster`,
         { cause: error },
       );
     }

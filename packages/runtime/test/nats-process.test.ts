@@ -25,3 +25,12 @@ test('nats process: configuration: an advertised address and a storage limit are
   expect(text).toContain('client_advertise: "nats.internal:4222"');
   expect(text).toContain('max_file_store: 1000000');
 });
+
+test('nats process: configuration: a server of a cluster knows its name, its port and its peers', () => {
+  const cluster = { name: 'mill', port: 6_222, routes: ['nats://a:6222', 'nats://b:6222'] };
+  const text = natsConfigFrom({ ...options, cluster }, 'mill-1', '/x.log');
+  expect(text).toMatch(
+    /cluster \{\n {2}name: "mill"\n {2}host: "127.0.0.1"\n {2}port: 6222\n {2}routes: \["nats:\/\/a:6222","nats:\/\/b:6222"\]\n\}\n$/,
+  );
+  expect(natsConfigFrom(options, 'mill-1', '/x.log')).not.toContain('cluster');
+});

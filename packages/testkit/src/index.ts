@@ -1,13 +1,16 @@
-export { type Counted, countingModel, countsOf } from './counting-model.ts';
+export { type Counted, countFrom, countingKeys, countingModel, countsOf } from './counting-model.ts';
 export { type EventuallyOptions, eventually, pause } from './eventually.ts';
 export {
   type ClusterSight,
   type LocalClusterFixture,
+  type LocalClusterOptions,
   type ProcessName,
   type ProcessSight,
+  type ServiceName,
   type StopResult,
   startLocalCluster,
 } from './local-cluster-fixture.ts';
+export { startNatsCluster, type TestNatsCluster } from './nats-cluster.ts';
 export { freePort, startNatsServer, type TestNatsServer, type TestNatsServerOptions } from './nats-server.ts';
 export { foldDense, foldGradients, type LogFold, readEvents } from './read-log.ts';
 export {

@@ -52,13 +52,13 @@ export async function startNatsServer(options: TestNatsServerOptions = {}): Prom
       return server.child.pid!;
     },
     stop: async () => {
-      await end(server, 'SIGTERM');
+      await endServer(server, 'SIGTERM');
       process.off('exit', killAtExit);
       if (made) await rm(dataDirectory, { recursive: true, force: true });
     },
-    kill: () => end(server, 'SIGKILL'),
+    kill: () => endServer(server, 'SIGKILL'),
     restart: async () => {
-      await end(server, 'SIGTERM');
+      await endServer(server, 'SIGTERM');
       server = await spawnHere();
     },
   };
@@ -81,7 +81,8 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-async function end({ child }: NatsProcess, signal: NodeJS.Signals): Promise<void> {
+/** Sends a signal and waits for the end. */
+export async function endServer({ child }: NatsProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
   child.kill(signal);
@@ -93,7 +94,7 @@ interface NatsServerScript {
 }
 
 /** The same search that starting a cluster makes; a test installs nothing. */
-async function natsServerBinary(): Promise<string> {
+export async function natsServerBinary(): Promise<string> {
   const script = new URL('../../../scripts/nats-server.mjs', import.meta.url).href;
   const { findNatsServer } = (await import(script)) as NatsServerScript;
   return findNatsServer({ say: () => undefined, allowInstall: false });
