@@ -19,6 +19,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     replay: async () => (await import('./commands/replay.ts')).replayCommand(),
   },
   'Without a cluster:': {
+    certs: async () => (await import('./commands/certs.ts')).certsCommand(),
     backtest: async () => (await import('./commands/backtest.ts')).backtestCommand(),
   },
   'One process of a cluster (settings from MILL_… variables):': {
