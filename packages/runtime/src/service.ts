@@ -11,6 +11,10 @@ export interface Closeable {
   close(): Promise<void> | void;
 }
 
+export interface CloseLimits {
+  readonly closeMsMax: number;
+}
+
 export interface ServiceOptions {
   readonly name: string;
   readonly logger: Logger;
@@ -26,9 +30,10 @@ export interface Service {
   readonly closing: boolean;
   /**
    * Takes over `closeable` and gives it back.
+   * @param limits.closeMsMax  how long closing it may take, ms, where that is not what the service says.
    * @throws MILL_CLOSED when the service is closing already; `closeable` is closed then too.
    */
-  own<Owned extends Closeable>(what: string, closeable: Owned): Owned;
+  own<Owned extends Closeable>(what: string, closeable: Owned, limits?: CloseLimits): Owned;
   /** Takes over a promise. If it rejects before the service closes, the service fails. */
   background(promise: Promise<unknown>, what: string): void;
   /** Rejects when a background promise did; never resolves. */
@@ -47,6 +52,7 @@ const closeMsMaxDefault = 10_000;
 interface OwnedPart {
   readonly what: string;
   readonly closeable: Closeable;
+  readonly closeMsMax: number;
 }
 
 class ServiceCore implements Service {
@@ -76,12 +82,13 @@ class ServiceCore implements Service {
     return this.#closing !== null;
   }
 
-  own<Owned extends Closeable>(what: string, closeable: Owned): Owned {
+  own<Owned extends Closeable>(what: string, closeable: Owned, limits?: CloseLimits): Owned {
+    const part = { what, closeable, closeMsMax: limits?.closeMsMax ?? this.#closeMsMax };
     if (this.#closing === null) {
-      this.#owned.push({ what, closeable });
+      this.#owned.push(part);
       return closeable;
     }
-    this.background(this.#closePart({ what, closeable }), `closing ${what}`);
+    this.background(this.#closePart(part), `closing ${what}`);
     throw new MillraceError('MILL_CLOSED', `${this.name} is closing: ${what} is not wanted any more`);
   }
 
@@ -105,24 +112,24 @@ class ServiceCore implements Service {
     await Promise.resolve();
     for (let part = this.#owned.pop(); part !== undefined; part = this.#owned.pop())
       await this.#closePart(part);
-    const ended = await this.#within(Promise.all(this.#background));
+    const ended = await this.#within(this.#closeMsMax, Promise.all(this.#background));
     if (!ended) this.logger.warn({ promises: this.#background.size }, 'background work did not end in time');
   }
 
-  async #closePart({ what, closeable }: OwnedPart): Promise<void> {
+  async #closePart({ what, closeable, closeMsMax }: OwnedPart): Promise<void> {
     try {
-      const ended = await this.#within(Promise.resolve(closeable.close()));
-      if (!ended) this.logger.warn({ part: what, limitMs: this.#closeMsMax }, 'part did not close in time');
+      const ended = await this.#within(closeMsMax, Promise.resolve(closeable.close()));
+      if (!ended) this.logger.warn({ part: what, limitMs: closeMsMax }, 'part did not close in time');
     } catch (error) {
       this.logger.error({ part: what, reason: reasonFrom(error) }, 'part failed to close');
     }
   }
 
   /** True when `promise` resolved within the limit; a rejection passes through. */
-  async #within(promise: Promise<unknown>): Promise<boolean> {
+  async #within(limitMs: number, promise: Promise<unknown>): Promise<boolean> {
     let timer = { cancel: () => {} };
     const late = new Promise<false>((resolve) => {
-      timer = this.#clock.setTimer(this.#closeMsMax, () => resolve(false));
+      timer = this.#clock.setTimer(limitMs, () => resolve(false));
     });
     try {
       return await Promise.race([promise.then(() => true), late]);

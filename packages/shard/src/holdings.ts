@@ -1,41 +1,60 @@
 /**
- * Keeps what this shard holds in line with the partition maps: takes new partitions on, follows their logs, lets go of those
- * that others own and have ready.
+ * Keeps what this shard holds in line with the partition maps: takes on what a map gives it, holds on to what it is to serve
+ * until others can, lets go of the rest. Taking on takes time and goes on by itself; a newer map is acted on meanwhile.
  */
-import { createStaleness, partitionBytes, partitionRows, partitionsOf, type Staleness } from '@millrace/core';
+import { createStaleness, type PartitionState, type Staleness } from '@millrace/core';
 import {
   decodeHeads,
   headsSubject,
   type ModelFile,
   type ModelLease,
   modelNameFrom,
-  partitionSetText,
+  type PartitionMap,
 } from '@millrace/protocol';
 import type { Bus, Clock, ClusterView, Logger, LogReader } from '@millrace/runtime';
-import {
-  createModelShard,
-  dropPartition,
-  isReadable,
-  type ModelShard,
-  openPartition,
-  takePartition,
-} from './model-shard.ts';
-import { followPartition, type PartitionFollower } from './partition-follower.ts';
+import type { Archive } from '@millrace/snapshot';
+import { leaseFrom } from './model-lease.ts';
+import { createModelShard, isReadable, type ModelShard } from './model-shard.ts';
+import type { PartitionFollower } from './partition-follower.ts';
+import { holdPartition, type PartitionHolding } from './partition-holding.ts';
 import type { Holdings } from './pull-handler.ts';
+import { reportRestores } from './restore-report.ts';
+import { createTurns } from './turns.ts';
 
-interface HeldModel {
+/** Restores are bound by the store's bandwidth, so more at a time would only have all of them finish late. */
+const restoresAtOnceMax = 4;
+
+/** What a shard holds of one model. */
+export interface HeldModel {
   readonly shard: ModelShard;
-  readonly followers: Map<number, PartitionFollower>;
+  readonly holdings: ReadonlyMap<number, PartitionHolding>;
   readonly staleness: Staleness;
-  readonly heads: LogReader;
-  epoch: number;
-  owned: ReadonlySet<number>;
+  /** Of the map that was acted on last. */
+  readonly epoch: number;
+  readonly owned: ReadonlySet<number>;
+}
+
+/** A partition that answers reads. */
+export interface ReadablePartition {
+  readonly shard: ModelShard;
+  readonly partition: number;
+  readonly state: PartitionState;
+  readonly follower: PartitionFollower;
 }
 
 export interface HoldingsKeeper extends Holdings {
-  /** Acts on the maps as they are now. Calls are queued, so they never overlap. */
+  /** Acts on the maps as they are now. Calls are queued, so they never overlap; none waits for a restore. */
   reconcile(): Promise<void>;
   leases(): readonly ModelLease[];
+  /** Those that answer reads now. */
+  readable(): readonly ReadablePartition[];
+  /** Partitions whose state neither log nor snapshots give. */
+  readonly goneCount: number;
+  /**
+   * True once the maps of all models have been acted on, name this shard, and all that they make it own answers reads.
+   * A cluster without models has nothing to wait for.
+   */
+  readonly ready: boolean;
   close(): Promise<void>;
 }
 
@@ -45,146 +64,158 @@ export interface HoldingsOptions {
   readonly logger: Logger;
   readonly view: ClusterView;
   readonly shard: string;
-  /** A partition became readable. */
-  readonly onReady: () => void;
+  /** Null: every start folds the log from its beginning. */
+  readonly archive: Archive | null;
+  /** What routing depends on has changed: a partition became readable, or is no more. */
+  readonly onChange: () => void;
+  /** A partition was restored that has so many rows. */
+  readonly onRestored: (rows: number) => void;
   /** A log cannot be followed any more; the process should end and start anew. */
   readonly onFailed: (error: Error) => void;
 }
 
-export function createHoldings(options: HoldingsOptions): HoldingsKeeper {
-  const { bus, clock, logger, view } = options;
-  const held = new Map<string, HeldModel>();
-  const models = new Map<string, ModelShard>();
-  const tables = new Map<number, { shard: ModelShard; table: number }>();
-  let queue: Promise<void> = Promise.resolve();
-  let closed = false;
+interface OwnModel extends HeldModel {
+  readonly holdings: Map<number, PartitionHolding>;
+  readonly heads: LogReader;
+  epoch: number;
+  owned: ReadonlySet<number>;
+}
 
-  const addModel = (file: ModelFile): HeldModel => {
+export function createHoldings(options: HoldingsOptions): HoldingsKeeper {
+  return new OwnHoldings(options);
+}
+
+class OwnHoldings implements HoldingsKeeper {
+  readonly models = new Map<string, ModelShard>();
+  readonly tables = new Map<number, { shard: ModelShard; table: number }>();
+  readonly #options: HoldingsOptions;
+  readonly #held = new Map<string, OwnModel>();
+  readonly #turns = createTurns(restoresAtOnceMax);
+  readonly #report: { watch(): void; close(): void };
+  #queue: Promise<void> = Promise.resolve();
+  #reconciled = false;
+  #closed = false;
+
+  constructor(options: HoldingsOptions) {
+    this.#options = options;
+    const { clock, logger } = options;
+    this.#report = reportRestores({ clock, logger, holdings: () => this.#all() });
+  }
+
+  mapOf(model: string): PartitionMap | null {
+    return this.#options.view.mapOf(model);
+  }
+
+  reconcile(): Promise<void> {
+    const turn = this.#queue.then(async () => {
+      if (this.#closed) return;
+      for (const file of this.#options.view.models.values()) await this.#reconcileModel(file);
+      this.#reconciled = true;
+    });
+    // A turn that failed is told to its caller; the turns after it are not held up.
+    this.#queue = turn.catch(() => {});
+    return turn;
+  }
+
+  leases(): readonly ModelLease[] {
+    const nowMs = this.#options.clock.monotonicMs();
+    return [...this.#held.values()].map((model) => leaseFrom(model, nowMs));
+  }
+
+  readable(): readonly ReadablePartition[] {
+    return [...this.#held.values()].flatMap(({ shard, holdings }) =>
+      [...holdings.values()].flatMap(({ partition, follower }) => {
+        const state = shard.states[partition];
+        if (state === null || follower === null || !isReadable(shard, partition)) return [];
+        return [{ shard, partition, state, follower }];
+      }),
+    );
+  }
+
+  get goneCount(): number {
+    return this.#all().filter(({ phase }) => phase === 'gone').length;
+  }
+
+  get ready(): boolean {
+    if (!this.#reconciled) return false;
+    const { view, shard } = this.#options;
+    return [...view.models.keys()].every((name) => {
+      const map = view.mapOf(name);
+      const model = this.#held.get(name);
+      if (!map?.shards.includes(shard) || model?.epoch !== map.epoch) return false;
+      return [...model.owned].every((partition) => isReadable(model.shard, partition));
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#queue;
+    this.#report.close();
+    for (const { heads } of this.#held.values()) await heads.close();
+    await Promise.all(this.#all().map((holding) => holding.drop()));
+  }
+
+  #all(): readonly PartitionHolding[] {
+    return [...this.#held.values()].flatMap(({ holdings }) => [...holdings.values()]);
+  }
+
+  async #reconcileModel(file: ModelFile): Promise<void> {
+    const { view, shard, logger } = this.#options;
+    const map = view.mapOf(file.name);
+    if (!map) return;
+    const model = this.#held.get(file.name) ?? this.#addModel(file);
+    const place = map.shards.indexOf(shard);
+    const wanted = new Set<number>();
+    const owned = new Set<number>();
+    for (let partition = 0; partition < map.owners.length; partition += 1) {
+      const isOwner = map.owners[partition].includes(place);
+      if (isOwner) owned.add(partition);
+      if (isOwner || map.former?.[partition]?.includes(place)) wanted.add(partition);
+    }
+    model.epoch = map.epoch;
+    model.owned = owned;
+    const released = [...model.holdings.values()].filter(({ partition }) => !wanted.has(partition));
+    for (const { partition } of released) model.holdings.delete(partition);
+    const dropped = Promise.all(released.map((holding) => holding.drop()));
+    for (const partition of wanted) {
+      if (!model.holdings.has(partition)) model.holdings.set(partition, this.#takeOn(model.shard, partition));
+    }
+    this.#report.watch();
+    await dropped;
+    if (released.length > 0)
+      logger.info({ model: file.name, epoch: map.epoch, released: released.length }, 'partitions released');
+  }
+
+  #takeOn(shard: ModelShard, partition: number): PartitionHolding {
+    const { bus, clock, logger, archive, onChange, onRestored, onFailed } = this.#options;
+    const turns = this.#turns;
+    return holdPartition({
+      bus,
+      clock,
+      logger,
+      shard,
+      partition,
+      archive,
+      turns,
+      onChange,
+      onRestored,
+      onFailed,
+    });
+  }
+
+  #addModel(file: ModelFile): OwnModel {
+    const { bus, clock } = this.#options;
     const shard = createModelShard(file);
     const staleness = createStaleness();
     const heads = bus.onNotice(headsSubject(modelNameFrom(file.name)), (payload) => {
       staleness.note(decodeHeads(payload).partitions, clock.monotonicMs());
     });
-    const model: HeldModel = { shard, followers: new Map(), staleness, heads, epoch: 0, owned: new Set() };
-    held.set(file.name, model);
-    models.set(file.name, shard);
+    const model: OwnModel = { shard, holdings: new Map(), staleness, heads, epoch: 0, owned: new Set() };
+    this.#held.set(file.name, model);
+    this.models.set(file.name, shard);
     shard.layouts.forEach((layout, table) => {
-      tables.set(layout.tableId, { shard, table });
+      this.tables.set(layout.tableId, { shard, table });
     });
     return model;
-  };
-
-  const takeOn = async (model: HeldModel, partition: number) => {
-    const { shard } = model;
-    const name = shard.file.name;
-    const state = takePartition(shard, partition);
-    const following = followPartition(bus, state, {
-      onCaughtUp() {
-        openPartition(shard, partition);
-        options.onReady();
-      },
-      onRejected: (sequence, reason) =>
-        logger.error({ model: name, partition, sequence, reason }, 'block rejected'),
-      onHole: (sequence) => logger.error({ model: name, partition, sequence }, 'log lacks a block'),
-      onFailed: options.onFailed,
-    });
-    try {
-      model.followers.set(partition, await following);
-    } catch (error) {
-      // What nobody follows must not look held, or no later call would follow it.
-      dropPartition(shard, partition);
-      throw error;
-    }
-  };
-
-  const letGo = async (model: HeldModel, partition: number) => {
-    await model.followers.get(partition)?.close();
-    model.followers.delete(partition);
-    dropPartition(model.shard, partition);
-  };
-
-  const reconcileModel = async (file: ModelFile) => {
-    const map = view.mapOf(file.name);
-    if (!map) return;
-    const model = held.get(file.name) ?? addModel(file);
-    const owned = new Set(partitionsOf(map, options.shard));
-    model.epoch = map.epoch;
-    model.owned = owned;
-    for (const partition of owned) {
-      if (model.shard.states[partition] === null) await takeOn(model, partition);
-    }
-    const released = [...model.followers.keys()].filter((partition) => !owned.has(partition));
-    if (released.length === 0 || !othersAreReady(view, file.name, map)) return;
-    for (const partition of released) await letGo(model, partition);
-    logger.info({ model: file.name, epoch: map.epoch, released: released.length }, 'partitions released');
-  };
-
-  return {
-    models,
-    tables,
-    mapOf: (model) => view.mapOf(model),
-    reconcile() {
-      const turn = queue.then(async () => {
-        if (closed) return;
-        for (const file of view.models.values()) await reconcileModel(file);
-      });
-      // A turn that failed is told to its caller; the turns after it are not held up.
-      queue = turn.catch(() => {});
-      return turn;
-    },
-    leases: () => [...held.values()].map((model) => leaseOf(model, clock.monotonicMs())),
-    async close() {
-      closed = true;
-      await queue;
-      for (const model of held.values()) {
-        await model.heads.close();
-        for (const follower of model.followers.values()) await follower.close();
-      }
-    },
-  };
-}
-
-/** True when every owner by this map says that all its partitions answer reads at this epoch. */
-function othersAreReady(
-  view: ClusterView,
-  model: string,
-  map: { epoch: number; shards: readonly string[] },
-): boolean {
-  const sights = new Map(view.shards().map((sight) => [sight.lease.shard, sight]));
-  return map.shards.every((id) => {
-    const sight = sights.get(id);
-    const lease = sight?.live ? sight.lease.models.find((entry) => entry.model === model) : undefined;
-    return lease !== undefined && lease.epoch >= map.epoch && lease.ready >= lease.partitions;
-  });
-}
-
-function leaseOf(model: HeldModel, nowMs: number): ModelLease {
-  const { shard, owned, staleness } = model;
-  const counts = { rows: 0, bytes: 0, sequence: 0, applied: 0, duplicates: 0, rejected: 0, ready: 0 };
-  const partitions: number[] = [];
-  const sequences: number[] = [];
-  for (const partition of owned) {
-    const state = shard.states[partition];
-    if (!state) continue;
-    counts.rows += partitionRows(state);
-    counts.bytes += partitionBytes(state);
-    counts.sequence = Math.max(counts.sequence, state.sequence);
-    counts.applied += state.counts.applied;
-    counts.duplicates += state.counts.duplicates;
-    counts.rejected += state.counts.rejected;
-    if (isReadable(shard, partition)) counts.ready += 1;
-    partitions.push(partition);
-    sequences.push(state.sequence);
   }
-  const stalenessMs = staleness.ofRead(partitions, sequences, partitions.length, nowMs);
-  const readyPartitions = partitionSetText(shard.partitions, (partition) => isReadable(shard, partition));
-  return {
-    model: shard.file.name,
-    epoch: model.epoch,
-    partitions: owned.size,
-    readyPartitions,
-    behind: 0,
-    ...counts,
-    stalenessMs,
-  };
 }

@@ -2,23 +2,41 @@
  * Follows the log of one partition and folds it. One follower is the one writer of its partition.
  *
  * A block whose predecessor is missing is not applied at first: the follower opens the log again behind the state's
- * sequence, in case the transport skipped a message. If the log itself lacks it, the block is applied, counted and reported,
- * the same way on every owner.
+ * sequence, in case the transport skipped a message. If it is missing again, either the log was trimmed beyond the state,
+ * which then has to start from a newer snapshot, or the log itself lacks the block: then what follows is applied, counted
+ * and reported, the same way on every owner.
+ *
+ * A trim mark is written before anything is trimmed. So a mark that is read after messages came tells of every trim that
+ * they could have met: if it lies at or below the first sequence asked for, nothing was missing between them. That is
+ * looked at before a partition counts as caught up, and before a hole is accepted.
  */
 import { applyGradients, type PartitionState } from '@millrace/core';
-import { gradientsSubject, modelNameFrom } from '@millrace/protocol';
+import { gradientsSubject, modelNameFrom, type Sequence } from '@millrace/protocol';
 import type { Bus, LogMessage, LogReader } from '@millrace/runtime';
+import { isBehindTrim, trimmedBefore } from '@millrace/snapshot';
 
 export interface FollowerEvents {
-  /** The partition has reached the head that the log had when following began. */
+  /** The partition has reached the head that the log had when following began, and nothing was missing on the way. */
   onCaughtUp(): void;
   onRejected(sequence: number, reason: string): void;
   onHole(sequence: number): void;
-  /** The log cannot be followed any more. */
+  /**
+   * The log may have been trimmed beyond what the state had seen: it has to start anew from a snapshot at `before` − 1 or
+   * later. Nothing is applied any more.
+   */
+  onTrimmed(before: Sequence): void;
+  /** The server did not answer. Nothing is applied any more; following may begin again where the state stands. */
+  onInterrupted(error: Error): void;
+  /** The log is gone, or is another one than it was. */
   onFailed(error: Error): void;
 }
 
 export interface PartitionFollower {
+  /** Messages that the log held beyond the state at the last delivery; before the first, 1 where there are any. */
+  readonly behind: number;
+  /** Resolves once nothing is being applied; nothing will be until `release`. What comes meanwhile waits. */
+  hold(): Promise<void>;
+  release(): void;
   close(): Promise<void>;
 }
 
@@ -29,73 +47,178 @@ export async function followPartition(
 ): Promise<PartitionFollower> {
   const subject = gradientsSubject(modelNameFrom(state.model), state.partition);
   const head = await bus.headOf('gradients', subject);
-  let caughtUp = false;
-  let closed = false;
-  let reader: LogReader | null = null;
+  const follower = new Follower({ bus, state, events, subject, head });
+  await follower.open();
+  return follower;
+}
+
+interface FollowerInput {
+  readonly bus: Bus;
+  readonly state: PartitionState;
+  readonly events: FollowerEvents;
+  readonly subject: string;
+  /** Sequence of the newest message when following began. */
+  readonly head: Sequence;
+}
+
+class Follower implements PartitionFollower {
+  behind: number;
+  readonly #input: FollowerInput;
+  /** The state's sequence when following began. */
+  readonly #startedAt: Sequence;
+  #progress: 'behind' | 'proving' | 'caught up' = 'behind';
+  #ended = false;
+  #reader: LogReader | null = null;
   /** Which look at the log counts: what an earlier one still delivers is passed over. */
-  let look = 0;
+  #look = 0;
   /** Block whose predecessor was missing in the look before this one, 0: none. */
-  let suspect = 0;
-  let reopening: Promise<void> = Promise.resolve();
+  #suspect: Sequence = 0;
+  #reopening: Promise<void> = Promise.resolve();
+  /** Passed once the hold ends; null while nothing holds. */
+  #held: { readonly released: Promise<void>; readonly release: () => void } | null = null;
+  /** A hole that is being looked into. */
+  #settling: Promise<void> = Promise.resolve();
 
-  const noteProgress = () => {
-    if (caughtUp || state.sequence < head) return;
-    caughtUp = true;
-    events.onCaughtUp();
-  };
+  constructor(input: FollowerInput) {
+    this.#input = input;
+    this.#startedAt = input.state.sequence;
+    this.behind = input.state.sequence < input.head ? 1 : 0;
+  }
 
-  const onMessage = (message: LogMessage) => {
-    const outcome = applyGradients(state, message, 'report');
-    if (outcome.kind === 'gap') {
-      if (message.sequence !== suspect) {
-        suspect = message.sequence;
-        lookAgain();
-        return;
-      }
-      applyGradients(state, message, 'accept');
-      events.onHole(suspect);
+  async open(): Promise<void> {
+    await this.#openReader();
+    if (this.#isAtHead()) await this.#prove();
+  }
+
+  async hold(): Promise<void> {
+    if (this.#held === null) {
+      let release = () => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      this.#held = { released, release };
     }
-    if (outcome.kind === 'rejected') events.onRejected(message.sequence, outcome.error.message);
-    noteProgress();
-  };
+    await this.#settling;
+  }
 
-  const open = async () => {
-    const mine = look;
+  release(): void {
+    const held = this.#held;
+    this.#held = null;
+    held?.release();
+  }
+
+  async close(): Promise<void> {
+    this.#end();
+    this.release();
+    await this.#reopening;
+    await this.#reader?.close();
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#look += 1;
+  }
+
+  async #openReader(): Promise<void> {
+    const { bus, state, subject, events } = this.#input;
+    const mine = this.#look;
     const opened = await bus.read('gradients', {
       subject,
       from: state.sequence + 1,
-      onMessage: (message) => {
-        if (mine === look) onMessage(message);
-      },
-      onError: events.onFailed,
+      onMessage: (message) => this.#receive(mine, message),
+      onError: (error) => events.onFailed(error),
     });
     // A first message may have asked for another look before this one was open.
-    if (mine === look) reader = opened;
+    if (mine === this.#look) this.#reader = opened;
     else await opened.close();
-  };
+  }
 
-  const lookAgain = () => {
-    look += 1;
-    const old = reader;
-    reader = null;
-    reopening = reopening.then(async () => {
+  #receive(look: number, message: LogMessage): void | Promise<void> {
+    if (this.#held !== null) return this.#held.released.then(() => this.#receive(look, message));
+    if (look !== this.#look) return;
+    const { state, events } = this.#input;
+    const outcome = applyGradients(state, message, 'report');
+    if (outcome.kind === 'gap') return this.#takeGap(look, message);
+    this.behind = message.pending;
+    if (outcome.kind === 'rejected') events.onRejected(message.sequence, outcome.error.message);
+    if (this.#isAtHead()) void this.#prove();
+  }
+
+  #takeGap(look: number, message: LogMessage): void | Promise<void> {
+    if (message.sequence !== this.#suspect) {
+      this.#suspect = message.sequence;
+      this.#lookAgain();
+      return;
+    }
+    this.#settling = this.#settleGap(look, message);
+    return this.#settling;
+  }
+
+  async #settleGap(look: number, message: LogMessage): Promise<void> {
+    const { state, events } = this.#input;
+    const before = await this.#trimmedBefore();
+    if (before === null || look !== this.#look || message.sequence <= state.sequence) return;
+    if (isBehindTrim(state.sequence, before)) {
+      this.#stopTrimmed(before);
+      return;
+    }
+    applyGradients(state, message, 'accept');
+    this.behind = message.pending;
+    events.onHole(message.sequence);
+    if (this.#isAtHead()) void this.#prove();
+  }
+
+  #lookAgain(): void {
+    this.#look += 1;
+    const old = this.#reader;
+    this.#reader = null;
+    this.#reopening = this.#reopening.then(async () => {
       try {
         await old?.close();
-        if (!closed) await open();
+        if (!this.#ended) await this.#openReader();
       } catch (error) {
-        events.onFailed(error instanceof Error ? error : new Error(String(error)));
+        this.#interrupt(error);
       }
     });
-  };
+  }
 
-  await open();
-  noteProgress();
-  return {
-    async close() {
-      closed = true;
-      look += 1;
-      await reopening;
-      await reader?.close();
-    },
-  };
+  /** True once, when the head has been reached and that is still to be made sure of. */
+  #isAtHead(): boolean {
+    return this.#progress === 'behind' && this.#input.state.sequence >= this.#input.head;
+  }
+
+  async #prove(): Promise<void> {
+    this.#progress = 'proving';
+    const before = await this.#trimmedBefore();
+    if (before === null) return;
+    if (isBehindTrim(this.#startedAt, before)) {
+      this.#stopTrimmed(before);
+      return;
+    }
+    this.#progress = 'caught up';
+    this.#input.events.onCaughtUp();
+  }
+
+  /** Null when following has ended, or ends since nobody answers. */
+  async #trimmedBefore(): Promise<Sequence | null> {
+    const { bus, subject } = this.#input;
+    try {
+      const before = await trimmedBefore(bus, subject);
+      return this.#ended ? null : before;
+    } catch (error) {
+      this.#interrupt(error);
+      return null;
+    }
+  }
+
+  #stopTrimmed(before: Sequence): void {
+    this.#end();
+    this.#input.events.onTrimmed(before);
+  }
+
+  #interrupt(error: unknown): void {
+    if (this.#ended) return;
+    this.#end();
+    this.#input.events.onInterrupted(error instanceof Error ? error : new Error(String(error)));
+  }
 }

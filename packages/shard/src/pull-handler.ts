@@ -110,7 +110,7 @@ function answerPull(holdings: Holdings, frame: Frame, take: TakeBuffer): Uint8Ar
 /** Held but behind: try another owner. Not held: here is the map. */
 function absent(holdings: Holdings, shard: ModelShard, partition: number): MillraceError {
   const model = shard.file.name;
-  if (shard.states[partition] !== null) {
+  if (shard.held[partition]) {
     return new MillraceError(
       'MILL_NOT_READY',
       `cannot pull ${model}/${partition}: this shard is still catching up with its log`,
@@ -122,9 +122,11 @@ function absent(holdings: Holdings, shard: ModelShard, partition: number): Millr
 }
 
 function answerInspect(holdings: Holdings, frame: Frame): Uint8Array {
-  const { model } = packedValueOf(frame.bytes);
+  const { model, partition } = packedValueOf(frame.bytes);
   const shard = typeof model === 'string' ? holdings.models.get(model) : undefined;
   if (!shard) throw new MillraceError('MILL_MODEL_UNKNOWN', `cannot inspect: this shard has no such model`);
   const options = { requestId: frame.header.requestId, epoch: holdings.mapOf(shard.file.name)?.epoch ?? 0 };
-  return packedFrame(frameKinds.report, options, { partitions: reportPartitions(shard) });
+  return packedFrame(frameKinds.report, options, {
+    partitions: reportPartitions(shard, typeof partition === 'number' ? partition : null),
+  });
 }

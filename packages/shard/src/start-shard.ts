@@ -7,9 +7,12 @@ import {
   type Network,
   watchCluster,
 } from '@millrace/runtime';
+import type { ArchiveStore } from '@millrace/snapshot';
+import { awaitHandover } from './handover.ts';
 import { createHoldings } from './holdings.ts';
 import { keepLease } from './lease-keeper.ts';
 import { proposeMaps } from './map-proposer.ts';
+import { openSnapshots } from './open-snapshots.ts';
 import { listenForPulls } from './tcp-server.ts';
 
 const retryMs = 1_000;
@@ -30,31 +33,44 @@ export interface ShardOptions {
   /** Where it runs; '' when nothing was said. */
   readonly zone: string;
   readonly replicas: number;
+  /** Owners that must answer reads before earlier ones let go. */
+  readonly minReplicas: number;
+  /** Where snapshots lie, nearest first: `own`, `shared`, both or neither. */
+  readonly stores: readonly ArchiveStore[];
+  /** Pause between two rounds of snapshots, ms; 0: none. */
+  readonly snapshotEveryMs: number;
+  /** Full snapshots kept of each partition. */
+  readonly snapshotChains: number;
+  /** How long to wait at the end for others to answer for what this shard holds, ms. */
+  readonly drainMsMax: number;
   readonly connectionsMax: number;
   readonly onFailed: (error: Error) => void;
 }
 
 export interface RunningShard {
   readonly port: number;
-  /** True once every partition that it owns answers reads. */
+  /** True once it stands in the maps, and every partition that it owns answers reads. */
   readonly ready: boolean;
   close(): Promise<void>;
 }
 
 export async function startShard(options: ShardOptions): Promise<RunningShard> {
-  const { bus, clock, logger, shard } = options;
+  const { bus, clock, logger, shard, replicas, minReplicas } = options;
   const view = await watchCluster(bus, clock, logger);
-  const pulledKeys = options.metrics.counter({
-    name: 'mill_pulled_keys_total',
-    help: 'Keys of pulls answered.',
+  const snapshots = openSnapshots(options, {
+    goneCount: () => holdings.goneCount,
+    behind: () => holdings.leases().reduce((sum, { behind }) => sum + behind, 0),
   });
+  const { metrics } = snapshots;
   const holdings = createHoldings({
     bus,
     clock,
     logger,
     view,
     shard,
-    onReady: () => leaseIsNews(),
+    archive: snapshots.archive,
+    onChange: () => leaseIsNews(),
+    onRestored: metrics.rowsRestored,
     onFailed: options.onFailed,
   });
   const server = await listenForPulls({
@@ -67,8 +83,7 @@ export async function startShard(options: ShardOptions): Promise<RunningShard> {
     connectionsMax: options.connectionsMax,
     holdings,
     logger,
-    // A frame too short to be a pull counts for less than nothing, which a counter answers with a throw.
-    onPull: (keys) => pulledKeys.inc(Math.max(0, keys)),
+    onPull: metrics.keysPulled,
   });
   const lease = await keepLease({
     bus,
@@ -101,7 +116,7 @@ export async function startShard(options: ShardOptions): Promise<RunningShard> {
     try {
       do {
         again = false;
-        await proposeMaps({ bus, view, logger, shard, replicas: options.replicas });
+        await proposeMaps({ bus, view, logger, shard, replicas, minReplicas });
         await holdings.reconcile();
       } while (again);
     } catch (error) {
@@ -116,20 +131,25 @@ export async function startShard(options: ShardOptions): Promise<RunningShard> {
   };
   const stopListening = view.onChange(() => void act());
   await act();
+  const writer = snapshots.start(view, holdings);
   logger.info({ shard, port: server.port }, 'shard started');
 
   return {
     port: server.port,
     get ready() {
-      return holdings.leases().every((model) => model.ready >= model.partitions);
+      return holdings.ready;
     },
     async close() {
       await lease.drain();
+      const written = writer?.close();
+      const end = await awaitHandover({ bus, clock, view, shard, waitMsMax: options.drainMsMax });
+      logger.info({ shard, end }, 'shard leaves');
       stopListening();
       renewalTimer?.cancel();
       retryTimer.cancel();
       await lease.close();
       await server.close();
+      await written;
       await holdings.close();
       await view.close();
       logger.info({ shard }, 'shard stopped');

@@ -1,6 +1,7 @@
 import { type PartitionState, partitionHash } from '@millrace/core';
 import { gradientsSubject, modelNameFrom } from '@millrace/protocol';
 import { type Bus, createMemoryBus, type LogMessage, type MemoryBus } from '@millrace/runtime';
+import { trimBehind } from '@millrace/snapshot';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createModelShard, takePartition } from '../src/model-shard.ts';
@@ -25,6 +26,8 @@ async function follow(bus: Bus): Promise<Followed> {
     onCaughtUp: () => told.push(`caught up at ${state.sequence}`),
     onRejected: (sequence) => told.push(`rejected ${sequence}`),
     onHole: (sequence) => told.push(`hole before ${sequence}`),
+    onTrimmed: (before) => told.push(`trimmed before ${before}`),
+    onInterrupted: (error) => told.push(`interrupted: ${error.message}`),
     onFailed: (error) => told.push(`failed: ${error.message}`),
   });
   return { state, follower, told };
@@ -48,17 +51,21 @@ async function append(bus: MemoryBus, ...payloads: Uint8Array[]): Promise<void> 
 /** A bus whose readers see what `deliver` makes of each message. */
 function bendReads(
   bus: MemoryBus,
-  deliver: (message: LogMessage, handle: (message: LogMessage) => void) => void,
+  deliver: (message: LogMessage, handle: (message: LogMessage) => void) => unknown,
 ): Bus & { reads: number[] } {
   const bent: Bus & { reads: number[] } = Object.create(bus);
   bent.reads = [];
   bent.headOf = (log, of) => bus.headOf(log, of);
+  bent.kv = (bucket) => bus.kv(bucket);
   bent.read = (log, options) => {
     bent.reads.push(options.from);
-    const onMessage = (message: LogMessage) =>
+    const onMessage = (message: LogMessage) => {
+      let handled: unknown;
       deliver(message, (bent) => {
-        void options.onMessage(bent);
+        handled = options.onMessage(bent);
       });
+      return handled as Promise<void> | undefined;
+    };
     return bus.read(log, { ...options, onMessage });
   };
   return bent;
@@ -104,8 +111,10 @@ test('follower: caught up: not before the head is applied, also when the log gro
   held[0]();
   expect(told).toEqual([]);
   held[1]();
+  await settled();
   expect(told).toEqual(['caught up at 2']);
   held[2]();
+  await settled();
   expect(told).toEqual(['caught up at 2']);
 });
 
@@ -269,7 +278,7 @@ test('follower: close: waits for a second look that is under way', async () => {
   expect(state.sequence).toBe(sequence);
 });
 
-test('follower: a log that cannot be opened again is told as a failure', async () => {
+test('follower: a log that cannot be opened again is told as an interruption, and nothing more is applied', async () => {
   const bus = createMemoryBus();
   await append(bus, block(1), block(3));
   const failing: Bus = Object.create(bus);
@@ -281,6 +290,140 @@ test('follower: a log that cannot be opened again is told as a failure', async (
   };
   const { told, follower } = await follow(failing);
   await settled();
-  expect(told).toEqual(['failed: the server is gone']);
+  expect(told).toEqual(['interrupted: the server is gone']);
   await follower.close();
+});
+
+/** Forgets the log below `before`, as a shard does that has written snapshots. */
+const trim = (bus: MemoryBus, before: number) => trimBehind(bus, { log: 'gradients', subject }, before, 0);
+
+test('follower: trimmed: a state behind the mark never counts as caught up, whatever the chain of blocks says', async () => {
+  const bus = createMemoryBus();
+  // A producer of its own each, so that no block names the one before it.
+  await append(bus, block(1, 0, 'a'), block(1, 0, 'b'), block(1, 0, 'c'));
+  await trim(bus, 3);
+  const { told } = await follow(bus);
+  expect(told).toEqual(['trimmed before 3']);
+  await append(bus, block(1, 0, 'd'));
+  await settled();
+  expect(told).toEqual(['trimmed before 3']);
+});
+
+test('follower: trimmed: a state that the log continues goes on', async () => {
+  const bus = createMemoryBus();
+  await append(bus, block(1), block(2), block(3));
+  const before = await follow(bus);
+  await before.follower.close();
+  await append(bus, block(4));
+  await trim(bus, 4);
+  const told: string[] = [];
+  await followPartition(bus, before.state, {
+    onCaughtUp: () => told.push(`caught up at ${before.state.sequence}`),
+    onRejected: () => told.push('rejected'),
+    onHole: () => told.push('hole'),
+    onTrimmed: () => told.push('trimmed'),
+    onInterrupted: () => told.push('interrupted'),
+    onFailed: () => told.push('failed'),
+  });
+  expect(told).toEqual(['caught up at 4']);
+});
+
+test('follower: trimmed: what is forgotten while it reads is no hole in the log', async () => {
+  const bus = createMemoryBus();
+  await append(bus, block(1), block(2));
+  let isLate = true;
+  const { state, told, follower } = await follow(
+    bendReads(bus, (message, handle) => (isLate && message.sequence > 2 ? undefined : handle(message))),
+  );
+  expect(told).toEqual(['caught up at 2']);
+  await append(bus, block(3), block(4), block(5), block(6));
+  isLate = false;
+  await trim(bus, 6);
+  await append(bus, block(7));
+  await settled();
+  expect(told).toEqual(['caught up at 2', 'trimmed before 6']);
+  expect([state.sequence, state.counts.applied]).toEqual([2, 2]);
+  await follower.close();
+});
+
+test('follower: trimmed: without an answer about it nothing is opened or accepted', async () => {
+  const bus = createMemoryBus();
+  await append(bus, block(1), block(3));
+  const deaf = bendReads(bus, (message, handle) => handle(message));
+  deaf.kv = () => Promise.reject(new Error('no answer'));
+  const { state, told, follower } = await follow(deaf);
+  await settled();
+  expect([told, state.counts.applied]).toEqual([['interrupted: no answer'], 1]);
+  await follower.close();
+});
+
+test('follower: hold: the state stands still until the release, and no message is lost', async () => {
+  const bus = createMemoryBus();
+  await append(bus, block(1), block(2));
+  const { state, follower } = await follow(bus);
+  await follower.hold();
+  await append(bus, block(3), block(4), block(5));
+  await settled();
+  expect([state.sequence, state.counts.applied]).toEqual([2, 2]);
+  follower.release();
+  await settled();
+  expect([state.sequence, state.counts.applied]).toEqual([5, 5]);
+  await follower.hold();
+  follower.release();
+  await append(bus, block(6));
+  expect(state.sequence).toBe(6);
+  expect(partitionHash(state)).toBe(await hashOfPlainFollow(bus));
+});
+
+test('follower: hold: waits for a hole that is being looked into', async () => {
+  const bus = createMemoryBus();
+  await append(bus, block(1));
+  let answer = () => {};
+  const slow = bendReads(bus, (message, handle) => handle(message));
+  const { state, follower, told } = await follow(slow);
+  slow.kv = async (bucket) => {
+    await new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    return bus.kv(bucket);
+  };
+  await append(bus, block(3), block(4));
+  await settled();
+  let isHeld = false;
+  const holding = follower.hold().then(() => {
+    isHeld = true;
+  });
+  await settled();
+  expect([isHeld, state.sequence]).toEqual([false, 1]);
+  answer();
+  await holding;
+  expect([state.sequence, told]).toEqual([2, ['caught up at 1', 'hole before 2']]);
+  await settled();
+  expect(state.sequence).toBe(2);
+  follower.release();
+  await settled();
+  expect(state.sequence).toBe(3);
+});
+
+test('follower: hold: one that is closed meanwhile applies nothing any more', async () => {
+  const bus = createMemoryBus();
+  const { state, follower } = await follow(bus);
+  await follower.hold();
+  await append(bus, block(1));
+  await follower.close();
+  await settled();
+  expect(state.sequence).toBe(0);
+});
+
+test('follower: behind: messages beyond the state, as the last delivery told', async () => {
+  const bus = createMemoryBus();
+  await append(bus, block(1), block(2), block(3));
+  const held: (() => void)[] = [];
+  const { follower } = await follow(bendReads(bus, (message, handle) => held.push(() => handle(message))));
+  const seen = [follower.behind];
+  for (const deliver of held) {
+    deliver();
+    seen.push(follower.behind);
+  }
+  expect(seen).toEqual([1, 2, 1, 0]);
 });

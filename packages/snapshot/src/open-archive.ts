@@ -1,7 +1,7 @@
 /** The archive that settings ask for. */
 import type { MillraceError } from '@millrace/protocol';
 import { type BlobStore, type Bus, createDirectoryBlobs, type Logger } from '@millrace/runtime';
-import { type Archive, createArchive } from './archive.ts';
+import { type Archive, type ArchiveStore, createArchive } from './archive.ts';
 
 export interface ArchiveSettings {
   /** `nats`, `none`, or a directory that all parts see. */
@@ -14,17 +14,25 @@ export interface ArchiveSettings {
 export async function openArchive(
   bus: Bus,
   logger: Logger,
-  { snapshotStore, ownDirectory }: ArchiveSettings,
+  settings: ArchiveSettings,
 ): Promise<Archive | null> {
-  const shared = await sharedStore(bus, snapshotStore);
-  const stores = [
-    ...(ownDirectory ? [{ name: 'own', blobs: createDirectoryBlobs(ownDirectory) }] : []),
-    ...(shared ? [{ name: 'shared', blobs: shared }] : []),
-  ];
+  const stores = await openStores(bus, settings);
   if (stores.length === 0) return null;
   const onDamaged = (store: string, path: string, { code, message: reason }: MillraceError) =>
     logger.error({ store, path, code, reason }, 'snapshot passed over');
   return createArchive({ stores, onDamaged });
+}
+
+/** The stores that settings name, nearest first: `own`, `shared`. Throws MILL_STORE_UNAVAILABLE, MILL_LOG_UNAVAILABLE. */
+export async function openStores(
+  bus: Bus,
+  { snapshotStore, ownDirectory }: ArchiveSettings,
+): Promise<readonly ArchiveStore[]> {
+  const shared = await sharedStore(bus, snapshotStore);
+  return [
+    ...(ownDirectory ? [{ name: 'own', blobs: createDirectoryBlobs(ownDirectory) }] : []),
+    ...(shared ? [{ name: 'shared', blobs: shared }] : []),
+  ];
 }
 
 async function sharedStore(bus: Bus, setting: string): Promise<BlobStore | null> {

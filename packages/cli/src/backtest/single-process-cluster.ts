@@ -67,6 +67,8 @@ export async function openSingleProcessCluster(options: SingleProcessOptions): P
       onCaughtUp: () => openPartition(shard, partition),
       onRejected: (sequence, reason) => onFailed(new Error(`block ${sequence} rejected: ${reason}`)),
       onHole: (sequence) => onFailed(new Error(`the log lacks a block before ${sequence}`)),
+      onTrimmed: (before) => onFailed(new Error(`the log was trimmed before ${before}`)),
+      onInterrupted: onFailed,
       onFailed,
     });
     followers.push(follower);

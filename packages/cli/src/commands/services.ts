@@ -22,7 +22,7 @@ import {
   unknownSettings,
 } from '@millrace/runtime';
 import { shardSettings, startShard } from '@millrace/shard';
-import { openArchive, snapshotSettings } from '@millrace/snapshot';
+import { openArchive, openStores, snapshotSettings } from '@millrace/snapshot';
 import { startUpdater, updaterSettings } from '@millrace/updater';
 import { Command } from 'commander';
 import { advertisedHost } from '../advertised-host.ts';
@@ -37,6 +37,9 @@ export const settingsTables = {
   updater: updaterSettings,
   cli: cliSettings,
 } as const satisfies Record<string, ConfigTable>;
+
+/** Within the 30 s of a whole drain, beside the longest wait for others to take over. */
+const shardCloseMsMax = 4_000;
 
 interface Shell {
   readonly service: Service;
@@ -61,7 +64,8 @@ export function shardCommand(): Command {
         `shard-${hostname()
           .toLowerCase()
           .replaceAll(/[^a-z0-9-]/g, '-')}`.slice(0, 40);
-      const { service, common } = shell;
+      const snapshots = readConfig(snapshotSettings, process.env);
+      const { service, common, bus } = shell;
       const running = await startShard({
         ...shell,
         clock: systemClock,
@@ -74,9 +78,14 @@ export function shardCommand(): Command {
         zone: common.zone ?? '',
         replicas: settings.replicas,
         minReplicas: settings.minReplicas,
+        stores: await openStores(bus, { ...snapshots, ownDirectory: settings.shardDirectory }),
+        snapshotEveryMs: snapshots.snapshotEveryMs,
+        snapshotChains: snapshots.snapshotChains,
+        drainMsMax: settings.drainMsMax,
         connectionsMax: settings.connectionsMax,
       });
-      service.own('shard', running);
+      // The wait for others to take over comes before everything that closing does itself.
+      service.own('shard', running, { closeMsMax: settings.drainMsMax + shardCloseMsMax });
       await openOperations(shell, () => running.ready);
       tellParent({ ready: true, port: running.port });
     },
