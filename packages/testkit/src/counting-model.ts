@@ -8,7 +8,13 @@
  */
 import { findRow, type PartitionState, partitionOf } from '@millrace/core';
 import { compileFeatures, compileNet, createFeatureEncoder, createSparseBatch } from '@millrace/model';
-import { featureValuesMax, type LearningSpec, type ModelFile, partitionsDefault } from '@millrace/protocol';
+import {
+  featureValuesMax,
+  invariant,
+  type LearningSpec,
+  type ModelFile,
+  partitionsDefault,
+} from '@millrace/protocol';
 
 /** 10,000 examples move a prediction by less than 0.0001, and thus a count of them by less than a quarter. */
 const learningRate = 2 ** -26;
@@ -55,6 +61,30 @@ export function countsOf(file: ModelFile, states: readonly PartitionState[], ite
   const [bias] = weightsOf(null);
   const sum = weightsOf(item).reduce((total, weight) => total + weight, 0);
   return { item: halvesFrom(sum - bias), bias: halvesFrom(bias) };
+}
+
+/**
+ * Keys of the rows that count items, uint32[items, 2] in the order of `items`, each of which stands there once; the weight of
+ * such a row alone is its count by `countFrom`.
+ */
+export function countingKeys(file: ModelFile, items: readonly string[]): Uint32Array {
+  const plan = compileFeatures(file, compileNet(file), featureValuesMax);
+  const batch = createSparseBatch(plan);
+  const encoder = createFeatureEncoder(plan);
+  encoder.beginRequest({}, {});
+  encoder.addItem(batch, { item: null }, 0);
+  const before = batch.tables[0].unique;
+  items.forEach((item, i) => {
+    encoder.addItem(batch, { item }, i);
+  });
+  const { keys, unique } = batch.tables[0];
+  invariant(unique === before + items.length, 'each item is there once');
+  return keys.slice(2 * before, 2 * unique);
+}
+
+/** shown / 2 − clicked, in halves, as the weight of an item's row tells it. */
+export function countFrom(weight: number): number {
+  return halvesFrom(weight);
 }
 
 function weightOf(file: ModelFile, states: readonly PartitionState[], low: number, high: number): number {

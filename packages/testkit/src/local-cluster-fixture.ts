@@ -1,9 +1,10 @@
 /**
  * A whole cluster for a test, as a user gets it: `millrace up` in a process of its own on a temporary directory and free
- * ports, with nats-server, two shards, an inference node and an updater as its children. The test looks at it from outside:
+ * ports, with nats-server, shards, inference nodes and an updater as its children. The test looks at it from outside:
  * through the public API, the processes, the shards' port and the log.
  */
 import type { ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,14 +12,30 @@ import { createShardConnection } from '@millrace/client';
 import { frameKinds, type PartitionReport, packedFrame, packedValueOf } from '@millrace/protocol';
 import { type Bus, connectNatsBus, createLogger, createTcpNetwork, systemClock } from '@millrace/runtime';
 import { createMillraceClient, type MillraceClient } from '@millrace/sdk';
-import { eventually } from './eventually.ts';
+import { eventually, pause } from './eventually.ts';
+import { freePort } from './nats-server.ts';
 import { startMillrace, textOf } from './run-millrace.ts';
+import { type Closing, openTcpDoor, type TcpDoor } from './tcp-door.ts';
 
-export type ProcessName = 'nats-server' | 'shard-0' | 'shard-1' | 'inference' | 'updater';
+export type ServiceName = `shard-${number}` | 'inference' | `inference-${number}` | 'updater';
+export type ProcessName = 'nats-server' | ServiceName;
+
+export interface LocalClusterOptions {
+  /** Default 2. */
+  readonly shards?: number;
+  /** Inference nodes: `inference`, `inference-1`, …. Default 1. */
+  readonly inference?: number;
+  /** Settings of all processes. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Whether each service has a way of its own to nats-server, which `cutOff` closes. Default `shared`. */
+  readonly natsWays?: 'shared' | 'own';
+}
 
 /** What `cluster.json` tells. */
 export interface ClusterSight {
+  /** Of the first inference node, and of all. */
   readonly url: string;
+  readonly urls: readonly string[];
   readonly natsUrl: string;
   /** Of the supervisor. */
   readonly pid: number;
@@ -42,8 +59,9 @@ export interface StopResult {
 
 export interface LocalClusterFixture {
   readonly directory: string;
-  /** These three are of the present run; a second start has others. */
+  /** What follows is of the present run; a second start has others. */
   readonly url: string;
+  readonly urls: readonly string[];
   readonly natsUrl: string;
   readonly client: MillraceClient;
   /** What the supervisor has said so far in the present run. */
@@ -54,11 +72,13 @@ export interface LocalClusterFixture {
   kill(name: ProcessName): Promise<{ readonly back: Promise<ProcessSight> }>;
   /** Sends a signal to a process. */
   signal(name: ProcessName, signal: NodeJS.Signals): Promise<void>;
+  /** Cuts a service off from nats-server, with natsWays `own`; resolves to what ends that. */
+  cutOff(name: ServiceName, how: Closing): { readonly restore: () => void };
   /** A connection of the test's own to the cluster's logs, one a run; closed when the cluster stops. */
   bus(): Promise<Bus>;
   /** What a shard holds of a model, straight from its port. */
   inspect(shard: string, model: string): Promise<readonly PartitionReport[]>;
-  /** SIGTERM to the supervisor, and its end. */
+  /** SIGTERM to the supervisor, and its end; what has not ended within a minute is killed. */
   stop(): Promise<StopResult>;
   /** SIGKILL to the supervisor alone. */
   killSupervisor(): Promise<void>;
@@ -70,16 +90,31 @@ export interface LocalClusterFixture {
 
 const startMsMax = 60_000;
 const backMsMax = 60_000;
+/** The supervisor gives each of four groups of processes 15 s. */
+const stopMsMax = 65_000;
+const closeMsMax = 10_000;
 
 /** Starts a cluster and resolves once it is up. */
-export async function startLocalCluster(): Promise<LocalClusterFixture> {
+export async function startLocalCluster(options: LocalClusterOptions = {}): Promise<LocalClusterFixture> {
   const directory = await mkdtemp(join(tmpdir(), 'mill-cluster-'));
-  let run = await startRun(directory, 0);
+  const ways = options.natsWays === 'own' ? await openWays(servicesOf(options)) : null;
+  const plan: RunPlan = { directory, args: argumentsFrom(options, ways), env: options.env ?? {}, ways };
+  let run: Run;
+  try {
+    run = await startRun(plan, 0);
+  } catch (error) {
+    await closeWays(ways);
+    await rm(directory, { recursive: true, force: true });
+    throw error;
+  }
 
   const fixture: LocalClusterFixture = {
     directory,
     get url() {
       return run.first.url;
+    },
+    get urls() {
+      return run.first.urls;
     },
     get natsUrl() {
       return run.first.natsUrl;
@@ -107,6 +142,12 @@ export async function startLocalCluster(): Promise<LocalClusterFixture> {
     async signal(name, signal) {
       process.kill(await pidOf(directory, name), signal);
     },
+    cutOff(name, how) {
+      const door = ways?.doors.get(name);
+      if (door === undefined) throw new Error(`${name} has no way of its own to nats-server`);
+      door.shut(how);
+      return { restore: () => door.open() };
+    },
     bus() {
       const logger = createLogger({ service: 'test', level: 'silent' });
       run.bus ??= connectNatsBus({ servers: [run.first.natsUrl], name: 'test', logger });
@@ -121,14 +162,60 @@ export async function startLocalCluster(): Promise<LocalClusterFixture> {
       await ended;
     },
     async start() {
-      run = await startRun(directory, run.first.pid);
+      run = await startRun(plan, run.first.pid);
     },
     async remove() {
       if (run.child.exitCode === null && run.child.signalCode === null) await stopRun(run, directory);
+      await closeWays(ways);
       await rm(directory, { recursive: true, force: true });
     },
   };
   return fixture;
+}
+
+/** Ways of single services to nats-server, whose port is chosen beforehand. */
+interface Ways {
+  readonly natsPort: number;
+  readonly doors: ReadonlyMap<ServiceName, TcpDoor>;
+}
+
+async function openWays(services: readonly ServiceName[]): Promise<Ways> {
+  const natsPort = await freePort();
+  const doors = new Map<ServiceName, TcpDoor>();
+  for (const name of services) doors.set(name, await openTcpDoor(natsPort));
+  return { natsPort, doors };
+}
+
+async function closeWays(ways: Ways | null): Promise<void> {
+  for (const door of ways?.doors.values() ?? []) await door.close();
+}
+
+/** The services of a cluster, by the names that the supervisor gives them. */
+export function servicesOf({ shards = 2, inference = 1 }: LocalClusterOptions): readonly ServiceName[] {
+  const nodes = Array.from({ length: inference }, (_, i) =>
+    i === 0 ? 'inference' : (`inference-${i}` as const),
+  );
+  return [...Array.from({ length: shards }, (_, i) => `shard-${i}` as const), ...nodes, 'updater'];
+}
+
+function argumentsFrom(
+  { shards = 2, inference = 1 }: LocalClusterOptions,
+  ways: Ways | null,
+): readonly string[] {
+  const args = ['--port', '0', '--shards', `${shards}`, '--inference', `${inference}`, '--json'];
+  if (ways === null) return args;
+  const via = [...ways.doors].flatMap(([name, { port }]) => [
+    '--nats-via',
+    `${name}=nats://127.0.0.1:${port}`,
+  ]);
+  return [...args, '--nats-port', `${ways.natsPort}`, ...via];
+}
+
+interface RunPlan {
+  readonly directory: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly ways: Ways | null;
 }
 
 interface Run {
@@ -141,9 +228,9 @@ interface Run {
 }
 
 /** @param supervisorBefore process id that a killed supervisor may have left in cluster.json. */
-async function startRun(directory: string, supervisorBefore: number): Promise<Run> {
-  const child = startMillrace(['up', '--data', directory, '--port', '0', '--json'], {
-    env: { MILL_DATA: undefined },
+async function startRun({ directory, args, env, ways }: RunPlan, supervisorBefore: number): Promise<Run> {
+  const child = startMillrace(['up', '--data', directory, ...args], {
+    env: { ...env, MILL_DATA: undefined },
   });
   const said = textOf(child, 'stderr');
   textOf(child, 'stdout');
@@ -153,26 +240,54 @@ async function startRun(directory: string, supervisorBefore: number): Promise<Ru
     if (sight.pid === supervisorBefore) throw new Error(`the cluster is not up: ${said()}`);
     return sight;
   };
-  const first = await eventually(isUp, { withinMs: startMsMax });
-  if (first === null) throw new Error(`the cluster ended at its start: ${said()}`);
-  // A test run that is cut short leaves nothing behind; the services end by themselves with their supervisor.
-  const killAtExit = () => {
-    for (const pid of [first.pid, processIn(first, 'nats-server').pid]) {
-      if (pid !== null && isAlive(pid)) process.kill(pid, 'SIGKILL');
-    }
-  };
+  const killAtExit = () => killAll(child, directory);
+  // A test run that is cut short leaves nothing behind.
   process.once('exit', killAtExit);
-  return { child, said, first, client: createMillraceClient({ url: first.url }), bus: null, killAtExit };
+  try {
+    const first = await eventually(isUp, { withinMs: startMsMax });
+    if (first === null) throw new Error(`the cluster ended at its start: ${said()}`);
+    if (ways !== null && !first.natsUrl.endsWith(`:${ways.natsPort}`))
+      throw new Error(`nats-server is not on the port that its doors lead to: ${said()}`);
+    const client = createMillraceClient({ url: first.urls });
+    return { child, said, first, client, bus: null, killAtExit };
+  } catch (error) {
+    killAtExit();
+    process.off('exit', killAtExit);
+    throw error;
+  }
+}
+
+/** Kills supervisor and processes; one that is stopped by a signal would not notice that its supervisor has gone. */
+function killAll(supervisor: ChildProcess, directory: string): void {
+  supervisor.kill('SIGKILL');
+  for (const pid of pidsIn(directory)) {
+    if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+  }
+}
+
+/** Of the supervisor and its processes; of nats-server alone while the cluster is still starting. */
+function pidsIn(directory: string): readonly number[] {
+  const natsPid = join(directory, 'nats', 'nats-server.pid');
+  if (!existsSync(join(directory, 'cluster.json')))
+    return existsSync(natsPid) ? [Number(readFileSync(natsPid, 'utf8'))] : [];
+  try {
+    const sight = JSON.parse(readFileSync(join(directory, 'cluster.json'), 'utf8')) as ClusterSight;
+    return [sight.pid, ...sight.processes.flatMap(({ pid }) => (pid === null ? [] : [pid]))];
+  } catch {
+    return [];
+  }
 }
 
 async function stopRun(run: Run, directory: string): Promise<StopResult> {
-  await closeClients(run);
-  const { pid, processes } = await readSight(directory);
-  const pids = [pid, ...processes.flatMap((sight) => (sight.pid === null ? [] : [sight.pid]))];
+  // What cannot be said goodbye to within a few seconds, such as a nats-server that hangs, is left without.
+  await Promise.race([closeClients(run), pause(closeMsMax)]);
+  const pids = pidsIn(directory);
   const startedMs = performance.now();
   const ended = endOf(run.child);
   run.child.kill('SIGTERM');
+  const limit = setTimeout(run.killAtExit, stopMsMax);
   const { code, signal } = await ended;
+  clearTimeout(limit);
   process.off('exit', run.killAtExit);
   return { code, signal, tookMs: performance.now() - startedMs, survivors: pids.filter(isAlive) };
 }
