@@ -18,7 +18,8 @@
  *   rows      u32 count · u32 dim · u32 partitions p · u32 0
  *             float32[count, dim] in the order of the keys asked for
  *             p × (u32 partition, u32 0, u32 applied sequence low, u32 high), partitions ascending
- *   inspect   MessagePack { model }; answered by `report`, MessagePack PartitionReport[]
+ *   inspect   MessagePack { model, partition? }; answered by `report`, MessagePack { partitions: PartitionReport[] } of
+ *             that partition or of all held; hashing them walks every row, and nothing else is answered meanwhile
  *   refusal   MessagePack { code, message, map? }; answers any request. After MILL_FRAME_… the connection ends.
  *
  * All integers are uint32 little-endian. A length is checked before anything is allocated for it.
