@@ -240,6 +240,89 @@ export function busConformance(name: string, open: () => Promise<OpenedBus>): vo
       expect(await bus.headOf('gradients', other)).toBe(2);
     });
 
+    test('log: trim: what lies below is gone for readers, sequences and other subjects stay', async () => {
+      await appendAll('a', 'b');
+      await append('elsewhere', other);
+      await appendAll('c', 'd');
+      await bus.trim('gradients', subject, 4);
+      expect(await bus.headOf('gradients', subject)).toBe(5);
+      expect(await bus.headOf('gradients', other)).toBe(3);
+      const seen = await collector(bus, { from: 1 });
+      await append('e');
+      await seen.until(3);
+      expect(seen.texts).toEqual(['c', 'd', 'e']);
+      expect(seen.messages.map(({ sequence }) => sequence)).toEqual([4, 5, 6]);
+      const elsewhere: number[] = [];
+      await read({ subject: other, onMessage: ({ sequence }) => void elsewhere.push(sequence) });
+      await eventually(() => elsewhere).toEqual([3]);
+      expect((await bus.logState('gradients')).messages).toBe(4);
+    });
+
+    test('log: trim: a sequence between two messages keeps the later one', async () => {
+      await append('a');
+      await append('elsewhere', other);
+      await append('b');
+      await bus.trim('gradients', subject, 2);
+      const seen = await collector(bus, { from: 1 });
+      await seen.until(1);
+      expect(seen.messages.map(({ sequence }) => sequence)).toEqual([3]);
+    });
+
+    test.for([3, 4, 1_000])(
+      'log: trim: below %d of 3 messages keeps the newest, and the head',
+      async (before) => {
+        await appendAll('a', 'b', 'c');
+        await bus.trim('gradients', subject, before);
+        expect(await bus.headOf('gradients', subject)).toBe(3);
+        const seen = await collector(bus, { from: 1 });
+        expect(await append('d')).toBe(4);
+        await seen.until(2);
+        expect(seen.texts).toEqual(['c', 'd']);
+      },
+    );
+
+    test('log: trim: nothing to trim is harmless: an empty subject, a sequence of 1, the same again', async () => {
+      await bus.trim('gradients', subject, 100);
+      expect(await bus.headOf('gradients', subject)).toBe(0);
+      await appendAll('a', 'b');
+      await bus.trim('gradients', subject, 0);
+      await bus.trim('gradients', subject, 1);
+      expect((await bus.logState('gradients')).messages).toBe(2);
+      await bus.trim('gradients', subject, 2);
+      await bus.trim('gradients', subject, 2);
+      await bus.trim('gradients', subject, 1);
+      const seen = await collector(bus);
+      await seen.until(1);
+      expect(seen.texts).toEqual(['b']);
+    });
+
+    test('log: trim: a reader that is beyond it goes on; one that waits still gets what is left, in order', async () => {
+      const beyond = await collector(bus);
+      await appendAll('a', 'b', 'c');
+      await beyond.until(3);
+      await bus.trim('gradients', subject, 3);
+      const behind = await collector(bus, { from: 2 });
+      await appendAll('d', 'e');
+      await beyond.until(5);
+      await behind.until(3);
+      expect(beyond.texts).toEqual(['a', 'b', 'c', 'd', 'e']);
+      expect(behind.texts).toEqual(['c', 'd', 'e']);
+      expect(behind.messages.at(-1)!.pending).toBe(0);
+    });
+
+    test('log: trim: of a subject of another log is a defect', async () => {
+      await expect(bus.trim('gradients', eventsSubject(ads), 2)).rejects.toThrow(/invariant/);
+    });
+
+    test('blobs: a bucket asked for again holds what was put', async () => {
+      await (await bus.blobs('snapshots')).put('ads/0000004d/3/1-full', [bytesOf('one '), bytesOf('two')]);
+      const again = await bus.blobs('snapshots');
+      expect(await again.list('ads/')).toEqual([{ name: 'ads/0000004d/3/1-full', bytes: 7 }]);
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of (await again.get('ads/0000004d/3/1-full'))!) chunks.push(chunk);
+      expect(textOf(Buffer.concat(chunks))).toBe('one two');
+    });
+
     test('kv: get, put, delete: revisions ascend and an absent key is null', async () => {
       const kv = await bus.kv('models');
       expect(await kv.get('ads')).toBeNull();

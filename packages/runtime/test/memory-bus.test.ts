@@ -150,3 +150,22 @@ test('memory bus: retain: a long log stays small, and its readers keep their pla
 function fail(error: Error): never {
   throw error;
 }
+
+test('memory bus: trim: thousands of messages go, and reading goes on from any place', async () => {
+  const bus = createMemoryBus();
+  for (let i = 1; i <= 3_000; i += 1) await bus.append('gradients', subject, Uint8Array.of(1));
+  for (const before of [500, 1_500, 1_501, 2_990]) await bus.trim('gradients', subject, before);
+  expect(await bus.logState('gradients')).toMatchObject({ firstSequence: 2_990, messages: 11, bytes: 11 });
+  for (const [from, wanted] of [
+    [1, 11],
+    [2_990, 11],
+    [2_995, 6],
+    [3_001, 0],
+  ]) {
+    const seen: number[] = [];
+    const onMessage = ({ sequence }: { sequence: number }) => void seen.push(sequence);
+    const reader = await bus.read('gradients', { subject, from, onMessage, onError: fail });
+    expect([seen.length, seen[0] ?? from]).toEqual([wanted, Math.max(from, 2_990)]);
+    await reader.close();
+  }
+});

@@ -1,0 +1,107 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createDirectoryBlobs } from '../src/directory-blobs.ts';
+import { blobConformance, contentOf, patternOf } from './blob-conformance.ts';
+
+let root: string;
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'mill-blobs-'));
+});
+
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+blobConformance('directory blobs', async () => ({
+  // A directory that is not there yet.
+  blobs: createDirectoryBlobs(join(root, 'made', 'here')),
+  end: async () => undefined,
+}));
+
+async function filesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+}
+
+test('directory blobs: another store over the same directory finds what was put', async () => {
+  await createDirectoryBlobs(root).put('ads/1-full', [patternOf(10)]);
+  expect(await contentOf(createDirectoryBlobs(root), 'ads/1-full')).toEqual(patternOf(10));
+  expect(await filesIn(root)).toEqual(['1-full']);
+});
+
+test('directory blobs: a put that fails leaves no file behind', async () => {
+  const blobs = createDirectoryBlobs(root);
+  function* chunks() {
+    yield patternOf(10);
+    throw new Error('no more');
+  }
+  await expect(blobs.put('ads/1-full', chunks())).rejects.toThrow('no more');
+  expect(await filesIn(root)).toEqual([]);
+});
+
+test('directory blobs: what a dead writer left half-written is no value, and goes at the next opening', async () => {
+  const child = spawn(process.execPath, ['-e', '']);
+  const { pid } = child;
+  await once(child, 'exit');
+  await mkdir(join(root, 'ads'));
+  const leftover = `.writing-${hostname()}-${pid}-7`;
+  // The writer itself is alive, as is this process's parent; a temporary file of another host is its own to judge.
+  const alive = `.writing-${hostname()}-${process.ppid}-1`;
+  const elsewhere = '.writing-elsewhere-1-1';
+  for (const name of [leftover, alive, elsewhere]) await writeFile(join(root, 'ads', name), 'half');
+  const blobs = createDirectoryBlobs(root);
+  expect(await blobs.list('')).toEqual([]);
+  expect((await filesIn(root)).sort()).toEqual([elsewhere, alive].sort());
+});
+
+test('directory blobs: an opening does not disturb what this process is writing', async () => {
+  const first = createDirectoryBlobs(root);
+  async function* chunks() {
+    yield patternOf(5);
+    await createDirectoryBlobs(root).list('');
+    yield patternOf(6);
+  }
+  await first.put('ads/1-full', chunks());
+  expect((await contentOf(first, 'ads/1-full')).length).toBe(11);
+});
+
+test('directory blobs: a name whose place is taken by a folder, and one below a file, are reported', async () => {
+  const blobs = createDirectoryBlobs(root);
+  await blobs.put('ads/1/x', [patternOf(1)]);
+  for (const name of ['ads/1', 'ads/1/x/y'])
+    await expect(blobs.put(name, [patternOf(1)])).rejects.toMatchObject({ code: 'MILL_STORE_UNAVAILABLE' });
+  expect(await filesIn(root)).toEqual(['x']);
+});
+
+test('directory blobs: a directory that is a file is out of reach for every call', async () => {
+  const path = join(root, 'file');
+  await writeFile(path, 'x');
+  const blobs = createDirectoryBlobs(path);
+  const calls = [
+    () => blobs.put('a', []),
+    () => blobs.get('a'),
+    () => blobs.delete('a'),
+    () => blobs.list(''),
+  ];
+  for (const call of calls) await expect(call()).rejects.toMatchObject({ code: 'MILL_STORE_UNAVAILABLE' });
+});
+
+test('directory blobs: a value deleted between its opening and its first byte is reported', async () => {
+  const blobs = createDirectoryBlobs(root);
+  await blobs.put('a', [patternOf(5)]);
+  const chunks = (await blobs.get('a'))!;
+  await blobs.delete('a');
+  await expect(chunks[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+    code: 'MILL_STORE_UNAVAILABLE',
+  });
+});
+
+test('directory blobs: a file cut short gives what is left: whoever reads it checks it', async () => {
+  const blobs = createDirectoryBlobs(root);
+  await blobs.put('a', [patternOf(500_000)]);
+  await truncate(join(root, 'a'), 300_000);
+  expect((await contentOf(blobs, 'a')).length).toBe(300_000);
+});
