@@ -24,6 +24,8 @@ export interface ShardOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly cluster: string;
+  /** What callers must show; null: nothing. Default null. */
+  readonly token?: string | null;
   readonly shard: string;
   /** Address to listen on; port 0 takes a free one. */
   readonly host: string;
@@ -79,6 +81,7 @@ export async function startShard(options: ShardOptions): Promise<RunningShard> {
     host: options.host,
     port: options.port,
     cluster: options.cluster,
+    token: options.token ?? null,
     shard,
     connectionsMax: options.connectionsMax,
     holdings,
@@ -93,7 +96,7 @@ export async function startShard(options: ShardOptions): Promise<RunningShard> {
     host: options.advertiseHost,
     port: server.port,
     zone: options.zone,
-    models: holdings.leases,
+    models: () => holdings.leases(),
   });
   let renewalTimer: { cancel(): void } | null = null;
   // Partitions become ready in bursts; one renewal shortly after tells of all of them.

@@ -3,6 +3,7 @@
  * A connection starts with `hello`; a malformed frame is answered with its code and ends the connection, since nothing
  * after it can be trusted. A peer that does not read its answers is not read from either (I7).
  */
+import { createHash, timingSafeEqual } from 'node:crypto';
 import {
   createFrameReader,
   type Frame,
@@ -34,6 +35,8 @@ export interface TcpServerOptions {
   readonly host: string;
   readonly port: number;
   readonly cluster: string;
+  /** What callers must show; null: nothing. Default null. */
+  readonly token?: string | null;
   readonly shard: string;
   readonly connectionsMax: number;
   readonly holdings: Holdings;
@@ -161,7 +164,14 @@ function greet(wire: Wire, frame: Frame, options: TcpServerOptions): void {
       `a connection must begin with hello, got kind ${frame.header.kind}`,
     );
   }
-  const { cluster } = packedValueOf(frame.bytes);
+  const { cluster, token } = packedValueOf(frame.bytes);
+  // First: who does not know the token learns nothing else.
+  if (options.token && !isToken(token, options.token)) {
+    throw new MillraceError(
+      'MILL_UNAUTHENTICATED',
+      `shard ${options.shard} wants the token of its cluster, the caller shows ${token === undefined ? 'none' : 'another'}`,
+    );
+  }
   if (cluster !== options.cluster) {
     throw new MillraceError(
       'MILL_CLUSTER_MISMATCH',
@@ -170,6 +180,15 @@ function greet(wire: Wire, frame: Frame, options: TcpServerOptions): void {
   }
   const answer = { cluster: options.cluster, shard: options.shard };
   wire.write(packedFrame(frameKinds.welcome, { requestId: frame.header.requestId, epoch: 0 }, answer));
+}
+
+/** Hashes are of one length, and comparing them takes as long wherever they differ. */
+function isToken(shown: unknown, wanted: string): boolean {
+  return typeof shown === 'string' && timingSafeEqual(sha256(shown), sha256(wanted));
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
 }
 
 /** What a peer sent, short enough to be sent back. */

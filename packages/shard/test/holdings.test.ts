@@ -1,12 +1,9 @@
 import {
   encodeHeads,
   encodePartitionMap,
-  encodeShardLease,
   gradientsSubject,
   headsSubject,
   jsonBytes,
-  leaseLapseMs,
-  type ModelLease,
   modelNameFrom,
   type PartitionMap,
 } from '@millrace/protocol';
@@ -29,9 +26,14 @@ interface Stage {
   readonly clock: ManualClock;
   readonly view: ClusterView;
   readonly holdings: HoldingsKeeper;
-  /** Times that a partition became readable. */
-  ready(): number;
+  /** Times that routing had news. */
+  news(): number;
   readonly failures: Error[];
+}
+
+/** Lets what was started as promises go on; the memory bus needs no more. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Holdings of shard "a" over a model that is there already. */
@@ -41,55 +43,51 @@ async function open(over: (bus: MemoryBus) => Bus = (bus) => bus): Promise<Stage
   const view = await watchCluster(bus, clock);
   await (await bus.kv('models')).put('ads', jsonBytes(file));
   const failures: Error[] = [];
-  let ready = 0;
+  let news = 0;
   const holdings = createHoldings({
     bus: over(bus),
     clock,
     logger: quietLogger,
     view,
     shard: 'a',
-    onReady: () => {
-      ready += 1;
+    archive: null,
+    onChange: () => {
+      news += 1;
     },
+    onRestored: () => {},
     onFailed: (error) => failures.push(error),
   });
   onTestFinished(async () => {
     await holdings.close();
     await view.close();
   });
-  return { bus, clock, view, holdings, ready: () => ready, failures };
+  return { bus, clock, view, holdings, news: () => news, failures };
 }
 
-async function putMap(bus: MemoryBus, epoch: number, owners: number[][], shards = ['a', 'b']): Promise<void> {
-  const map: PartitionMap = { model: 'ads', epoch, shards, owners };
+interface MapOptions {
+  readonly shards?: readonly string[];
+  readonly former?: readonly (readonly number[])[];
+}
+
+async function putMap(
+  bus: MemoryBus,
+  epoch: number,
+  owners: number[][],
+  { shards = ['a', 'b'], former }: MapOptions = {},
+): Promise<void> {
+  const map: PartitionMap = { model: 'ads', epoch, shards, owners, ...(former ? { former } : {}) };
   await (await bus.kv('maps')).put('ads', encodePartitionMap(map));
+}
+
+/** Acts on the map, and lets what that sets off happen. */
+async function reconciled({ holdings }: Pick<Stage, 'holdings'>): Promise<void> {
+  await holdings.reconcile();
+  await settled();
 }
 
 async function append(bus: MemoryBus, partition: number, sequence: number): Promise<number> {
   const payload = blockOf({ partition, sequence, keys: keysOn(partition, 2 + sequence) });
   return bus.append('gradients', gradientsSubject(modelNameFrom('ads'), partition), payload);
-}
-
-/** Says that a shard holds `ready` of `partitions` at `epoch`. */
-async function tell(
-  bus: MemoryBus,
-  shard: string,
-  lease: { epoch: number; ready: number; partitions: number },
-): Promise<void> {
-  const counts = {
-    rows: 0,
-    bytes: 0,
-    sequence: 0,
-    applied: 0,
-    duplicates: 0,
-    rejected: 0,
-    readyPartitions: '',
-    behind: 0,
-    stalenessMs: null,
-  };
-  const models: ModelLease[] = [{ model: 'ads', ...lease, ...counts }];
-  const whole = { shard, startedMs: 1, renewal: 1, host: 'h', port: 1, zone: '', draining: false, models };
-  await (await bus.kv('shards')).put(shard, encodeShardLease(whole));
 }
 
 const held = (holdings: HoldingsKeeper) =>
@@ -101,23 +99,23 @@ const held = (holdings: HoldingsKeeper) =>
 
 test('holdings: nothing is held of a model without a map', async () => {
   const { holdings } = await open();
-  await holdings.reconcile();
+  await reconciled({ holdings });
   expect([holdings.models.size, holdings.tables.size, holdings.leases()]).toEqual([0, 0, []]);
 });
 
 test('holdings: takes on what the map gives it, caught up with the log as it was', async () => {
-  const { bus, holdings, ready } = await open();
+  const { bus, holdings, news } = await open();
   await append(bus, 0, 1);
   await append(bus, 2, 1);
   await append(bus, 2, 2);
   await putMap(bus, 1, [[0], [1], [0, 1], [1, 0]]);
-  await holdings.reconcile();
+  await reconciled({ holdings });
   expect(held(holdings)).toEqual([
     [0, 1, true],
     [2, 3, true],
     [3, 0, true],
   ]);
-  expect(ready()).toBe(3);
+  expect(news()).toBe(3);
   expect([...holdings.tables]).toEqual(
     layouts.map(({ tableId }, table) => [tableId, { shard: holdings.models.get('ads'), table }]),
   );
@@ -133,7 +131,7 @@ test('holdings: leases count what is owned', async () => {
   await append(bus, 1, 1);
   await bus.append('gradients', gradientsSubject(modelNameFrom('ads'), 1), Uint8Array.of(1));
   await putMap(bus, 3, [[0], [0], [1], [1]]);
-  await holdings.reconcile();
+  await reconciled({ holdings });
   const [lease] = holdings.leases();
   expect(lease).toEqual({
     model: 'ads',
@@ -147,7 +145,7 @@ test('holdings: leases count what is owned', async () => {
     applied: 2,
     duplicates: 1,
     rejected: 1,
-    readyPartitions: '',
+    readyPartitions: 'Aw==',
     behind: 0,
     stalenessMs: null,
   });
@@ -157,7 +155,7 @@ test('holdings: leases count what is owned', async () => {
 test('holdings: staleness is the age of the newest heads that all its partitions have reached', async () => {
   const { bus, clock, holdings } = await open();
   await putMap(bus, 1, [[0], [0], [1], [1]]);
-  await holdings.reconcile();
+  await reconciled({ holdings });
   const counters = {
     batches: 1,
     learned: 1,
@@ -185,104 +183,112 @@ test('holdings: staleness is the age of the newest heads that all its partitions
   expect(holdings.leases()[0].stalenessMs).toBe(500);
 });
 
-test('holdings: lets go only once every owner by the map has all its partitions ready at this epoch', async () => {
-  const { bus, clock, holdings } = await open();
-  await putMap(bus, 1, [[0], [0], [0], [0]], ['a']);
-  await holdings.reconcile();
-  await tell(bus, 'a', { epoch: 1, ready: 4, partitions: 4 });
-  const all = [0, 1, 2, 3].map((partition) => [partition, 0, true]);
-  expect(held(holdings)).toEqual(all);
+test('holdings: serves on what it owned before, partition by partition, until no map names it', async () => {
+  const { bus, holdings } = await open();
+  await putMap(bus, 1, [[0], [0], [0], [0]]);
+  await reconciled({ holdings });
+  expect(holdings.leases()).toMatchObject([{ epoch: 1, partitions: 4, ready: 4, readyPartitions: 'Dw==' }]);
 
-  await putMap(bus, 2, [[0], [0], [1], [1]]);
-  const stays = async () => {
-    await holdings.reconcile();
-    expect(held(holdings)).toEqual(all);
-  };
-  await stays();
-  // The new owner has not said anything, has not caught up, or speaks of the epoch before.
-  await tell(bus, 'a', { epoch: 2, ready: 2, partitions: 2 });
-  await stays();
-  await tell(bus, 'b', { epoch: 2, ready: 1, partitions: 2 });
-  await stays();
-  await tell(bus, 'b', { epoch: 1, ready: 2, partitions: 2 });
-  await stays();
-  // It was ready and is gone.
-  await tell(bus, 'b', { epoch: 2, ready: 2, partitions: 2 });
-  for (const ms of [leaseLapseMs / 2, leaseLapseMs / 2, 500]) {
-    clock.advanceBy(ms);
-    await tell(bus, 'a', { epoch: 2, ready: 2, partitions: 2 });
-  }
-  await stays();
-  expect(holdings.leases()).toMatchObject([{ epoch: 2, partitions: 2, ready: 2 }]);
+  await putMap(bus, 2, [[0], [0], [1], [1]], { former: [[], [], [0], [0]] });
+  await reconciled({ holdings });
+  expect(held(holdings)).toEqual([0, 1, 2, 3].map((partition) => [partition, 0, true]));
+  // What it serves for others is told, and does not count as its own.
+  expect(holdings.leases()).toMatchObject([{ epoch: 2, partitions: 2, ready: 2, readyPartitions: 'Dw==' }]);
+  await append(bus, 3, 1);
+  expect(held(holdings)[3]).toEqual([3, 1, true]);
 
-  await tell(bus, 'b', { epoch: 2, ready: 2, partitions: 2 });
-  await holdings.reconcile();
+  await putMap(bus, 3, [[0], [0], [1], [1]], { former: [[], [], [], [0]] });
+  await reconciled({ holdings });
   expect(held(holdings)).toEqual([
     [0, 0, true],
     [1, 0, true],
+    [3, 1, true],
   ]);
+  await putMap(bus, 4, [[0], [0], [1], [1]]);
+  await reconciled({ holdings });
+  expect(holdings.leases()).toMatchObject([{ epoch: 4, readyPartitions: 'Aw==' }]);
   await append(bus, 2, 1);
   expect(held(holdings).length).toBe(2);
 });
 
 test('holdings: a shard that the map leaves out altogether lets go as well', async () => {
   const { bus, holdings } = await open();
-  await putMap(bus, 1, [[0], [0], [0], [0]], ['a']);
-  await holdings.reconcile();
-  await putMap(bus, 2, [[0], [0], [0], [0]], ['b']);
-  await holdings.reconcile();
-  expect(held(holdings).length).toBe(4);
-  await tell(bus, 'b', { epoch: 2, ready: 4, partitions: 4 });
-  await holdings.reconcile();
+  await putMap(bus, 1, [[0], [0], [0], [0]]);
+  await reconciled({ holdings });
+  await putMap(bus, 2, [[0], [0], [0], [0]], { shards: ['b'] });
+  await reconciled({ holdings });
   expect(held(holdings)).toEqual([]);
   expect(holdings.leases()).toMatchObject([{ partitions: 0, ready: 0, epoch: 2, rows: 0 }]);
 });
 
 test('holdings: a partition that comes back is folded anew from its log', async () => {
-  const { bus, holdings, ready } = await open();
+  const { bus, holdings } = await open();
   await append(bus, 2, 1);
-  await putMap(bus, 1, [[0], [0], [0], [0]], ['a']);
-  await holdings.reconcile();
+  await putMap(bus, 1, [[0], [0], [0], [0]]);
+  await reconciled({ holdings });
   const [, , before] = reportPartitions(holdings.models.get('ads')!);
   await putMap(bus, 2, [[0], [0], [1], [1]]);
-  await tell(bus, 'a', { epoch: 2, ready: 2, partitions: 2 });
-  await tell(bus, 'b', { epoch: 2, ready: 2, partitions: 2 });
-  await holdings.reconcile();
+  await reconciled({ holdings });
   await putMap(bus, 3, [[0], [0], [0], [1]]);
-  await holdings.reconcile();
+  await reconciled({ holdings });
   const [, , after] = reportPartitions(holdings.models.get('ads')!);
   expect(after).toEqual(before);
-  expect(ready()).toBe(5);
 });
 
 test('holdings: a partition that is owned again before it was let go is kept as it is', async () => {
-  const { bus, holdings, ready } = await open();
-  await putMap(bus, 1, [[0], [0], [0], [0]], ['a']);
-  await holdings.reconcile();
+  const { bus, holdings, news } = await open();
+  await putMap(bus, 1, [[0], [0], [0], [0]]);
+  await reconciled({ holdings });
   const state = holdings.models.get('ads')!.states[3];
-  await putMap(bus, 2, [[0], [0], [1], [1]]);
-  await holdings.reconcile();
+  await putMap(bus, 2, [[0], [0], [1], [1]], { former: [[], [], [0], [0]] });
+  await reconciled({ holdings });
   await putMap(bus, 3, [[0], [0], [0], [0]]);
-  await holdings.reconcile();
-  expect([holdings.models.get('ads')!.states[3] === state, ready()]).toEqual([true, 4]);
+  await reconciled({ holdings });
+  expect([holdings.models.get('ads')!.states[3] === state, news()]).toEqual([true, 4]);
+});
+
+test('holdings: ready: once the map that names it is acted on and all that it owns answers', async () => {
+  const { bus, holdings } = await open();
+  const seen = [holdings.ready];
+  await reconciled({ holdings });
+  // There is a model and no map yet.
+  seen.push(holdings.ready);
+  await putMap(bus, 1, [[0], [0], [0], [0]], { shards: ['b'] });
+  await reconciled({ holdings });
+  seen.push(holdings.ready);
+  await putMap(bus, 2, [[0], [1], [1], [1]]);
+  seen.push(holdings.ready);
+  await reconciled({ holdings });
+  seen.push(holdings.ready);
+  expect(seen).toEqual([false, false, false, false, true]);
+});
+
+test('holdings: ready: without any model there is nothing to wait for', async () => {
+  const { bus, holdings } = await open();
+  await (await bus.kv('models')).delete('ads');
+  expect(holdings.ready).toBe(false);
+  await reconciled({ holdings });
+  expect(holdings.ready).toBe(true);
 });
 
 test('holdings: calls do not overlap, and one made meanwhile sees the newest map', async () => {
-  const { bus, holdings, ready } = await open();
+  const { bus, holdings, news } = await open();
   await putMap(bus, 1, [[0], [1], [1], [1]]);
   const first = holdings.reconcile();
   await putMap(bus, 2, [[0], [0], [1], [1]]);
   const second = holdings.reconcile();
   await Promise.all([first, second, holdings.reconcile()]);
-  expect([held(holdings).length, ready()]).toEqual([2, 2]);
+  await settled();
+  expect([held(holdings).length, news()]).toEqual([2, 2]);
 });
 
-test('holdings: a log that is out of reach for a while fails that call alone, and nothing is half held', async () => {
-  let outages = 1;
-  const { bus, holdings } = await open((real) => {
+test('holdings: a log that is out of reach for a while holds up that partition alone, which is tried again', async () => {
+  let outages = 2;
+  const { bus, clock, holdings } = await open((real) => {
     const bent: Bus = Object.create(real);
     bent.onNotice = (subject, onNotice) => real.onNotice(subject, onNotice);
     bent.read = (log, options) => real.read(log, options);
+    bent.kv = (bucket) => real.kv(bucket);
     bent.headOf = (log, subject) => {
       if (subject.endsWith('.1') && outages > 0) {
         outages -= 1;
@@ -293,26 +299,37 @@ test('holdings: a log that is out of reach for a while fails that call alone, an
     return bent;
   });
   await append(bus, 1, 1);
-  await putMap(bus, 1, [[0], [0], [0], [0]], ['a']);
-  await expect(holdings.reconcile()).rejects.toThrow('out of reach');
-  expect(held(holdings)).toEqual([[0, 0, true]]);
-  await holdings.reconcile();
+  await putMap(bus, 1, [[0], [0], [0], [0]]);
+  await reconciled({ holdings });
+  const others = [0, 2, 3].map((partition) => [partition, 0, true]);
+  expect(held(holdings)).toEqual(others);
+  expect(holdings.ready).toBe(false);
+  // Half a second after the first failure, a whole one after the second.
+  clock.advanceBy(499);
+  await settled();
+  expect(outages).toBe(1);
+  clock.advanceBy(1);
+  await settled();
+  expect([outages, held(holdings)]).toEqual([0, others]);
+  clock.advanceBy(1_000);
+  await settled();
   expect(held(holdings)).toEqual([
     [0, 0, true],
     [1, 1, true],
     [2, 0, true],
     [3, 0, true],
   ]);
+  expect(holdings.ready).toBe(true);
 });
 
 test('holdings: close: follows no log any more, and takes nothing on afterwards', async () => {
   const { bus, holdings } = await open();
   await putMap(bus, 1, [[0], [1], [1], [1]]);
-  await holdings.reconcile();
+  await reconciled({ holdings });
+  const state = holdings.models.get('ads')!.states[0]!;
   await holdings.close();
   await append(bus, 0, 1);
-  expect(held(holdings)).toEqual([[0, 0, true]]);
   await putMap(bus, 2, [[0], [0], [1], [1]]);
-  await holdings.reconcile();
-  expect(held(holdings)).toEqual([[0, 0, true]]);
+  await reconciled({ holdings });
+  expect([state.sequence, held(holdings)]).toEqual([0, []]);
 });

@@ -109,7 +109,10 @@ async function startProcesses(
       `starting ${counted(options.shards, 'shard')}, ${counted(options.inference, 'inference node')}, one updater`,
     );
     const shards = Array.from({ length: options.shards }, (_, i) =>
-      startService(`shard-${i}`, ['shard'], { MILL_SHARD_ID: `shard-${i}` }),
+      startService(`shard-${i}`, ['shard'], {
+        MILL_SHARD_ID: `shard-${i}`,
+        MILL_SHARD_DATA: join(directory, 'shards', `shard-${i}`),
+      }),
     );
     const inference = nodes.map((i) =>
       startService(inferenceName(i), ['inference'], {
