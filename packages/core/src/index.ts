@@ -22,6 +22,7 @@ export { createOptimizer } from './optimizer/create-optimizer.ts';
 export type { GradientView, Optimizer, SegmentView } from './optimizer/optimizer.ts';
 export { holdersOf, ownersOf, type PlacementInput, partitionsOf, proposeMap } from './placement.ts';
 export { pullRows, pullRowsPlainly } from './pull-kernel.ts';
+export { putRow, putRows, type WholeRows } from './put-rows.ts';
 export {
   changedCount,
   clearChanged,
@@ -29,7 +30,6 @@ export {
   findOrAddRow,
   findRow,
   lookupRows,
-  putRow,
   type RowTable,
   reserveRows,
   rowTableBytes,

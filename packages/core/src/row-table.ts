@@ -141,27 +141,9 @@ export function reserveRows(table: RowTable, rows: number): void {
   if (rows > (table.mask + 1) * loadMax) growSlots(table, rows);
 }
 
-/**
- * Puts a whole row in place: over the row of this key, or as a new one.
- * @param weights  float32[at least weightsAt + dim]
- * @param state    float32[at least stateAt + stateFloats]
- */
-export function putRow(
-  table: RowTable,
-  low: number,
-  high: number,
-  weights: Float32Array,
-  weightsAt: number,
-  state: Float32Array,
-  stateAt: number,
-): void {
-  let row = findRow(table, low, high);
-  if (row < 0) row = addKey(table, low, high);
-  else markChanged(table, row);
-  const { dim, stateFloats } = table.layout;
-  const { weights: toWeights, state: toState } = table;
-  for (let d = 0; d < dim; d += 1) toWeights[row * dim + d] = weights[weightsAt + d];
-  for (let d = 0; d < stateFloats; d += 1) toState[row * stateFloats + d] = state[stateAt + d];
+/** Rows that the table holds without growing: no row moves and no slot until there are more. */
+export function rowsReserved(table: RowTable): number {
+  return Math.min(table.keys.length / 2, Math.floor((table.mask + 1) * loadMax));
 }
 
 /** Notes that a row is no longer as it was when the marks were cleared. */
@@ -181,11 +163,10 @@ export function changedCount(table: RowTable): number {
   return count;
 }
 
-/** A row of the key without values, marked as changed. */
-function addKey(table: RowTable, low: number, high: number): number {
+/** Adds a row without values for a key that has none; it is marked as changed. */
+export function addKey(table: RowTable, low: number, high: number): number {
   const row = table.count;
-  if ((row + 1) * 2 > table.keys.length) growRows(table, row + 1);
-  if (row + 1 > (table.mask + 1) * loadMax) growSlots(table, row + 1);
+  reserveRows(table, row + 1);
   table.count += 1;
   table.keys[2 * row] = low;
   table.keys[2 * row + 1] = high;

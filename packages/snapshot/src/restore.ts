@@ -4,12 +4,12 @@ import {
   createPartitionState,
   type DenseState,
   type PartitionState,
-  putRow,
+  putRows,
   reserveRows,
   type TableLayout,
 } from '@millrace/core';
 import { type BlobChunks, readSnapshot } from './read-snapshot.ts';
-import type { FloatsBlock, RowsBlock } from './snapshot-blocks.ts';
+import type { FloatsBlock } from './snapshot-blocks.ts';
 import { invalid, type SnapshotHeader } from './snapshot-header.ts';
 import type { FoldId, SnapshotName } from './snapshot-name.ts';
 
@@ -56,7 +56,7 @@ export async function restoreInto(
     },
     onBlock: (block) => {
       if (block.kind !== 'rows') throw invalid('rows of a partition');
-      putRows(state, block);
+      putRows(state.tables[block.table], block);
       rows[block.table] += block.count;
       onRows(block.count);
     },
@@ -103,17 +103,6 @@ export async function restoreDenseInto(
   state.weights.set(weights);
   state.optimizerState.set(optimizerState);
   takeMarks(state, header);
-}
-
-function putRows(
-  state: PartitionState,
-  { table: place, count, keys, weights, state: floats }: RowsBlock,
-): void {
-  const table = state.tables[place];
-  const { dim, stateFloats } = table.layout;
-  for (let i = 0; i < count; i += 1) {
-    putRow(table, keys[2 * i], keys[2 * i + 1], weights, i * dim, floats, i * stateFloats);
-  }
 }
 
 function putFloats(array: Float32Array, { at, floats }: FloatsBlock): void {

@@ -9,14 +9,17 @@
  *   MSE1  end                 [header checksum, place]
  *         uint32[place]: checksums of all blocks before, the header's first
  *
- * A body has at most 1 MiB, so that whoever encodes or reads one holds the processor for a millisecond or so. The end seals
- * the rest: a block that is missing, repeated, in another place or of another snapshot is found out even where its own
- * checksum is right.
+ * The end seals the rest: a block that is missing, repeated, in another place or of another snapshot is found out even where
+ * its own checksum is right.
  */
-import { bytesOf, floatsAt, sealEnvelope, wordsAt } from '@millrace/protocol';
+import { floatsAt, sealEnvelope, wordsAt } from '@millrace/protocol';
 import { invalid, isCount, openBlock } from './snapshot-header.ts';
 
-export const bodyBytesMax = 1024 * 1024;
+/**
+ * Bytes of a body: large enough that headers and checksums cost nothing, small enough that whoever encodes or reads one
+ * holds the processor for well below a millisecond where rows lie together, and for about two where each is a cache miss.
+ */
+export const bodyBytesWanted = 256 * 1024;
 
 const rowsMagic = 'MSR1';
 const floatsMagic = 'MSF1';
@@ -88,7 +91,7 @@ export function decodeBlock(
   { of, place }: BlockPlace,
   forms: readonly (readonly [dim: number, stateFloats: number])[],
 ): SnapshotBlock {
-  const magic = Buffer.from(bytesOf(block)).toString('latin1', 0, 4);
+  const magic = Buffer.from(block.buffer, block.byteOffset, block.length).toString('latin1', 0, 4);
   if (magic !== rowsMagic && magic !== floatsMagic && magic !== endMagic)
     throw invalid('a block of known kind');
   const { metadata, body } = openBlock(magic, block);
