@@ -1,25 +1,10 @@
-/** Runs simulations one after the other: a seed a round, each with every model. Started by scripts/simulate.mjs. */
-import { parseArgs } from 'node:util';
 import { simulate } from './simulation.ts';
-import { reportLine, simulationModels } from './simulation-models.ts';
-
-const { values } = parseArgs({
-  options: {
-    from: { type: 'string', default: process.env.SEED ?? '1' },
-    seeds: { type: 'string', default: process.env.SEED === undefined ? '100' : '1' },
-    steps: { type: 'string', default: '600' },
-  },
-});
-const from = Number(values.from);
-let broken = 0;
-for (let seed = from; seed < from + Number(values.seeds); seed += 1) {
-  for (const [model, file] of Object.entries(simulationModels)) {
-    const report = await simulate({ seed, file, steps: Number(values.steps) });
-    if (report.violations.length > 0) broken += 1;
-    process.stdout.write(`${model.padEnd(13)} ${reportLine(report)}\n`);
-  }
-}
-if (broken > 0) {
-  process.stdout.write(`${broken} broken; replay one with SEED=… npm run simulate\n`);
-  process.exitCode = 1;
+const from = Number(process.argv[2] ?? 1), n = Number(process.argv[3] ?? 1), steps = Number(process.argv[4] ?? 200);
+const trace = process.argv[5] === 'trace';
+for (let seed = from; seed < from + n; seed++) {
+  const t = performance.now();
+  const r = await simulate({ seed, steps, ...(trace && { onNote: (at, text) => console.log(at.toFixed(1), text), onLog: (l) => process.stdout.write(l) }) });
+  const { harms, violations, ...rest } = r;
+  console.log(JSON.stringify({ ...rest, ms: Math.round(performance.now() - t) }), JSON.stringify(harms));
+  for (const v of violations) console.log('   BROKEN', v.invariant, v.atMs, v.what);
 }

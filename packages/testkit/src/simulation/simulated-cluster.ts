@@ -1,181 +1,348 @@
 /**
- * A cluster in one process, made of the production code of shards, inference node and updaters, on a memory bus and a clock
- * that is moved by hand. Shards can lag and lose their memory; updaters come, freeze, die and come back, several at a time.
+ * A cluster of production code: shards, inference nodes and updaters, each with its own view of NATS, network, clock and
+ * disk. A process that ends by itself is started again, as a supervisor would; who is to run is the simulation's to say.
  */
-import { addReadMark, type ReadMarks, type RowSource } from '@millrace/client';
-import { pullRows } from '@millrace/core';
+import { createPullClient, type PullClient } from '@millrace/client';
 import { createScoringCore, type ScoringCore } from '@millrace/inference';
-import { invariant, MillraceError, type ModelFile, partitionsMax, reasonFrom } from '@millrace/protocol';
-import {
-  createLogger,
-  createManualClock,
-  createMemoryBus,
-  type ManualClock,
-  type MemoryBus,
-  watchCluster,
-} from '@millrace/runtime';
-import {
-  createModelShard,
-  followPartition,
-  type ModelShard,
-  openPartition,
-  takePartition,
-} from '@millrace/shard';
-import { type ModelUpdater, startModelUpdater } from '@millrace/updater';
-import { createMortalProcess, type MortalProcess, type WriteFate } from './mortal-process.ts';
-import type { Random } from './random.ts';
+import { decodeShardLease, isMillraceError, type ModelFile, reasonFrom } from '@millrace/protocol';
+import { type Bus, createLogger, createMetrics, type Logger, watchCluster } from '@millrace/runtime';
+import { type RunningShard, startShard } from '@millrace/shard';
+import { createArchive } from '@millrace/snapshot';
+import { type RunningUpdater, startUpdater } from '@millrace/updater';
+import { createNatsLink, type NatsLink } from './nats-link.ts';
+import { createProcessBlobs } from './process-blobs.ts';
+import { createProcessBus } from './process-bus.ts';
+import { createSimulatedNats, type SimulatedNats } from './simulated-nats.ts';
+import { createSimulatedNetwork, type SimulatedNetwork } from './simulated-network.ts';
+import { createSimulatedProcess, type SimulatedProcess } from './simulated-process.ts';
+import { createSimulatedStore, type SimulatedStore } from './simulated-store.ts';
+import { tellTruth, type Truth } from './truth.ts';
+import type { Weather } from './weather.ts';
+import type { World } from './world.ts';
 
-export interface SimulatedUpdater {
-  readonly process: MortalProcess;
-  readonly updater: ModelUpdater;
-  /** Code of the error that ended it, '' while none has. */
-  failure: string;
+export type HostKind = 'shard' | 'node' | 'updater';
+
+export interface NodeUnit {
+  readonly core: ScoringCore;
+  close(): Promise<void>;
 }
 
-export interface SimulatedShard {
-  readonly process: MortalProcess;
-  readonly shard: ModelShard;
+/** A machine: what runs there now, and its disk. */
+export interface Host {
+  readonly name: string;
+  readonly kind: HostKind;
+  process: SimulatedProcess | null;
+  link: NatsLink | null;
+  disk: SimulatedStore;
+  shard: RunningShard | null;
+  node: NodeUnit | null;
+  updater: RunningUpdater | null;
+  /** True while it is to run; a process that ended is started again then. */
+  wanted: boolean;
+  /** True from the beginning of an orderly end. */
+  leaving: boolean;
+  /** True once it has ended in order, and has handed over what it held. */
+  left: boolean;
+  starts: number;
+  /** When harm was done to it last, virtual ms. */
+  harmedMs: number;
+  /** No start before this, virtual ms. */
+  restsUntilMs: number;
+  /** Folds that its process has read snapshots of. */
+  readonly restored: Set<string>;
+}
+
+export interface ClusterSettings {
+  readonly replicas: number;
+  readonly minReplicas: number;
+  readonly snapshotEveryMs: number;
+  readonly snapshotChains: number;
+  readonly hasSharedStore: boolean;
+  readonly hasOwnDisks: boolean;
+  readonly batchDelayUs: number;
+  readonly lanes: number;
+  readonly queueRowsMax: number;
+  readonly swapEveryMs: number;
+  readonly pullTimeoutMs: number;
+  readonly drainMsMax: number;
 }
 
 export interface SimulatedCluster {
+  readonly world: World;
+  readonly weather: Weather;
+  readonly nats: SimulatedNats;
+  readonly network: SimulatedNetwork;
+  readonly truth: Truth;
   readonly file: ModelFile;
-  readonly bus: MemoryBus;
-  readonly clock: ManualClock;
-  readonly core: ScoringCore;
-  readonly shards: SimulatedShard[];
-  readonly updaters: SimulatedUpdater[];
-  /** What the node's writes meet; set around single calls. */
-  nodeFate: WriteFate;
-  /** What must never happen and did. */
-  readonly defects: string[];
-  startUpdater(options: UpdaterFaults): Promise<SimulatedUpdater>;
-  /** Kills a shard and starts it with an empty memory. */
-  restartShard(place: number): Promise<void>;
-  /** Lets everything that is under way come to rest. */
-  turn(): Promise<void>;
+  readonly settings: ClusterSettings;
+  readonly hosts: readonly Host[];
+  /** A host of that name, made when there is none. */
+  host(name: string, kind: HostKind): Host;
+  /** Starts its process; nothing happens when it runs. */
+  start(host: Host): void;
+  /** Ends it in order; it is killed when that takes too long. */
+  stop(host: Host): void;
+  /** Kills it. It comes back if it is wanted. */
+  crash(host: Host): void;
+  /** What a process that is no part of the cluster sees of it. */
+  visitor(name: string): { readonly process: SimulatedProcess; readonly link: NatsLink; readonly bus: Bus };
 }
 
-export interface UpdaterFaults {
-  readonly fateOfWrite: () => WriteFate;
-  readonly keepsMessageIds: boolean;
+/** A supervisor waits so long, at most, before it starts a process again. */
+const restartMsMax = 1_500;
+/** A second updater waits longer, or two would take the model from each other for ever. */
+const fencedMs = 8_000;
+/** Longer than any drain that is configured here. */
+const killAfterMs = 25_000;
+/** What may end a process: it starts again, and nothing is lost. */
+const endings = new Set(['backoff', 'same', 'refresh-map']);
+
+export interface ClusterOptions {
+  readonly world: World;
+  readonly weather: Weather;
+  readonly file: ModelFile;
+  readonly settings: ClusterSettings;
+  readonly onLog?: (line: string) => void;
 }
 
-const startMs = 1_700_000_000_000;
-const logger = createLogger({ service: 'simulation', level: 'silent' });
+export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster {
+  const { world, weather, file, settings } = options;
+  const { random } = world;
+  const nats = createSimulatedNats(world);
+  const network = createSimulatedNetwork(world, weather);
+  const truth = tellTruth(file, nats);
+  const hosts: Host[] = [];
 
-export async function openSimulatedCluster(file: ModelFile, random: Random): Promise<SimulatedCluster> {
-  const bus = createMemoryBus();
-  const clock = createManualClock(startMs);
-  // Leases are no part of this simulation, so what watches them has a clock that stands still.
-  const view = await watchCluster(bus, createManualClock(startMs));
-  const shards: SimulatedShard[] = [];
-  const defects: string[] = [];
-  const rows = rowsOf(shards, random);
-  const node = createMortalProcess({
-    bus,
-    clock,
-    rows,
-    fateOfWrite: () => cluster.nodeFate,
-    keepsMessageIds: true,
-  });
-  let requests = 0;
-  const core = createScoringCore({
-    bus: node.bus,
-    view,
-    clock,
-    logger,
-    cluster: 'simulation',
-    rows,
-    engine: 'plain',
-    limits: { rowsMax: 512, delayUs: 0, queueRowsMax: 10_000, lanes: 1 },
-    swapEveryMs: 0,
-    newRequestId: () => {
-      requests += 1;
-      return `unnamed-${requests}`;
-    },
-    onFailed: (error) => defects.push(`node: ${error.message}`),
-  });
-  const cluster: SimulatedCluster = {
-    file,
-    bus,
-    clock,
-    core,
-    shards,
-    updaters: [],
-    nodeFate: 'done',
-    defects,
-    async startUpdater(faults) {
-      const process = createMortalProcess({ bus, clock, rows, ...faults });
-      const onFailed = (error: Error) => {
-        simulated.failure = error instanceof MillraceError ? error.code : reasonFrom(error);
-        process.kill();
-      };
-      const updater = await startModelUpdater(file, {
-        ...process,
-        logger,
-        engine: 'plain',
-        drive: 'timers',
-        onFailed,
+  const loggerOf = (name: string): Logger =>
+    createLogger({
+      service: name,
+      level: options.onLog ? 'debug' : 'error',
+      destination: {
+        write(line) {
+          options.onLog?.(line);
+          if (line.includes('log lacks a block')) world.violate('I3', `${name} took a block for missing that the log has`);
+        },
+      },
+    });
+
+  const failed = (host: Host, process: SimulatedProcess, error: unknown) => {
+    if (!process.alive) return;
+    const code = isMillraceError(error) ? error.code : reasonFrom(error);
+    world.note(`${host.name} failed: ${code}`);
+    const isFenced = code === 'MILL_FENCED';
+    if (!isFenced && !(isMillraceError(error) && endings.has(error.retry)))
+      world.violate("defect", `${host.name} failed: ${error instanceof Error ? error.stack : reasonFrom(error)}`);
+    if (isFenced) host.restsUntilMs = world.nowMs + fencedMs;
+    process.kill();
+  };
+
+  const died = (host: Host, process: SimulatedProcess) => {
+    if (host.process !== process) return;
+    host.process = null;
+    host.link = null;
+    host.shard = null;
+    host.node = null;
+    host.updater = null;
+    world.note(`${host.name} died`);
+    if (!host.left) host.harmedMs = world.nowMs;
+    world.after(Math.max(host.restsUntilMs - world.nowMs, 50 + restartMsMax * random.uniform()), () => {
+      if (host.wanted) cluster.start(host);
+    });
+  };
+
+  /** What every kind of process gets. */
+  const surroundings = (host: Host, process: SimulatedProcess, link: NatsLink) => {
+    const bus = createProcessBus(link, nats);
+    const onRead = (path: string) => host.restored.add(path.split('/')[2]);
+    const own = { name: 'own', blobs: createProcessBlobs({ process, weather, store: host.disk, link: null, onRead }) };
+    const shared = { name: 'shared', blobs: createProcessBlobs({ process, weather, store: nats.snapshots, link, onRead }) };
+    const logger = loggerOf(host.name);
+    const sharedStores = settings.hasSharedStore ? [shared] : [];
+    return {
+      bus,
+      network: network.of(process),
+      clock: process.clock,
+      logger,
+      metrics: createMetrics({ service: host.name }),
+      cluster: 'simulation',
+      engine: 'plain' as const,
+      pullTimeoutMs: settings.pullTimeoutMs,
+      stores: host.kind === 'shard' && settings.hasOwnDisks ? [own, ...sharedStores] : sharedStores,
+      archive: settings.hasSharedStore
+        ? createArchive({ stores: [shared], onDamaged: (_store, path) => world.note(`${host.name} passed over ${path}`) })
+        : null,
+      snapshotEveryMs: settings.snapshotEveryMs,
+      snapshotChains: settings.snapshotChains,
+      onFailed: (error: Error) => failed(host, process, error),
+    };
+  };
+  type Surroundings = ReturnType<typeof surroundings>;
+
+  const startNode = async (around: Surroundings, name: string): Promise<NodeUnit> => {
+    const { bus, clock, logger } = around;
+    const view = await watchCluster(bus, clock, logger);
+    const rows: PullClient = createPullClient({
+      ...around,
+      view,
+      role: 'inference',
+      requestTimeoutMs: settings.pullTimeoutMs,
+    });
+    let requests = 0;
+    const core = createScoringCore({
+      ...around,
+      view,
+      rows,
+      limits: {
+        rowsMax: 16,
+        delayUs: settings.batchDelayUs,
+        queueRowsMax: settings.queueRowsMax,
+        lanes: settings.lanes,
+      },
+      swapEveryMs: settings.swapEveryMs,
+      newRequestId: () => {
+        requests += 1;
+        return `${name}-${requests}`;
+      },
+    });
+    const stopListening = view.onChange(() => {
+      core.reconcile().catch(around.onFailed);
+    });
+    await core.reconcile();
+    return {
+      core,
+      async close() {
+        stopListening();
+        await core.close();
+        rows.close();
+        await view.close();
+      },
+    };
+  };
+
+  const run = async (host: Host, around: Surroundings, process: SimulatedProcess) => {
+    const id = `${host.name}-${host.starts}`;
+    if (host.kind === 'shard') {
+      const { replicas, minReplicas, drainMsMax } = settings;
+      const running = await startShard({
+        ...around,
+        shard: host.name,
+        host: host.name,
+        port: 0,
+        advertiseHost: host.name,
+        zone: '',
+        replicas,
+        minReplicas,
+        drainMsMax,
+        connectionsMax: 32,
       });
-      const simulated: SimulatedUpdater = { process, updater, failure: '' };
-      cluster.updaters.push(simulated);
-      return simulated;
+      if (process.alive) host.shard = running;
+    } else if (host.kind === 'node') {
+      const running = await startNode(around, id);
+      if (process.alive) host.node = running;
+    } else {
+      const running = await startUpdater({ ...around, writer: id });
+      if (process.alive) host.updater = running;
+    }
+    world.note(`${host.name} runs`);
+  };
+
+  const cluster: SimulatedCluster = {
+    world,
+    weather,
+    nats,
+    network,
+    truth,
+    file,
+    settings,
+    hosts,
+    host(name, kind) {
+      const known = hosts.find((host) => host.name === name);
+      if (known) return known;
+      const host: Host = {
+        name,
+        kind,
+        process: null,
+        link: null,
+        disk: createSimulatedStore(`disk of ${name}`),
+        shard: null,
+        node: null,
+        updater: null,
+        wanted: false,
+        leaving: false,
+        left: false,
+        starts: 0,
+        harmedMs: Number.NEGATIVE_INFINITY,
+        restsUntilMs: 0,
+        restored: new Set(),
+      };
+      hosts.push(host);
+      return host;
     },
-    async restartShard(place) {
-      shards[place].process.kill();
-      shards[place] = await startShard(cluster);
+    start(host) {
+      host.wanted = true;
+      if (host.process !== null) return;
+      host.leaving = false;
+      host.left = false;
+      host.starts += 1;
+      host.restored.clear();
+      const process = createSimulatedProcess({
+        name: host.name,
+        world,
+        clockRate: weather.kinds.has('clock-jump') ? 0.95 + 0.1 * random.uniform() : 1,
+      });
+      const link = createNatsLink(process, weather);
+      host.process = process;
+      host.link = link;
+      process.onKill(() => died(host, process));
+      world.note(`${host.name} starts`);
+      run(host, surroundings(host, process, link), process).catch((error: unknown) => failed(host, process, error));
     },
-    turn: async () => {
-      // A batch of scores leaves with one turn of the event loop; everything else comes to rest within a turn.
-      for (let turns = 0; turns < 2; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+    stop(host) {
+      host.wanted = false;
+      const { process, leaving } = host;
+      if (process === null || leaving) return;
+      const unit = host.shard ?? host.node ?? host.updater;
+      if (unit === null) {
+        process.kill();
+        return;
+      }
+      host.leaving = true;
+      const leavesMs = world.nowMs;
+      world.note(`${host.name} leaves`);
+      const overdue = world.after(killAfterMs, () => {
+        if (!process.alive) return;
+        const isHarmed = process.frozen || world.nowMs - process.troubledMs < killAfterMs;
+        if (!isHarmed) world.violate('liveness', `${host.name} did not end within ${killAfterMs} ms`);
+        process.kill();
+      });
+      process.enter(() => {
+        unit.close().then(
+          () => {
+            overdue.cancel();
+            host.left = world.nowMs - leavesMs < settings.drainMsMax;
+            world.note(`${host.name} left`);
+            process.kill();
+          },
+          (error: unknown) => failed(host, process, error),
+        );
+      });
+    },
+    crash(host) {
+      host.process?.kill();
+    },
+    visitor(name) {
+      const process = createSimulatedProcess({ name, world, clockRate: 1 });
+      const link = createNatsLink(process, weather);
+      return { process, link, bus: createProcessBus(link, nats) };
     },
   };
-  shards.push(await startShard(cluster), await startShard(cluster));
-  await core.createModel(file.name, file);
   return cluster;
 }
 
-async function startShard({ bus, clock, file, defects }: SimulatedCluster): Promise<SimulatedShard> {
-  const shard = createModelShard(file);
-  const noRows: RowSource = { pull: async () => ({ degraded: false }) };
-  const fateOfWrite = (): WriteFate => 'done';
-  const process = createMortalProcess({ bus, clock, rows: noRows, fateOfWrite, keepsMessageIds: true });
-  for (let partition = 0; partition < shard.partitions; partition += 1) {
-    const state = takePartition(shard, partition);
-    await followPartition(process.bus, state, {
-      onCaughtUp: () => openPartition(shard, partition),
-      // Junk is thrown into the log on purpose; that it is passed over is told by the fold.
-      onRejected: () => undefined,
-      onHole: (sequence) =>
-        defects.push(`the log of partition ${partition} lacks a block before ${sequence}`),
-      onFailed: (error) => defects.push(`shard: ${error.message}`),
-    });
-  }
-  return { process, shard };
-}
-
-const touched = new Uint16Array(partitionsMax);
-
-/** Rows of any of the shards that have all partitions open, as a client would meet them. */
-function rowsOf(shards: readonly SimulatedShard[], random: Random): RowSource {
-  return {
-    async pull({ layout, keys, count, out, marks, onAbsent }) {
-      if (onAbsent === 'fail' && random.chance(0.03))
-        throw new MillraceError('MILL_SHARD_UNAVAILABLE', 'no owner answers in the simulation');
-      const { shard } = random.pick(shards);
-      const table = shard.layouts.findIndex(({ tableId }) => tableId === layout.tableId);
-      const met = pullRows(shard.readable[table], keys, count, out, 0, touched);
-      if (met < 0) throw new MillraceError('MILL_NOT_READY', 'the shard of the simulation catches up');
-      noteRead(shard, marks, met);
-      return { degraded: false };
-    },
-  };
-}
-
-function noteRead(shard: ModelShard, marks: ReadMarks, met: number): void {
-  for (let i = 0; i < met; i += 1) {
-    const state = shard.states[touched[i]];
-    invariant(state !== null, 'what was read is held');
-    addReadMark(marks, touched[i], state.sequence);
-  }
+/** Address that a shard's newest lease tells, null when there is none. */
+export function addressOf(nats: SimulatedNats, shard: string): { host: string; port: number } | null {
+  const value = nats.bucket('shards').values.get(shard)?.value;
+  if (!value) return null;
+  const { host, port } = decodeShardLease(value);
+  return { host, port };
 }

@@ -1,7 +1,7 @@
 /** Models that simulations learn: two that count, one with all kinds of weights; their join windows close within seconds. */
 import type { LearningSpec, ModelFile } from '@millrace/protocol';
 import { countingModel } from '../counting-model.ts';
-import type { SimulationReport } from './simulation.ts';
+import type { Random } from './random.ts';
 
 const learning: LearningSpec = { joinWindowMs: 2_000, batchDelayMs: 20, batchExamplesMax: 16 };
 const optimizer = { type: 'adagrad', learningRate: 0.1 } as const;
@@ -14,7 +14,7 @@ export const simulationModels: Readonly<Record<'after-window' | 'at-once' | 'den
     label: 'click',
     item: 'item',
     partitions: 3,
-    tables: [{ name: 'features', wide: { optimizer }, embedding: { dim: 4, optimizer } }],
+    tables: [{ name: 'features', wide: { optimizer }, embedding: { dim: 4, optimizer: { type: 'adam', learningRate: 0.05 } } }],
     fields: [
       { name: 'user', type: 'sparse', scope: 'user', table: 'features' },
       { name: 'item', type: 'sparse', scope: 'item', table: 'features' },
@@ -26,9 +26,8 @@ export const simulationModels: Readonly<Record<'after-window' | 'at-once' | 'den
   },
 };
 
-/** A report as one line; its first word replays it. */
-export function reportLine({ violations, stateHash, seed, ...counts }: SimulationReport): string {
-  const figures = Object.entries(counts).map(([name, value]) => `${name} ${value}`);
-  const verdict = violations.length === 0 ? 'ok' : `BROKEN: ${violations.join('; ')}`;
-  return `SEED=${seed} ${figures.join(', ')}, state ${stateHash.slice(0, 12)}, ${verdict}`;
+/** A model of the seed's choice, of few partitions. */
+export function modelFrom(random: Random): ModelFile {
+  const file = simulationModels[random.pick(['after-window', 'at-once', 'dense', 'dense'] as const)];
+  return { ...file, partitions: 3 + random.whole(5) };
 }

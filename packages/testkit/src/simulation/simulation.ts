@@ -1,99 +1,153 @@
 /**
- * Seeded disorder over the production code, and what must hold after it:
- *
- *   each example is learned once            the rows of a counting model tell, and the learned and positive counts
- *   the log is the truth                    a fold of it from nothing equals every shard, and the dense weights everywhere
- *   nothing stops                           no defect, no hole, no score refused
- *
- * Updaters die before and after writes, freeze while others take over and wake up behind them; shards lag and start anew;
- * answers of the log get lost; blocks come twice, damaged, and in the wrong place.
+ * One run of the whole product: shards, inference nodes and updaters of production code on a simulated NATS, network, clock
+ * and disk, under seeded harm, held against the invariants as it goes and at its end. Nothing in it depends on the machine or
+ * the time of day.
  */
-import type { ModelFile } from '@millrace/protocol';
-import { createDisorder } from './disorder.ts';
-import { randomFrom } from './random.ts';
-import { openSimulatedCluster, type SimulatedCluster, type SimulatedUpdater } from './simulated-cluster.ts';
-import { createTraffic, type Traffic } from './traffic.ts';
-import { verify } from './verify.ts';
+import { jsonBytes } from '@millrace/protocol';
+import { type Adversary, createAdversary, shardNames } from './adversary.ts';
+import { type Audit, createAudit } from './audit.ts';
+import { type Coverage, createCoverage } from './coverage.ts';
+import { checkEnd, settle } from './end-check.ts';
+import { type Random, randomFrom } from './random.ts';
+import { checkScores } from './score-check.ts';
+import { type ClusterSettings, openSimulatedCluster, type SimulatedCluster } from './simulated-cluster.ts';
+import { modelFrom } from './simulation-models.ts';
+import { createVisitors, type Visitors } from './visitors.ts';
+import { calm, weatherFrom } from './weather.ts';
+import { watchWire } from './wire-watch.ts';
+import { createWorld, type Violation } from './world.ts';
 
 export interface SimulationOptions {
   readonly seed: number;
-  /** With a join window, and `plain` to compute. */
-  readonly file: ModelFile;
   readonly steps: number;
+  /** Told of each event of the trace. */
+  readonly onNote?: (atMs: number, text: string) => void;
+  /** Told of each line that a process logs. */
+  readonly onLog?: (line: string) => void;
 }
 
 export interface SimulationReport {
   readonly seed: number;
-  readonly visits: number;
-  readonly examples: number;
-  readonly clicks: number;
-  /** Updaters that were started, and those that found themselves superseded. */
-  readonly updaters: number;
-  readonly fenced: number;
-  readonly shardRestarts: number;
-  readonly batches: number;
-  readonly duplicateBlocks: number;
-  readonly rejectedBlocks: number;
-  /** Equal for equal seeds. */
-  readonly stateHash: string;
   /** What was broken; empty when all is well. */
-  readonly violations: readonly string[];
+  readonly violations: readonly Violation[];
+  /** Equal for equal seeds. */
+  readonly traceHash: string;
+  readonly virtualMs: number;
+  readonly events: number;
+  readonly harms: Readonly<Record<string, number>>;
+  readonly scores: number;
+  readonly degraded: number;
+  /** Scores that had to be whole and in time, and were. */
+  readonly strict: number;
+  /** Logged scores that were computed again. */
+  readonly recomputed: number;
+  readonly audited: number;
+  readonly examples: number;
+  readonly blocks: number;
+  readonly starts: number;
 }
 
-/** Runs one simulation to its end. Nothing in it depends on the machine or the time of day. */
-export async function simulate({ seed, file, steps }: SimulationOptions): Promise<SimulationReport> {
+export async function simulate({ seed, steps, onNote, onLog }: SimulationOptions): Promise<SimulationReport> {
   const random = randomFrom(seed);
-  const cluster = await openSimulatedCluster(file, random);
-  const windowMs = file.learning?.joinWindowMs ?? 0;
-  const traffic = createTraffic(cluster, windowMs, random);
-  const disorder = createDisorder(cluster, random);
-  await disorder.startUpdater();
-  for (let step = 0; step < steps; step += 1) {
-    await traffic.visit();
-    if (random.chance(0.02)) await traffic.appendJunk();
-    await disorder.step();
-    const ms = random.chance(0.01) ? 2 * windowMs : 1 + random.whole(60);
-    await passTime(cluster, traffic, ms);
+  const world = createWorld(random, onNote);
+  const onRejection = (reason: unknown) =>
+    world.violate('defect', `a promise was left to reject: ${reason instanceof Error ? reason.stack : reason}`);
+  process.on('unhandledRejection', onRejection);
+  try {
+    const weather = weatherFrom(random);
+    const file = modelFrom(random);
+    const settings = settingsFrom(random);
+    const cluster = openSimulatedCluster({ world, weather, file, settings, ...(onLog && { onLog }) });
+    const coverage = createCoverage(cluster);
+    cluster.network.watch = (shard) => watchWire(world, shard, coverage.onAnswer);
+    cluster.nats.put(cluster.nats.bucket('models'), file.name, jsonBytes(file));
+    startAll(cluster, random);
+    const audit = createAudit(cluster);
+    const visitors = createVisitors(cluster, coverage);
+    const adversary = createAdversary(cluster);
+    const parts = { cluster, coverage, audit, visitors, adversary };
+    await world.runUntil(3_000);
+    for (let step = 0; step < steps && world.violations.length === 0; step += 1) await takeStep(parts, random);
+    adversary.relent();
+    calm(weather);
+    if (world.violations.length === 0) await settle(cluster, audit);
+    const recomputed = await checkScores(world, cluster.truth, visitors.answers);
+    coverage.end();
+    if (world.violations.length === 0) await checkEnd(cluster, visitors);
+    audit.close();
+    return reportOf(seed, parts, recomputed);
+  } finally {
+    process.off('unhandledRejection', onRejection);
   }
-  const last = await disorder.end();
-  await settle(cluster, traffic, last);
-  const { ledger } = traffic;
-  const { fold, stateHash, violations } = await verify({ cluster, ledger, disorder, last });
+}
+
+interface Parts {
+  readonly cluster: SimulatedCluster;
+  readonly coverage: Coverage;
+  readonly audit: Audit;
+  readonly visitors: Visitors;
+  readonly adversary: Adversary;
+}
+
+function settingsFrom(random: Random): ClusterSettings {
+  const replicas = random.pick([1, 2, 2, 2, 3]);
   return {
-    seed,
-    visits: ledger.visits,
-    examples: ledger.examples,
-    clicks: ledger.clicks,
-    updaters: cluster.updaters.length,
-    fenced: cluster.updaters.filter(({ failure }) => failure === 'MILL_FENCED').length,
-    shardRestarts: disorder.shardRestarts,
-    batches: fold.batches.length,
-    duplicateBlocks: fold.duplicates,
-    rejectedBlocks: fold.rejected,
-    stateHash,
-    violations,
+    replicas,
+    minReplicas: random.chance(0.5) ? 1 : Math.min(2, replicas),
+    snapshotEveryMs: random.pick([1_000, 3_000, 8_000]),
+    snapshotChains: random.pick([1, 2, 2, 3]),
+    hasSharedStore: random.chance(0.9),
+    hasOwnDisks: random.chance(0.6),
+    batchDelayUs: random.pick([50, 1_000, 5_000]),
+    lanes: 1 + random.whole(2),
+    queueRowsMax: 40,
+    swapEveryMs: random.pick([0, 20, 200]),
+    pullTimeoutMs: random.pick([300, 1_000]),
+    drainMsMax: 15_000,
   };
 }
 
-const sliceMs = 25;
-const settleSlicesMax = 4_000;
-
-async function passTime(cluster: SimulatedCluster, traffic: Traffic, ms: number): Promise<void> {
-  for (let left = ms; left > 0; left -= sliceMs) {
-    cluster.clock.advanceBy(Math.min(sliceMs, left));
-    await cluster.turn();
-    await traffic.sendDue();
-  }
-  await cluster.turn();
+function startAll(cluster: SimulatedCluster, random: Random): void {
+  for (const name of shardNames.slice(0, 2 + random.whole(3))) cluster.start(cluster.host(name, 'shard'));
+  cluster.start(cluster.host('node-a', 'node'));
+  if (random.chance(0.5)) cluster.start(cluster.host('node-b', 'node'));
+  cluster.start(cluster.host('updater-a', 'updater'));
 }
 
-/** Lets time pass until all that was sent is learned; visits go on until late outcomes have found their windows closed. */
-async function settle(cluster: SimulatedCluster, traffic: Traffic, last: SimulatedUpdater): Promise<void> {
-  for (let slices = 0; slices < settleSlicesMax; slices += 1) {
-    const { learned, openImpressions } = last.updater.counters;
-    const isDone = learned === traffic.ledger.examples && openImpressions === 0;
-    if (traffic.outcomesDue === 0 && isDone) return;
-    if (traffic.outcomesDue > 0 && slices % 100 === 0) await traffic.visit();
-    await passTime(cluster, traffic, sliceMs);
+async function takeStep({ cluster, visitors, audit, adversary }: Parts, random: Random): Promise<void> {
+  const { world, hosts } = cluster;
+  if (random.chance(0.9)) visitors.visit();
+  if (random.chance(0.02)) visitors.burst();
+  if (random.chance(0.02)) visitors.junk();
+  if (random.chance(0.08)) {
+    const shards = hosts.filter(({ shard }) => shard !== null);
+    if (shards.length > 0) audit.ask(random.pick(shards));
   }
+  if (random.chance(0.08)) adversary.strike();
+  const pauseMs = random.chance(0.02) ? 6_000 * random.uniform() : 400 * random.uniform();
+  await world.runUntil(world.nowMs + pauseMs);
+}
+
+function reportOf(
+  seed: number,
+  { cluster, visitors, audit, adversary }: Parts,
+  recomputed: number,
+): SimulationReport {
+  const { world, truth, hosts } = cluster;
+  return {
+    seed,
+    violations: world.violations,
+    traceHash: world.traceHash,
+    virtualMs: Math.round(world.nowMs),
+    events: world.steps,
+    harms: adversary.counts,
+    scores: visitors.counts.answered,
+    degraded: visitors.counts.degraded,
+    strict: visitors.counts.strict,
+    recomputed,
+    audited: audit.reports,
+    examples: truth.joined().examples,
+    blocks: truth.partitions.reduce((sum, { applied }) => sum + applied.length, 0),
+    starts: hosts.reduce((sum, { starts }) => sum + starts, 0),
+  };
 }

@@ -1,0 +1,228 @@
+/** The harm that is done: to processes, machines, connections, disks, clocks, and to the membership of the cluster. Each ends by itself. */
+import { decodeGradientBlock, gradientsSubject, modelNameFrom } from '@millrace/protocol';
+import type { Host, HostKind, SimulatedCluster } from './simulated-cluster.ts';
+import { createSimulatedStore, putBlob, type SimulatedStore } from './simulated-store.ts';
+import type { HarmKind } from './weather.ts';
+
+export interface Adversary {
+  /** Does one kind of harm. */
+  strike(): void;
+  /** Undoes what is under way; no more harm is done. */
+  relent(): void;
+  /** Harm done, by kind. */
+  readonly counts: Record<string, number>;
+}
+
+export interface Membership {
+  readonly shards: number;
+  readonly nodes: number;
+  readonly updaters: number;
+}
+
+export const shardNames = ['shard-a', 'shard-b', 'shard-c', 'shard-d', 'shard-e'];
+
+export function createAdversary(cluster: SimulatedCluster): Adversary {
+  const { world, weather, nats, network, hosts, file } = cluster;
+  const { random } = world;
+  const counts: Record<string, number> = {};
+  let relented = false;
+
+  const running = (kind?: HostKind) =>
+    hosts.filter((host) => host.process !== null && (kind === undefined || host.kind === kind));
+  const later = (msMin: number, msMax: number, act: () => void) => {
+    world.after(msMin + (msMax - msMin) * random.uniform(), () => {
+      if (!relented) act();
+    });
+  };
+  const told = (what: string) => world.note(`harm: ${what}`);
+
+  /** What becomes of a dead shard's disk. */
+  const touchDisk = (host: Host) => {
+    const fate = random.pick(['kept', 'kept', 'empty', 'damaged']);
+    if (fate === 'empty') host.disk = createSimulatedStore(`disk of ${host.name}`);
+    if (fate === 'damaged') for (let i = 0; i < 3; i += 1) damageBlob(host.disk, false);
+    if (fate !== 'kept') told(`the disk of ${host.name} is ${fate}`);
+  };
+
+  /** @param spares  keep at least one whole snapshot of each fold, as the store of NATS must or nothing could be told. */
+  const damageBlob = (store: SimulatedStore, spares: boolean) => {
+    const foldOf = (name: string) => name.slice(0, name.lastIndexOf('/'));
+    const names = [...store.blobs.keys()].filter((name) => {
+      if (!spares) return true;
+      const siblings = [...store.blobs].filter(([other]) => foldOf(other) === foldOf(name));
+      const fulls = siblings.filter(([other]) => other.endsWith('-full'));
+      return fulls.length > 1 && siblings.every(([, { damaged }]) => !damaged);
+    });
+    if (names.length === 0) return;
+    const name = random.pick(names);
+    const blob = store.blobs.get(name);
+    if (blob === undefined) return;
+    const how = random.pick(['flipped', 'flipped', 'cut', 'lost']);
+    told(`${store.name}/${name} ${how}`);
+    if (how === 'lost') {
+      store.blobs.delete(name);
+      return;
+    }
+    const bytes = blob.bytes.slice(0, how === 'cut' ? random.whole(blob.bytes.length) : blob.bytes.length);
+    if (how === 'flipped' && bytes.length > 0) bytes[random.whole(bytes.length)] ^= 1 << random.whole(8);
+    putBlob(store, name, bytes, true);
+  };
+
+  const crash = () => {
+    const all = running();
+    if (all.length === 0) return;
+    const victims = random.chance(0.05) ? all : random.chance(0.15) ? [random.pick(all), random.pick(all)] : [random.pick(all)];
+    for (const host of victims) {
+      told(`${host.name} is killed`);
+      if (host.kind === 'shard') touchDisk(host);
+      cluster.crash(host);
+    }
+  };
+
+  const freeze = () => {
+    const [host] = [random.pick(running())];
+    const process = host?.process;
+    if (!host || !process || process.frozen) return;
+    told(`${host.name} stands still`);
+    process.freeze();
+    host.harmedMs = world.nowMs;
+    later(50, random.pick([300, 6_000]), () => process.thaw());
+  };
+
+  const cutFromNats = (host: Host | undefined, msMax: number) => {
+    const link = host?.link;
+    if (!host || !link?.up) return;
+    told(`${host.name} is cut off from NATS`);
+    link.cut();
+    host.harmedMs = world.nowMs;
+    later(50, msMax, () => link.heal());
+  };
+
+  const cutFromProcess = () => {
+    const a = random.pick(running().filter(({ kind }) => kind !== 'shard'));
+    const b = random.pick(running('shard'));
+    if (!a || !b) return;
+    told(`${a.name} and ${b.name} are cut off from each other`);
+    network.cut(a.name, b.name);
+    a.harmedMs = world.nowMs;
+    b.harmedMs = world.nowMs;
+    later(100, 8_000, () => {
+      network.heal(a.name, b.name);
+      a.harmedMs = world.nowMs;
+      b.harmedMs = world.nowMs;
+    });
+  };
+
+  const membership = () => {
+    const shards = hosts.filter(({ kind, wanted }) => kind === 'shard' && wanted);
+    const absent = shardNames.filter((name) => !shards.some((host) => host.name === name));
+    const join = (name: string) => {
+      told(`${name} joins`);
+      cluster.start(cluster.host(name, 'shard'));
+    };
+    const leave = (host: Host) => {
+      told(`${host.name} is to leave`);
+      cluster.stop(host);
+    };
+    const acts = [
+      () => absent.slice(0, 1).forEach(join),
+      () => absent.slice(0, 2).forEach(join),
+      () => shards.length > 2 && leave(random.pick(shards)),
+      () => shards.length > 3 && shards.slice(0, 2).forEach(leave),
+      () => {
+        // Another updater takes the model over; sooner or later only one is wanted.
+        const name = random.pick(['updater-a', 'updater-b']);
+        told(`${name} joins`);
+        cluster.start(cluster.host(name, 'updater'));
+      },
+      () => {
+        const updaters = hosts.filter(({ kind, wanted }) => kind === 'updater' && wanted);
+        if (updaters.length > 1) leave(random.pick(updaters));
+      },
+      () => {
+        const nodes = hosts.filter(({ kind, wanted }) => kind === 'node' && wanted);
+        if (nodes.length > 1) leave(random.pick(nodes));
+        else cluster.start(cluster.host(nodes[0]?.name === 'node-a' ? 'node-b' : 'node-a', 'node'));
+      },
+    ];
+    random.pick(acts)();
+  };
+
+  const clockJump = () => {
+    const host = random.pick(running());
+    const ms = Math.round(5_000 * (random.uniform() - 0.5));
+    if (!host?.process) return;
+    told(`the clock of ${host.name} jumps by ${ms} ms`);
+    host.process.jump(ms);
+  };
+
+  /** A block that stands in the log already: again, damaged, or in another partition's. */
+  const badBlock = () => {
+    const partitions = file.partitions ?? 1;
+    const partition = random.whole(partitions);
+    const subjectOf = (place: number) => gradientsSubject(modelNameFrom(file.name), place % partitions);
+    const good = nats.subject('gradients', subjectOf(partition)).messages.filter(({ payload }) => isOf(payload, partition));
+    if (good.length === 0) return;
+    const block = random.pick(good).payload.slice();
+    const kind = random.pick(['repeated', 'damaged', 'foreign']);
+    if (kind === 'damaged') block[random.whole(block.length)] ^= 1 + random.whole(255);
+    told(`a ${kind} block`);
+    nats.append('gradients', subjectOf(kind === 'foreign' ? partition + 1 : partition), block, undefined);
+  };
+
+  const diskFull = () => {
+    const stores = [nats.snapshots, ...running('shard').map(({ disk }) => disk)];
+    const store = random.pick(stores);
+    told(`${store.name} is full`);
+    store.writesLeft = random.whole(3);
+    later(1_000, 15_000, () => {
+      store.writesLeft = Number.POSITIVE_INFINITY;
+    });
+  };
+
+  const harms: Record<HarmKind, () => void> = {
+    crash,
+    freeze,
+    'cut-from-nats': () => cutFromNats(random.pick(running()), random.pick([500, 7_000])),
+    'cut-from-process': cutFromProcess,
+    'nats-restart'() {
+      const msMax = random.pick([400, 5_000]);
+      for (const host of running()) cutFromNats(host, msMax);
+    },
+    membership,
+    damage: () => damageBlob(nats.snapshots, true),
+    'clock-jump': clockJump,
+    'bad-block': badBlock,
+    'disk-full': diskFull,
+  };
+
+  return {
+    counts,
+    strike() {
+      const kinds = [...weather.kinds];
+      if (kinds.length === 0 || relented) return;
+      const kind = random.pick(kinds);
+      counts[kind] = (counts[kind] ?? 0) + 1;
+      harms[kind]();
+    },
+    relent() {
+      relented = true;
+      network.healAll();
+      for (const { process, link, disk } of hosts) {
+        process?.thaw();
+        link?.heal();
+        disk.writesLeft = Number.POSITIVE_INFINITY;
+      }
+      nats.snapshots.writesLeft = Number.POSITIVE_INFINITY;
+    },
+  };
+}
+
+/** False for what stands in the log as an earlier piece of harm. */
+function isOf(payload: Uint8Array, partition: number): boolean {
+  try {
+    return decodeGradientBlock(payload).partition === partition;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * What is so, told from all that was ever stored and never forgotten: the plain twins of every fold, fed as messages are
+ * stored, and the examples that the event log holds.
+ */
+import { fingerprintOf, type TableLayout, tableLayouts } from '@millrace/core';
+import {
+  decodeEvent,
+  denseSubject,
+  eventsSubject,
+  gradientsSubject,
+  type Impression,
+  isMillraceError,
+  type ModelFile,
+  modelNameFrom,
+  partitionsDefault,
+} from '@millrace/protocol';
+import { createPlainDense, type PlainDense } from './plain-dense.ts';
+import { type Joined, plainJoin } from './plain-join.ts';
+import { createPlainPartition, type PlainPartition } from './plain-partition.ts';
+import type { SimulatedNats } from './simulated-nats.ts';
+
+export interface Truth {
+  readonly file: ModelFile;
+  readonly layouts: readonly TableLayout[];
+  readonly partitions: readonly PlainPartition[];
+  readonly dense: PlainDense;
+  readonly events: readonly Uint8Array[];
+  joined(): Joined;
+  /** All impressions in the log, in order. */
+  impressions(): readonly Impression[];
+}
+
+export function tellTruth(file: ModelFile, nats: SimulatedNats): Truth {
+  const model = modelNameFrom(file.name);
+  const fingerprint = fingerprintOf(file);
+  const layouts = tableLayouts(file);
+  const partitions = Array.from({ length: file.partitions ?? partitionsDefault }, (_, partition) =>
+    createPlainPartition({ file, fingerprint, layouts, partition }),
+  );
+  const places = new Map(partitions.map((_, partition) => [gradientsSubject(model, partition), partition]));
+  const dense = createPlainDense(file, fingerprint);
+  const events: Uint8Array[] = [];
+  let joinedOf = -1;
+  let joined: Joined | null = null;
+
+  nats.onStored = (_log, subject, { sequence, payload }) => {
+    const place = places.get(subject);
+    if (place !== undefined) partitions[place].take(sequence, payload);
+    else if (subject === denseSubject(model)) dense.take(sequence, payload);
+    else if (subject === eventsSubject(model)) events.push(payload);
+  };
+
+  return {
+    file,
+    layouts,
+    partitions,
+    dense,
+    events,
+    joined() {
+      if (joined === null || joinedOf !== events.length) {
+        const { joinWindowMs = 30_000, negatives = 'after-window' } = file.learning ?? {};
+        joined = plainJoin(events, { windowMs: joinWindowMs, negatives });
+        joinedOf = events.length;
+      }
+      return joined;
+    },
+    impressions: () =>
+      events.flatMap((payload) => {
+        try {
+          const event = decodeEvent(payload);
+          return event.type === 'impression' ? [event] : [];
+        } catch (error) {
+          if (isMillraceError(error)) return [];
+          throw error;
+        }
+      }),
+  };
+}
