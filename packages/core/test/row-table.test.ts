@@ -1,6 +1,17 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createRowTable, findOrAddRow, findRow, lookupRows, rowTableBytes } from '../src/row-table.ts';
+import {
+  changedCount,
+  clearChanged,
+  createRowTable,
+  findOrAddRow,
+  findRow,
+  lookupRows,
+  markChanged,
+  reserveRows,
+  rowsReserved,
+  rowTableBytes,
+} from '../src/row-table.ts';
 import { tableLayouts, writeInitialRow } from '../src/table-layout.ts';
 import { embeddingLayout, everyTableFile } from './model-files.ts';
 
@@ -105,4 +116,70 @@ test('row table: a new row has its first weights and its optimizer state, in eve
 test('row table: tells the bytes of its arenas', () => {
   // 16 rows: 32 slots of 16 bytes, 16 keys of 8, 16 rows of 2 weights and 2 state floats of 4 bytes, one word of marks.
   expect(rowTableBytes(createRowTable(layout))).toBe(32 * 16 + 16 * 8 + 16 * 2 * 4 + 16 * 2 * 4 + 4);
+});
+
+test('row table: change marks: added rows are marked, cleared marks stay clear while the table grows (property)', () => {
+  const anyAction = fc.oneof(
+    fc.record({ kind: fc.constant('add' as const), key: fc.nat(200) }),
+    fc.record({ kind: fc.constant('mark' as const), key: fc.nat(200) }),
+    fc.record({ kind: fc.constant('clear' as const), key: fc.constant(0) }),
+  );
+  fc.assert(
+    fc.property(fc.array(anyAction, { maxLength: 250 }), (actions) => {
+      const table = createRowTable(layout);
+      const marked = new Set<number>();
+      for (const { kind, key } of actions) {
+        const known = findRow(table, key, 1);
+        if (kind === 'clear') {
+          clearChanged(table);
+          marked.clear();
+        } else if (kind === 'add') {
+          const row = findOrAddRow(table, key, 1);
+          if (known < 0) marked.add(row);
+        } else if (known >= 0) {
+          markChanged(table, known);
+          marked.add(known);
+        }
+        expect(changedCount(table)).toBe(marked.size);
+      }
+      const found = Array.from({ length: table.count }, (_, row) => row).filter(
+        (row) => (table.changed[row >>> 5] & (1 << (row & 31))) !== 0,
+      );
+      expect(new Set(found)).toEqual(marked);
+    }),
+  );
+});
+
+test('row table: change marks: whole words of rows are counted', () => {
+  const table = createRowTable(layout);
+  for (let key = 0; key < 1_000; key += 1) findOrAddRow(table, key, 0);
+  expect([changedCount(table), table.changed[0], table.changed[31]]).toEqual([1_000, 0xffff_ffff, 0xff]);
+});
+
+test('row table: reserved room: nothing grows until it is used up', () => {
+  const table = createRowTable(layout);
+  findOrAddRow(table, 7, 7);
+  reserveRows(table, 5_000);
+  expect(rowsReserved(table)).toBeGreaterThanOrEqual(5_000);
+  const { slots, keys, weights, state, changed } = table;
+  for (let key = 1; key < 5_000; key += 1) findOrAddRow(table, key, 0);
+  expect([findRow(table, 7, 7), table.count]).toEqual([0, 5_000]);
+  for (const [now, then] of [
+    [table.slots, slots],
+    [table.keys, keys],
+    [table.weights, weights],
+    [table.state, state],
+    [table.changed, changed],
+  ])
+    expect(now === then).toBe(true);
+  // Less than there is changes nothing.
+  reserveRows(table, 3);
+  expect(table.slots === slots).toBe(true);
+});
+
+test('row table: reserved room is that of a table that grew', () => {
+  const [grown, reserved] = [createRowTable(layout), createRowTable(layout)];
+  for (let key = 0; key < 700; key += 1) findOrAddRow(grown, key, 0);
+  reserveRows(reserved, 700);
+  expect(rowTableBytes(reserved)).toBe(rowTableBytes(grown));
 });

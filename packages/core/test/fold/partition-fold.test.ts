@@ -9,13 +9,12 @@ import {
   partitionHash,
   partitionRows,
 } from '../../src/fold/partition-fold.ts';
-import { findRow, rowTableBytes } from '../../src/row-table.ts';
+import { changedCount, clearChanged, findRow, rowTableBytes } from '../../src/row-table.ts';
 import { tableLayouts, writeInitialRow } from '../../src/table-layout.ts';
 import { withTables } from '../model-files.ts';
 import {
   anyDisturbances,
   anyLog,
-  damaged,
   disturbed,
   emptyState,
   type LogMessage,
@@ -39,6 +38,7 @@ function copyOf(state: PartitionState): PartitionState {
       keys: table.keys.slice(),
       weights: table.weights.slice(),
       state: table.state.slice(),
+      changed: table.changed.slice(),
     })),
     producers: new Map(state.producers),
     counts: { ...state.counts },
@@ -173,18 +173,86 @@ test('partition fold: producers have chains of their own', () => {
   ]);
 });
 
-test('partition fold: a damaged block is counted and passed over, whichever byte it is', () => {
-  const payload = payloadOf();
-  const state = folded([{ sequence: 1, payload: payloadOf({ producer: 'other' }) }]);
-  const rows = bytesOfState(state);
+/** Rows of all tables, with curvature in one section: every region that a block has. */
+const richSections = [
+  sectionOf(0, [
+    [1, 2, 0.5, -1, 0.25, 1],
+    [5, 6, 1, 1, 1, 1],
+  ]),
+  sectionOf(1, [[5, 6, 0.5]]),
+  { ...sectionOf(2, [[9, 0, 0.5, 0.5]]), curvature: Float32Array.of(0.25, 0.25) },
+];
+
+test('partition fold: a block with any one bit flipped is rejected and changes no row', () => {
+  const payload = payloadOf({ sections: richSections });
+  const state = folded([{ sequence: 1, payload: payloadOf({ producer: 'other', sections: richSections }) }]);
+  for (const table of state.tables) clearChanged(table);
+  const before = bytesOfState(state);
+  let sequence = 1;
   for (let at = 0; at < payload.length; at += 1) {
-    expect(kindOf(state, 10 + at, damaged(payload, at))).toBe('MILL_BLOCK_INVALID');
+    for (let bit = 0; bit < 8; bit += 1) {
+      const flipped = new Uint8Array(payload);
+      flipped[at] ^= 1 << bit;
+      sequence += 1;
+      const kind = kindOf(state, sequence, flipped);
+      if (kind !== 'MILL_BLOCK_INVALID') expect.fail(`bit ${bit} of byte ${at}: ${kind}`);
+    }
   }
-  expect([state.sequence, state.counts.rejected]).toEqual([9 + payload.length, payload.length]);
+  expect([state.sequence, state.counts]).toEqual([
+    1 + 8 * payload.length,
+    { applied: 1, duplicates: 0, rejected: 8 * payload.length, brokenRows: 0 },
+  ]);
   state.sequence = 1;
-  expect(bytesOfState(state)).toEqual(rows);
+  expect([bytesOfState(state), state.tables.map(changedCount)]).toEqual([before, [0, 0, 0]]);
   // Its producer's block, sent again whole, is applied.
-  expect(kindOf(state, 900, payload)).toBe('applied');
+  expect(kindOf(state, sequence + 1, payload)).toBe('applied');
+});
+
+test('partition fold: a block cut short at any length, or longer, is rejected and changes no row', () => {
+  const payload = payloadOf({ sections: richSections });
+  const state = folded([{ sequence: 1, payload: payloadOf({ producer: 'other' }) }]);
+  const before = bytesOfState(state);
+  const lengths = Array.from({ length: payload.length + 9 }, (_, length) => length);
+  for (const length of lengths.filter((length) => length !== payload.length)) {
+    const cut = new Uint8Array(length);
+    cut.set(payload.subarray(0, length));
+    expect([length, kindOf(state, 2 + length, cut)]).toEqual([length, 'MILL_BLOCK_INVALID']);
+  }
+  expect(state.counts.rejected).toBe(lengths.length - 1);
+  state.sequence = 1;
+  expect(bytesOfState(state)).toEqual(before);
+});
+
+test('partition fold: rows that a block steps or adds are marked as changed, no others', () => {
+  const state = folded([
+    {
+      sequence: 1,
+      payload: payloadOf({
+        sections: [
+          sectionOf(1, [
+            [1, 0, 1],
+            [2, 0, 1],
+            [3, 0, 1],
+          ]),
+        ],
+      }),
+    },
+  ]);
+  expect(state.tables.map(changedCount)).toEqual([0, 3, 0]);
+  for (const table of state.tables) clearChanged(table);
+  const next = { sequence: 2, previous: 1 };
+  const rows = sectionOf(1, [
+    [2, 0, 1],
+    [3, 0, Number.NaN],
+    [4, 0, 1],
+    [5, 0, Number.NaN],
+  ]);
+  // What is not applied marks nothing.
+  kindOf(state, 2, payloadOf({ sections: [rows] }));
+  kindOf(state, 3, payloadOf({ ...next, sequence: 9, previous: 8, sections: [rows] }));
+  expect(state.tables.map(changedCount)).toEqual([0, 0, 0]);
+  kindOf(state, 4, payloadOf({ ...next, sections: [rows] }));
+  expect([state.tables.map(changedCount), state.tables[1].changed[0]]).toEqual([[0, 2, 0], 0b1010]);
 });
 
 const [bias, users] = [sectionOf(1, [[5, 6, 0.5]]), sectionOf(0, [[1, 2, 1, 1, 1, 1]])];
