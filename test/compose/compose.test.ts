@@ -2,12 +2,9 @@
  * docker-compose.yml for real: the image is built from this tree, the containers start, and what a user does with them works.
  * NODE_IMAGE and NATS_IMAGE name other base images. Without a Docker engine and compose v2 it is skipped, and says so.
  */
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { createMillraceClient, type MillraceClient, type ModelFile, type ScoreRequest } from '@millrace/sdk';
-import { eventually, freePort, type LoadResult, startSteadyLoad } from '@millrace/testkit';
+import { createMillraceClient, type MillraceClient } from '@millrace/sdk';
+import { eventually, freePort, startSteadyLoad } from '@millrace/testkit';
 import {
   type ContainerRuntimeClient,
   DockerComposeEnvironment,
@@ -15,12 +12,19 @@ import {
   type StartedDockerComposeEnvironment,
 } from 'testcontainers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  clicksModel,
+  expectLiveShards,
+  learnOneClick,
+  moreScores,
+  questionTo,
+  soon,
+  startClicks,
+} from './clicks.ts';
+import { compose as composeWith, reasonToSkip, root, upMsMax, watchDeaths } from './engine.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const run = promisify(execFile);
-/** The first build installs all packages. */
-const upMsMax = 900_000;
-const soon = { withinMs: 60_000 };
+/** stop_grace_period of a shard. */
+const graceMs = 35_000;
 
 const whyNot = await reasonToSkip();
 if (whyNot !== null) process.stderr.write(`test/compose: skipped, ${whyNot}\n`);
@@ -59,7 +63,7 @@ describe.skipIf(whyNot !== null)('compose', () => {
     await moreScores(load.sofar, 50);
     const shard = docker.container.getById(containerOf('shard-1').getId());
     await shard.kill();
-    await expectLiveShards(1);
+    await expectLiveShards(client, 1);
     await moreScores(load.sofar, 50);
     expect(await load.stop()).toMatchObject({ failures: [], degraded: 0 });
     // The other shard has folded the same log, so it answers the same to the last bit.
@@ -67,7 +71,42 @@ describe.skipIf(whyNot !== null)('compose', () => {
     expect([after.scores, after.degraded]).toEqual([learned, false]);
 
     await shard.start();
-    await expectLiveShards(2);
+    await expectLiveShards(client, 2);
+  });
+
+  test('compose: 2 → 4 → 2 shards under load: no score fails or is degraded, every click is learned, who leaves drains', async () => {
+    const model = clicksModel('scaled');
+    await learnOneClick(client, model);
+    const before = await statusOf(model.name);
+    const watch = await watchDeaths(docker, project);
+    const load = startClicks(url, model);
+    await moreScores(load.sofar, 100);
+    await scaleTo(4);
+    await moreScores(load.sofar, 100);
+    await scaleTo(2);
+    await moreScores(load.sofar, 100);
+    const { failures, degraded, scored, acknowledged } = await load.stop();
+    watch.close();
+    expect({ failures, degraded, clicked: acknowledged.length }).toEqual({
+      failures: [],
+      degraded: 0,
+      clicked: scored.length,
+    });
+    // Four containers have been there, and two of them went when they were told to.
+    expect(watch.deaths).toHaveLength(2);
+    for (const death of watch.deaths) {
+      expect(death).toMatchObject({ container: expect.stringContaining('-shard-'), exitCode: 0 });
+      expect(death.tookMs).toBeLessThan(graceMs);
+    }
+    // Each request shows two items.
+    await eventually(async () => {
+      const { learned, openImpressions, rejected } = await statusOf(model.name);
+      expect({ learned, openImpressions, rejected }).toEqual({
+        learned: before.learned + 2 * scored.length,
+        openImpressions: 0,
+        rejected: before.rejected,
+      });
+    }, soon);
   });
 
   test('compose: a drain ends every service with code 0, and what was learned is there after a start', async () => {
@@ -97,72 +136,23 @@ describe.skipIf(whyNot !== null)('compose', () => {
     }
   });
 
+  async function statusOf(model: string) {
+    const found = (await client.status()).models.find(({ name }) => name === model);
+    if (found === undefined) throw new Error(`the cluster does not know model ${model}`);
+    return found;
+  }
+
   function containerOf(name: string) {
     return (environment as StartedDockerComposeEnvironment).getContainer(name);
   }
 
   function compose(...args: readonly string[]) {
-    const env = { ...process.env, COMPOSE_PROJECT_NAME: project, ...settings };
-    return run('docker', ['compose', ...args], { cwd: root, env });
+    return composeWith(args, { COMPOSE_PROJECT_NAME: project, ...settings });
   }
 
-  async function expectLiveShards(count: number): Promise<void> {
-    await eventually(async () => {
-      const { shards } = await client.status();
-      expect(shards.filter(({ live, ready }) => live && ready)).toHaveLength(count);
-    }, soon);
+  /** As docs/operations.md says it. */
+  async function scaleTo(count: number): Promise<void> {
+    await compose('up', '--detach', '--no-recreate', '--no-build', '--scale', `shard=${count}`);
+    await expectLiveShards(client, count);
   }
 });
-
-/** Items "a" and "b"; the first is clicked once. Returns the scores that follow from it. */
-async function learnOneClick(client: MillraceClient, model: ModelFile): Promise<readonly number[]> {
-  await client.createModel(model);
-  await client.waitUntilReady({ timeoutMs: soon.withinMs });
-  const question = questionTo(model);
-  expect((await client.score(question)).scores).toEqual([0.5, 0.5]);
-  const { requestId } = await client.score({ ...question, log: true });
-  await client.sendOutcomes({ model: model.name, requestId, index: 0, value: 1 });
-  return eventually(async () => {
-    const { scores } = await client.score(question);
-    expect(scores[0]).toBeGreaterThan(0.5);
-    expect(scores[1]).toBeLessThan(0.5);
-    return scores;
-  }, soon);
-}
-
-/** One weight an item: what one item's outcome teaches moves no other item. */
-function clicksModel(name: string): ModelFile {
-  return {
-    name,
-    label: 'click',
-    item: 'item',
-    partitions: 8,
-    tables: [{ name: 'items', wide: { optimizer: { type: 'sgd', learningRate: 0.5 } } }],
-    fields: [{ name: 'item', type: 'sparse', scope: 'item', table: 'items' }],
-    net: 'linear',
-    loss: 'logloss',
-    seed: 1,
-    learning: { negatives: 'after-window', joinWindowMs: 1_000 },
-  };
-}
-
-function questionTo(model: ModelFile): ScoreRequest {
-  return { model: model.name, items: [{ item: 'a' }, { item: 'b' }], log: false };
-}
-
-async function moreScores(sofar: LoadResult, count: number): Promise<void> {
-  const wanted = sofar.scored.length + count;
-  await eventually(() => expect(sofar.scored.length).toBeGreaterThanOrEqual(wanted), soon);
-}
-
-/** Null when an engine and compose v2 answer. */
-async function reasonToSkip(): Promise<string | null> {
-  const isThere = (question: Promise<unknown>) =>
-    question.then(
-      () => true,
-      () => false,
-    );
-  if (!(await isThere(getContainerRuntimeClient()))) return 'no Docker engine answers';
-  if (!(await isThere(run('docker', ['compose', 'ls'])))) return 'docker compose (v2) does not answer';
-  return null;
-}
