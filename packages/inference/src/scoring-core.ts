@@ -7,6 +7,8 @@ import {
   encodeEvent,
   eventsSubject,
   headsSubject,
+  type Impression,
+  joinWindowMsDefault,
   MillraceError,
   type ModelFile,
   type ModelListing,
@@ -58,7 +60,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
   const { bus, view, clock, logger } = options;
   const served = new Map<string, ServedModel>();
   const heads: LogReader[] = [];
-  const impressions = createImpressionLog(bus, logger);
+  const impressions = createImpressionLog(bus, logger, clock);
   let rejected: RejectedOutcome[] = [];
   let reconciling: Promise<void> = Promise.resolve();
   let closed = false;
@@ -115,7 +117,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     if (traced) {
       const timeMs = clock.now();
       const bytes = new Uint8Array(scores.buffer, scores.byteOffset, scores.byteLength);
-      impressions.write(name, {
+      const impression: Impression = {
         type: 'impression',
         requestId,
         timeMs,
@@ -127,7 +129,9 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
         engine,
         ...(reads && { reads }),
         ...(degraded && { degraded }),
-      });
+      };
+      // Half the window: a copy that was stored without a word is then still known for one when the next comes.
+      impressions.write(name, impression, joinWindowMs(model.net.file) / 2);
     }
     return { requestId, model: name, version, scores: Array.from(scores), stalenessMs, degraded, engine };
   };
@@ -182,9 +186,13 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       await reconciling.catch(() => {});
       for (const reader of heads) await reader.close();
       for (const model of served.values()) await model.close();
-      await impressions.settled();
+      await impressions.close();
     },
   };
+}
+
+function joinWindowMs({ learning }: ModelFile): number {
+  return learning?.joinWindowMs ?? joinWindowMsDefault;
 }
 
 /** A model is ready when its dense part has caught up and every partition has an owner that answers. */

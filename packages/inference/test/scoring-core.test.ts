@@ -188,7 +188,7 @@ test('scoring core: score: log false logs nothing', async () => {
   expect((await events()).length).toBe(1);
 });
 
-test('scoring core: score: an event log that is out of reach loses the impression, not the score', async () => {
+test('scoring core: score: an event log that is out of reach holds up the impression, not the score', async () => {
   let isOut = false;
   const over = (real: MemoryBus): Bus => {
     const bent: Bus = Object.create(real);
@@ -201,16 +201,23 @@ test('scoring core: score: an event log that is out of reach loses the impressio
         : real.append(log, subject, payload);
     return bent;
   };
-  const { core, events } = await openStage([linear], { over });
+  const { core, events, clock } = await openStage([linear], { over });
   isOut = true;
   expect((await core.score({ items: [{}] })).scores).toEqual([0.5]);
   await turn();
-  expect(core.lostImpressions).toBe(1);
+  expect((await events()).length).toBe(0);
   await expect(core.acceptOutcomes([{ requestId: 'r' }])).rejects.toMatchObject({
     code: 'MILL_LOG_UNAVAILABLE',
   });
   isOut = false;
+  clock.advanceBy(1_000);
+  await turn();
+  expect([core.lostImpressions, (await events()).length]).toEqual([0, 1]);
+  // Half a join window later nothing could be learned from it.
+  isOut = true;
   await core.score({ items: [{}] });
+  await turn();
+  clock.advanceBy(15_000);
   await turn();
   expect([core.lostImpressions, (await events()).length]).toEqual([1, 1]);
 });

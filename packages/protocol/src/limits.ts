@@ -17,6 +17,9 @@ export const minReplicasDefault = 2;
  */
 export const stalenessMsMaxDefault = 10_000;
 
+/** How long an impression waits for its outcomes unless its model says otherwise. */
+export const joinWindowMsDefault = 30_000;
+
 /** Floats of one row's weights, at most. */
 export const rowFloatsMax = 1_024;
 /**
