@@ -15,8 +15,10 @@ import {
   packedValueOf,
 } from '@millrace/protocol';
 import {
+  type BlobStore,
   type Bus,
   createManualClock,
+  createMemoryBlobs,
   createMemoryBus,
   createMetrics,
   createTcpNetwork,
@@ -25,7 +27,7 @@ import {
   type MemoryBus,
 } from '@millrace/runtime';
 import { expect, onTestFinished, test } from 'vitest';
-import { type RunningShard, startShard } from '../src/start-shard.ts';
+import { type RunningShard, type ShardOptions, startShard } from '../src/start-shard.ts';
 import {
   blockOf,
   file,
@@ -73,7 +75,9 @@ function wireTo(bus: MemoryBus): Wire {
     },
     notify: heard((subject: string, payload: Uint8Array) => bus.notify(subject, payload)),
     onNotice: (subject, onNotice) => bus.onNotice(subject, heard(onNotice)),
-    connected: true,
+    get connected() {
+      return !isCut;
+    },
     close: async () => {},
   };
   return {
@@ -84,10 +88,19 @@ function wireTo(bus: MemoryBus): Wire {
   };
 }
 
+/** A store that answers nothing. */
+const away = () => Promise.reject(new MillraceError('MILL_STORE_UNAVAILABLE', 'away'));
+const brokenBlobs: BlobStore = { put: away, get: away, delete: away, list: away };
+
 interface Stage {
   readonly bus: MemoryBus;
   readonly clock: ManualClock;
-  start(shard: string, replicas?: number): Promise<{ readonly running: RunningShard; readonly wire: Wire }>;
+  start(
+    shard: string,
+    over?: Partial<ShardOptions>,
+  ): Promise<{ readonly running: RunningShard; readonly wire: Wire }>;
+  /** Closes a shard and lets time go by until it has left; gives how long that took, ms. */
+  leave(running: RunningShard): Promise<number>;
   map(): Promise<PartitionMap | null>;
   /** Lets `ms` go by in steps, and everything happen that this sets off. */
   pass(ms: number): Promise<void>;
@@ -104,7 +117,7 @@ async function openStage(): Promise<Stage> {
   return {
     bus,
     clock,
-    async start(shard, replicas = 1) {
+    async start(shard, over = {}) {
       const wire = wireTo(bus);
       const running = await startShard({
         network: createTcpNetwork(),
@@ -118,13 +131,33 @@ async function openStage(): Promise<Stage> {
         host: '127.0.0.1',
         port: 0,
         advertiseHost: '127.0.0.1',
-        replicas,
+        replicas: 1,
+        minReplicas: 1,
+        stores: [],
+        snapshotEveryMs: 60_000,
+        snapshotChains: 2,
+        drainMsMax: 20_000,
         connectionsMax: 16,
         onFailed: (error) => {
           throw error;
         },
+        ...over,
       });
       return { running, wire };
+    },
+    async leave(running) {
+      const startedMs = clock.now();
+      let hasLeft = false;
+      const left = running.close().then(() => {
+        hasLeft = true;
+      });
+      await turns();
+      while (!hasLeft) {
+        clock.advanceBy(100);
+        await turns();
+      }
+      await left;
+      return clock.now() - startedMs;
     },
     async map() {
       const entry = await (await bus.kv('maps')).get('ads');
@@ -188,7 +221,7 @@ test('shard: one alone proposes the map, holds everything and answers', async ()
   const stage = await openStage();
   await stage.append(2, blockOf({ partition: 2, sequence: 1, keys: keysOn(2, 2), gradient: 4 }));
   const { running } = await stage.start('a');
-  onTestFinished(() => running.close());
+  onTestFinished(async () => void (await stage.leave(running)));
   await stage.pass(100);
   expect([await stage.map(), running.ready]).toMatchObject([{ epoch: 1, shards: ['a'] }, true]);
   expect(await answers(running)).toEqual([0, 1, 2, 3]);
@@ -201,7 +234,7 @@ test('shard: a model that is created later is taken on', async () => {
   const stage = await openStage();
   await (await stage.bus.kv('models')).delete('ads');
   const { running } = await stage.start('a');
-  onTestFinished(() => running.close());
+  onTestFinished(async () => void (await stage.leave(running)));
   expect(await stage.map()).toBeNull();
   await (await stage.bus.kv('models')).put('ads', jsonBytes(file));
   await stage.pass(100);
@@ -211,11 +244,11 @@ test('shard: a model that is created later is taken on', async () => {
 test('shard: two owners at equal sequence have equal states', async () => {
   const stage = await openStage();
   await stage.append(1, blockOf({ partition: 1, sequence: 1, keys: keysOn(1, 5) }));
-  const { running: a } = await stage.start('a', 2);
-  const { running: b } = await stage.start('b', 2);
+  const { running: a } = await stage.start('a', { replicas: 2 });
+  const { running: b } = await stage.start('b', { replicas: 2 });
   onTestFinished(async () => {
-    await a.close();
-    await b.close();
+    await stage.leave(a);
+    await stage.leave(b);
   });
   await stage.pass(200);
   for (let sequence = 2; sequence < 30; sequence += 1) {
@@ -243,7 +276,7 @@ test('shard: one that is cut off leaves the map when its lease lapses, and is ba
   }
   const { running: a } = await stage.start('a');
   const { running: b, wire } = await stage.start('b');
-  onTestFinished(() => a.close());
+  onTestFinished(async () => void (await stage.leave(a)));
   await stage.pass(500);
   const both = split((await stage.map())!);
   expect([both.a.length > 0, both.b.length > 0, both.a.length + both.b.length]).toEqual([true, true, 4]);
@@ -262,41 +295,125 @@ test('shard: one that is cut off leaves the map when its lease lapses, and is ba
   }
   const hashes = new Map((await reportsOf(a)).map(({ partition, stateHash }) => [partition, stateHash]));
   const { running: again } = await stage.start('b');
-  onTestFinished(() => again.close());
+  onTestFinished(async () => void (await stage.leave(again)));
   // At every moment of the move somebody answers for each partition.
   for (let i = 0; i < 5; i += 1) {
     const somewhere = new Set([...(await answers(a)), ...(await answers(again))]);
     expect([...somewhere].sort()).toEqual([0, 1, 2, 3]);
     await stage.pass(100);
   }
-  expect((await stage.map())!.epoch).toBe(epochBefore + 2);
+  // One map gives it its share, the next lets the other go once it answers.
+  expect((await stage.map())!.epoch).toBe(epochBefore + 3);
   expect(split((await stage.map())!)).toEqual(both);
   expect([await answers(a), await answers(again)]).toEqual([both.a, both.b]);
   for (const { partition, stateHash, sequence } of await reportsOf(again)) {
     expect([stateHash, sequence]).toEqual([hashes.get(partition), 5 + partition]);
   }
-  await b.close();
+  await stage.leave(b);
 }, 20_000);
 
-test('shard: one that leaves in order is out of the map at once, and answers until the others are ready', async () => {
+test('shard: one that leaves serves on until the others are ready, then it is gone', async () => {
+  const stage = await openStage();
+  for (let partition = 0; partition < 4; partition += 1)
+    await stage.append(partition, blockOf({ partition, sequence: 1, keys: keysOn(partition, 3) }));
+  const { running: a } = await stage.start('a');
+  // The one that stays cannot read its log yet.
+  let isReady = false;
+  const wire = wireTo(stage.bus);
+  const { headOf } = wire.bus;
+  const held: Bus = Object.assign(wire.bus, {
+    headOf: (...args: Parameters<Bus['headOf']>) =>
+      isReady ? headOf(...args) : Promise.reject(new Error('not yet')),
+  });
+  const { running: b } = await stage.start('b', { bus: held });
+  onTestFinished(async () => void (await stage.leave(b)));
+  await stage.pass(500);
+  expect(await answers(a)).toEqual([0, 1, 2, 3]);
+  let hasLeft = false;
+  const left = a.close().then(() => {
+    hasLeft = true;
+  });
+  await stage.pass(5_000);
+  expect([hasLeft, await answers(a), split((await stage.map())!).b]).toEqual([
+    false,
+    [0, 1, 2, 3],
+    [0, 1, 2, 3],
+  ]);
+  isReady = true;
+  await stage.pass(10_000);
+  await left;
+  expect([hasLeft, (await stage.map())!.shards, await answers(b)]).toEqual([true, ['b'], [0, 1, 2, 3]]);
+  await expect((await stage.bus.kv('shards')).keys()).resolves.toEqual(['b']);
+}, 20_000);
+
+test('shard: one that nobody can take over from leaves at once', async () => {
+  const stage = await openStage();
+  const { running: alone } = await stage.start('a');
+  await stage.pass(500);
+  expect(await stage.leave(alone)).toBe(0);
+  const { running: cut, wire } = await stage.start('a');
+  const { running: other } = await stage.start('b');
+  onTestFinished(async () => void (await stage.leave(other)));
+  await stage.pass(500);
+  wire.cut();
+  expect(await stage.leave(cut)).toBe(0);
+});
+
+test('shard: all of them told to leave at the same time do not wait for each other', async () => {
   const stage = await openStage();
   const { running: a } = await stage.start('a');
   const { running: b } = await stage.start('b');
-  onTestFinished(() => b.close());
   await stage.pass(500);
-  expect((await stage.map())!.shards).toEqual(['a', 'b']);
-  await a.close();
-  await stage.pass(100);
-  expect((await stage.map())!.shards).toEqual(['b']);
-  expect(await answers(b)).toEqual([0, 1, 2, 3]);
-  await expect((await stage.bus.kv('shards')).keys()).resolves.toEqual(['b']);
+  const took = await Promise.all([stage.leave(a), stage.leave(b)]);
+  expect(Math.max(...took)).toBeLessThanOrEqual(200);
 });
+
+test('shard: one whose partitions nobody takes waits for its time and goes', async () => {
+  const stage = await openStage();
+  const { running: a } = await stage.start('a', { drainMsMax: 3_000 });
+  const { running: b } = await stage.start('b', {
+    stores: [{ name: 'shared', blobs: brokenBlobs }],
+  });
+  onTestFinished(async () => void (await stage.leave(b)));
+  await stage.pass(500);
+  expect(await answers(a)).toEqual([0, 1, 2, 3]);
+  expect(await stage.leave(a)).toBe(3_000);
+});
+
+test('shard: starts from its own files after a restart, and from the shared store with an empty disk', async () => {
+  const stage = await openStage();
+  const shared = await stage.bus.blobs('snapshots');
+  const own = createMemoryBlobs();
+  const storesOf = (disk: BlobStore) => [
+    { name: 'own', blobs: disk },
+    { name: 'shared', blobs: shared },
+  ];
+  for (let partition = 0; partition < 4; partition += 1)
+    await stage.append(partition, blockOf({ partition, sequence: 1, keys: keysOn(partition, 3) }));
+  const { running: first, wire } = await stage.start('a', { stores: storesOf(own), snapshotChains: 1 });
+  await stage.pass(61_000);
+  expect([(await own.list('ads/')).length, (await shared.list('ads/')).length]).toEqual([4, 4]);
+  await stage.append(1, blockOf({ partition: 1, sequence: 2, keys: keysOn(1, 3) }));
+  await stage.pass(100);
+  const hashes = (await reportsOf(first)).map(({ stateHash }) => stateHash);
+  // Killed.
+  wire.cut();
+  await stage.leave(first);
+  for (const disk of [own, createMemoryBlobs()]) {
+    const { running, wire: its } = await stage.start('a', { stores: storesOf(disk) });
+    await stage.pass(200);
+    expect(running.ready).toBe(true);
+    expect((await reportsOf(running)).map(({ stateHash }) => stateHash)).toEqual(hashes);
+    its.cut();
+    await stage.leave(running);
+  }
+}, 20_000);
 
 test('shard: close leaves no timer behind', async () => {
   const stage = await openStage();
   const { running } = await stage.start('a');
   await stage.pass(300);
-  await running.close();
+  await stage.leave(running);
   await stage.pass(100);
   expect(stage.clock.timersWaiting).toBe(0);
 });
@@ -304,7 +421,7 @@ test('shard: close leaves no timer behind', async () => {
 test('shard: a pull frame without a table does not take the process down', async () => {
   const stage = await openStage();
   const { running } = await stage.start('a');
-  onTestFinished(() => running.close());
+  onTestFinished(async () => void (await stage.leave(running)));
   await stage.pass(100);
   const empty = packedFrame(frameKinds.inspect, { requestId: 1, epoch: 0 }, {}).slice(0, 16);
   new DataView(empty.buffer).setUint32(0, 16, true);

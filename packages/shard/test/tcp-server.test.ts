@@ -9,9 +9,9 @@ import {
   packedFrame,
   packedValueOf,
 } from '@millrace/protocol';
-import { createManualClock, createMetrics, createTcpNetwork } from '@millrace/runtime';
+import { createLogger, createManualClock, createMetrics, createTcpNetwork } from '@millrace/runtime';
 import fc from 'fast-check';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, onTestFinished, test } from 'vitest';
 import { createModelShard, openPartition, takePartition } from '../src/model-shard.ts';
 import { listenForPulls, type TcpServer } from '../src/tcp-server.ts';
 import {
@@ -361,6 +361,73 @@ test('tcp server: no bytes do any harm to the others', async () => {
   witness.socket.destroy();
   await expectStillServing();
 }, 30_000);
+
+const helloWith = (claims: Record<string, unknown>) =>
+  packedFrame(frameKinds.hello, { requestId: 0, epoch: 0 }, claims);
+const token = 'a token of the test';
+
+test.each([
+  ['no token', { cluster: 'demo' }, 'MILL_UNAUTHENTICATED', 'none'],
+  ['another token', { cluster: 'demo', token: 'a token of another' }, 'MILL_UNAUTHENTICATED', 'another'],
+  ['the beginning of it', { cluster: 'demo', token: token.slice(0, -1) }, 'MILL_UNAUTHENTICATED', 'another'],
+  ['a token that is no text', { cluster: 'demo', token: [token] }, 'MILL_UNAUTHENTICATED', 'another'],
+  ['no token and another cluster', { cluster: 'other' }, 'MILL_UNAUTHENTICATED', 'none'],
+  ['the token and another cluster', { cluster: 'other', token }, 'MILL_CLUSTER_MISMATCH', 'other'],
+])('tcp server: with a token: %s: a refusal by code, and the end', async (_title, claims, code, says) => {
+  const logged: string[] = [];
+  const logger = createLogger({
+    service: 'test',
+    level: 'debug',
+    destination: { write: (line) => logged.push(line) },
+  });
+  const guarded = await listenForPulls({ ...options, token, logger });
+  onTestFinished(() => guarded.close());
+  const peer = dial(guarded.port);
+  peer.socket.write(helloWith(claims));
+  peer.socket.write(good());
+  const frames = await peer.ended;
+  expect(codesOf(frames)).toEqual([code]);
+  expect(packedValueOf(frames[0].bytes).message).toContain(says);
+  expect(logged.length).toBe(1);
+  expect(JSON.parse(logged[0])).toMatchObject({ level: 'warn', code, msg: 'pull connection refused' });
+  expect(logged[0]).not.toContain('a token of');
+});
+
+test('tcp server: with a token: who shows it is served; without one a token shown does no harm', async () => {
+  const guarded = await listenForPulls({ ...options, token });
+  onTestFinished(() => guarded.close());
+  for (const port of [guarded.port, server.port]) {
+    const peer = dial(port);
+    peer.socket.write(helloWith({ cluster: 'demo', token }));
+    peer.socket.write(good());
+    expect(codesOf(await peer.next(2))).toEqual(['other', 'other']);
+    peer.socket.end();
+    await peer.ended;
+  }
+});
+
+test('tcp server: a frame that stays incomplete, and a peer that says nothing, are let go', async () => {
+  const ownClock = createManualClock(0);
+  const one = await listenForPulls({ ...options, clock: ownClock });
+  onTestFinished(() => one.close());
+  const [silent, stuck, waiting] = [dial(one.port), dial(one.port), dial(one.port)];
+  for (const peer of [stuck, waiting]) {
+    peer.socket.write(hello());
+    await peer.next(1);
+  }
+  stuck.socket.write(good().slice(0, 19));
+  // An answer to what came behind it tells that the first bytes have come.
+  waiting.socket.write(good());
+  await waiting.next(1);
+  ownClock.advanceBy(30_000);
+  expect([silent, stuck, waiting].map(({ socket }) => socket.closed)).toEqual([false, false, false]);
+  ownClock.advanceBy(15_000);
+  expect(codesOf(await silent.ended)).toEqual(['MILL_FRAME_INVALID']);
+  expect(codesOf(await stuck.ended)).toEqual(['other', 'MILL_FRAME_INVALID']);
+  // One that has asked for all it wanted may stay.
+  waiting.socket.write(good());
+  expect(codesOf(await waiting.next(1))).toEqual(['other']);
+});
 
 test('tcp server: no more connections than its limit', async () => {
   const small = await listenForPulls({ ...options, connectionsMax: 2 });
