@@ -1,4 +1,11 @@
-export { createJoiner, type Example, type Joiner, type JoinerOptions, type JoinerSink } from './joiner.ts';
+export {
+  createJoiner,
+  type Example,
+  type Joiner,
+  type JoinerOptions,
+  type JoinerSink,
+  joinerOptionsOf,
+} from './joiner.ts';
 export { type ModelUpdater, type ModelUpdaterOptions, startModelUpdater } from './model-updater.ts';
 export { type RunningUpdater, startUpdater, type UpdaterOptions } from './start-updater.ts';
 export { updaterSettings } from './updater-settings.ts';

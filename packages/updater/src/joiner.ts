@@ -24,6 +24,8 @@ import {
   type Features,
   type Impression,
   invariant,
+  joinWindowMsDefault,
+  type ModelFile,
   type Outcome,
   type Rejection,
 } from '@millrace/protocol';
@@ -34,6 +36,19 @@ export interface JoinerOptions {
   readonly waitEventsMax: number;
   /** Name of the item field that outcomes may name an item by. */
   readonly itemField: string | undefined;
+}
+
+/** Later events that an impression may wait for at most; with the window this bounds the joiner's memory. */
+const waitEventsMax = 1_000_000;
+
+/** How the events of a model are joined. */
+export function joinerOptionsOf({ learning = {}, item }: ModelFile): JoinerOptions {
+  return {
+    negatives: learning.negatives ?? 'after-window',
+    windowMs: learning.joinWindowMs ?? joinWindowMsDefault,
+    waitEventsMax,
+    itemField: item,
+  };
 }
 
 export interface Example {
@@ -74,6 +89,8 @@ export interface Joiner {
   };
   /** Open or waiting entries. */
   readonly openEntries: number;
+  /** True while the impression of a request waits for outcomes, or is kept so that a repeated one is known for one. */
+  isOpen(requestId: string): boolean;
   /** Where a fold must begin to find the examples of later events again; null: at the next event. */
   oldest(): Origin | null;
 }
@@ -300,6 +317,7 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
     get openEntries() {
       return open.size + early.size;
     },
+    isOpen: (requestId) => open.has(requestId),
     oldest,
   };
 }

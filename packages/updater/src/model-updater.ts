@@ -32,7 +32,7 @@ import { finishedRecord, firstRecord, nextRecord } from './batch-chain.ts';
 import { openBatchPublisher } from './batch-publisher.ts';
 import { keepDenseSnapshots } from './dense-snapshots.ts';
 import { createExampleQueue } from './example-queue.ts';
-import { createJoiner, type Example, type Joiner } from './joiner.ts';
+import { createJoiner, type Example, type Joiner, joinerOptionsOf } from './joiner.ts';
 import { createTrainer, isTooLarge, type TrainedBatch } from './trainer.ts';
 
 export interface ModelUpdaterOptions {
@@ -65,11 +65,8 @@ export interface ModelUpdater {
   close(): Promise<void>;
 }
 
-const joinWindowMsDefault = 30_000;
 const batchExamplesMaxDefault = 512;
 const batchDelayMsDefault = 20;
-/** Later events that an impression may wait for at most; with the window this bounds the joiner's memory. */
-const waitEventsMax = 1_000_000;
 /** Complete examples that wait for a batch, or one whole batch if that is more; beyond it the event log is not read on. */
 const queueExamplesMax = 20_000;
 const tickAfterMs = 1_000;
@@ -117,12 +114,7 @@ export async function startModelUpdater(
   let closed = false;
 
   const joiner: Joiner = createJoiner(
-    {
-      negatives: learning.negatives ?? 'after-window',
-      windowMs: learning.joinWindowMs ?? joinWindowMsDefault,
-      waitEventsMax,
-      itemField: file.item,
-    },
+    joinerOptionsOf(file),
     {
       onExample(example) {
         if (comparePlaces(example.place, record.from) > 0) queue.push(example);
