@@ -1,3 +1,9 @@
+export { auditOf, countsOfRequests, storedIn } from './chaos/audit.ts';
+export { auditBlockChains } from './chaos/block-chains.ts';
+export { type ChaosLoad, startChaosLoad } from './chaos/chaos-load.ts';
+export { compareOwners } from './chaos/owner-states.ts';
+export { settledEvents } from './chaos/settle.ts';
+export { type Wholeness, watchWholeness } from './chaos/wholeness.ts';
 export { type Counted, countFrom, countingKeys, countingModel, countsOf } from './counting-model.ts';
 export { type EventuallyOptions, eventually, pause } from './eventually.ts';
 export {
@@ -25,7 +31,7 @@ export {
   type SimulationReport,
   simulate,
 } from './simulation/simulation.ts';
-export { reportLine, simulationModels } from './simulation/simulation-models.ts';
+export { simulationModels } from './simulation/simulation-models.ts';
 export {
   type LoadFailure,
   type LoadResult,

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createPullClient, createReadMarks, type PullClient } from '@millrace/client';
 import { tableLayouts } from '@millrace/core';
-import { MillraceError, type ModelFile, type PartitionMap } from '@millrace/protocol';
+import { MillraceError, type ModelFile, type PartitionMap, partitionSetText } from '@millrace/protocol';
 import { type ClusterView, createTcpNetwork, type ShardSight, systemClock } from '@millrace/runtime';
 import type { PullParameters } from './parameters.ts';
 import type { RowStore } from './row-store.ts';
@@ -99,7 +99,7 @@ function viewOf(file: ModelFile, port: number): ClusterView {
     applied: 0,
     duplicates: 0,
     rejected: 0,
-    readyPartitions: '',
+    readyPartitions: partitionSetText(partitions, () => true),
     behind: 0,
     stalenessMs: null,
   };
