@@ -4,6 +4,7 @@ import { settingsTables } from './commands/services.ts';
 
 const titles: Readonly<Record<keyof typeof settingsTables, string>> = {
   common: 'Every service',
+  security: 'Every service: authentication and TLS',
   snapshot: 'Snapshots: shards, updaters, inference nodes',
   shard: '`millrace shard`',
   inference: '`millrace inference`',

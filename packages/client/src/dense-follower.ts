@@ -35,14 +35,28 @@ export async function followDense(options: DenseFollowerOptions): Promise<DenseF
   const caughtUp = new Promise<void>((resolve) => {
     reached = resolve;
   });
-  const onMessage = (message: LogMessage) => {
-    // There is one reader a process and the log is ordered, so a hole here is a hole in the log itself.
-    const outcome = applyDense(state, message, 'accept');
+  const apply = (message: LogMessage, onGap: 'report' | 'accept'): boolean => {
+    const outcome = applyDense(state, message, onGap);
+    if (outcome.kind === 'gap') return false;
     if (outcome.kind === 'rejected') {
       const { code, message: reason } = outcome.error;
       logger.error({ model: state.model, sequence: message.sequence, code, reason }, 'dense block rejected');
     }
     if (state.sequence >= head) reached();
+    return true;
+  };
+  /**
+   * There is one reader a process and the log is ordered, so a hole here is a hole in the log itself; or the log was trimmed
+   * beyond a reader that was long away. The mark is written before anything is trimmed, so it tells.
+   */
+  const mend = async (message: LogMessage) => {
+    const late = { ...message, payload: message.payload.slice() };
+    if (isBehindTrim(state.sequence, await trimmedBefore(bus, subject)))
+      await restore(options, subject, Number.MAX_SAFE_INTEGER);
+    apply(late, 'accept');
+  };
+  const onMessage = (message: LogMessage): void | Promise<void> => {
+    if (!apply(message, 'report')) return mend(message);
   };
   const reader = await bus.read('dense', { subject, from: state.sequence + 1, onMessage, onError: onFailed });
   if (state.sequence >= head) reached();

@@ -1,5 +1,11 @@
 export { type DenseFollower, followDense } from './dense-follower.ts';
-export { createPullClient, type PullClient, type PullClientOptions } from './pull-client.ts';
+export type { HedgeEvent } from './part-asker.ts';
+export {
+  createPullClient,
+  type PullClient,
+  type PullClientOptions,
+  type PullPreferences,
+} from './pull-client.ts';
 export { pullTables, type TablePull } from './pull-tables.ts';
 export { computeRoute, type Route, type RouteInput } from './routing.ts';
 export {

@@ -1,139 +1,99 @@
 /**
- * Pulls rows from the shards that own them. One pull is cut by shard (and by size), the parts travel at the same time, and
- * each answer's rows go straight to the caller's places. A part that fails is asked of the next owner; a shard that says
- * its map is newer hands it over. Every loop is bounded by the owners a partition has.
+ * Pulls rows from the shards that hold them. One pull is cut by shard (and by size), the parts travel at the same time, and
+ * each answer's rows go straight to the caller's places. A part that fails is asked of the next holder; a shard that says
+ * its map is newer hands it over. Every loop is bounded by the holders a partition has.
  */
 import { writeInitialRow } from '@millrace/core';
-import {
-  type ErrorCode,
-  isMillraceError,
-  leaseLapseMs,
-  MillraceError,
-  type PartitionMap,
-  pullFrameBytes,
-} from '@millrace/protocol';
+import { MillraceError, type PartitionMap, stalenessMsMaxDefault } from '@millrace/protocol';
 import type { Clock, ClusterView, Network } from '@millrace/runtime';
-import { createFramePool } from './frame-pool.ts';
-import { takeRows, writePull } from './pull-exchange.ts';
-import { cutByShard, joinPlaces, noPlaces, onlyShardOf, type Places, placeAt } from './pull-parts.ts';
+import { createPartAsker, type HedgeEvent, type LinkedRoute, linkedRoute } from './part-asker.ts';
+import { cutByShard, joinPlaces, type Places, placeAt } from './pull-parts.ts';
+import { createRefusals } from './refusals.ts';
 import { computeRoute, type Route } from './routing.ts';
 import type { PullRequest, RowSource } from './row-source.ts';
-import { createShardConnection, type ShardConnection } from './shard-connection.ts';
+import { createShardConnection, refusalCodes } from './shard-connection.ts';
+import { createShardLinks } from './shard-links.ts';
 
-/** First try, the other owners, and once more after a new map. */
+/** First try, the other holders, and once more after a new map. */
 const triesMax = 4;
 
-export interface PullClientOptions {
+/** Which holders are asked, and when a second one is. */
+export interface PullPreferences {
+  /** Where we are; holders in the same zone come first. '' (default): nowhere in particular. */
+  readonly zone?: string;
+  /** Holders whose rows are older are passed over while fresher ones answer, ms; 0: none is. Default 10 s. */
+  readonly stalenessMsMax?: number;
+  /** True (default): what takes longer than usual is asked of a second holder. */
+  readonly hedge?: boolean;
+}
+
+export interface PullClientOptions extends PullPreferences {
   readonly network: Network;
   readonly view: ClusterView;
   readonly clock: Clock;
   readonly cluster: string;
   readonly role: string;
+  /** Shown to shards; null: none. Default null. */
+  readonly token?: string | null;
   readonly requestTimeoutMs: number;
+  /** A shard takes no connection of this client: a token, a certificate or an address is wrong. Told once a try. */
+  readonly onRefused?: (error: MillraceError) => void;
+  /** A second holder was asked, or answered first. */
+  readonly onHedge?: (event: HedgeEvent) => void;
 }
 
 export interface PullClient extends RowSource {
   close(): void;
 }
 
-interface Link {
-  readonly connection: ShardConnection;
-  readonly port: number;
-  readonly host: string;
-}
-
-/** A route with what is derived from it; both last until the cluster changes. */
-interface KnownRoute extends Route {
-  readonly only: number;
-  /** By place in shards; filled when first asked. */
-  readonly connections: (ShardConnection | undefined)[];
-}
-
 export function createPullClient(options: PullClientOptions): PullClient {
-  const { view, clock } = options;
-  const links = new Map<string, Link>();
-  const routes = new Map<string, KnownRoute>();
-  const frames = createFramePool();
-  const avoided = new Map<string, number>();
-  let closed = false;
-  const stopListening = view.onChange(() => routes.clear());
+  const { network, view, clock, cluster, role, token = null, requestTimeoutMs } = options;
+  const { zone = '', stalenessMsMax = stalenessMsMaxDefault, hedge = true, onHedge = () => {} } = options;
+  const routes = new Map<string, LinkedRoute>();
+  const forgetRoutes = () => routes.clear();
+  const stopListening = view.onChange(forgetRoutes);
+  const links = createShardLinks({
+    view,
+    clock,
+    connect: (address) =>
+      createShardConnection({ network, address, cluster, role, token, clock, requestTimeoutMs }),
+    onChange: forgetRoutes,
+  });
 
-  const avoid = (shard: string, code: ErrorCode) => {
-    avoided.set(shard, clock.monotonicMs() + (code === 'MILL_TIMEOUT' ? avoidSilentMs : avoidMs));
-    routes.clear();
+  const refusals = createRefusals(options.onRefused ?? (() => {}));
+  const onFailed = (error: MillraceError, shard: string, route: Route) => {
+    if (error.code === 'MILL_MAP_STALE') {
+      const map = error.details?.map as PartitionMap | undefined;
+      if (map) view.offerMap(map);
+      // Without a newer map the same question would get the same answer.
+      if (!map || map.epoch <= route.epoch) links.noteFailure(shard, error.code);
+    } else if (refusalCodes.has(error.code)) {
+      // Not an answer to the request: another holder may take this client, and this one may once a setting is mended.
+      refusals.note(shard, error);
+      links.noteFailure(shard, error.code);
+    } else if (error.retry === 'never' || error.code === 'MILL_CLOSED') throw error;
+    else links.noteFailure(shard, error.code);
   };
+  const asker = createPartAsker({ clock, links, requestTimeoutMs, hedge, onHedge, onFailed });
 
-  const routeOf = (model: string): KnownRoute => {
-    const nowMs = clock.monotonicMs();
-    for (const [shard, untilMs] of avoided) {
-      if (untilMs > nowMs) continue;
-      avoided.delete(shard);
-      routes.clear();
-    }
+  const routeTo = (model: string): LinkedRoute => {
+    links.expireAvoided();
     const known = routes.get(model);
     if (known) return known;
     const map = view.mapOf(model);
     if (!map)
       throw new MillraceError('MILL_NOT_READY', `cannot pull rows of ${model}: it has no partition map yet`);
-    const route = computeRoute({ map, sights: view.shards(), avoid: new Set(avoided.keys()) });
-    const fresh = { ...route, only: onlyShardOf(route), connections: [] };
+    const avoid = links.avoided();
+    const fresh = linkedRoute(computeRoute({ map, sights: view.shards(), avoid, zone, stalenessMsMax }));
     routes.set(model, fresh);
     return fresh;
   };
 
-  const linkTo = (shard: string): ShardConnection => {
-    if (closed) throw new MillraceError('MILL_CLOSED', 'this client is closed');
-    const lease = view.shards().find((sight) => sight.lease.shard === shard)?.lease;
-    const known = links.get(shard);
-    if (known && (!lease || (known.port === lease.port && known.host === lease.host)))
-      return known.connection;
-    if (!lease) throw new MillraceError('MILL_SHARD_UNAVAILABLE', `shard ${shard} has told no address`);
-    known?.connection.close();
-    const { network, cluster, role, requestTimeoutMs } = options;
-    const address = { shard, host: lease.host, port: lease.port };
-    const connection = createShardConnection({ network, address, cluster, role, clock, requestTimeoutMs });
-    links.set(shard, { connection, port: lease.port, host: lease.host });
-    return connection;
-  };
-
-  /** Asks one shard for the keys at `places`; resolves to the places that it did not answer. */
-  const askShard = async (
-    request: PullRequest,
-    route: KnownRoute,
-    place: number,
-    places: Places,
-  ): Promise<Places> => {
-    const shard = route.shards[place];
-    try {
-      route.connections[place] ??= linkTo(shard);
-      const connection = route.connections[place];
-      const requestId = connection.nextRequestId();
-      const frame = frames.take(pullFrameBytes(places.count));
-      writePull(frame, { request, places, requestId, epoch: route.epoch });
-      await connection.request(frame, requestId, (answer) => takeRows(answer, request, places));
-      // Only now: a frame whose request failed may still wait in a socket.
-      frames.give(frame);
-      return noPlaces;
-    } catch (error) {
-      if (!isMillraceError(error)) throw error;
-      if (error.code === 'MILL_MAP_STALE') {
-        const map = error.details?.map as PartitionMap | undefined;
-        if (map) view.offerMap(map);
-        // Without a newer map the same question would get the same answer.
-        if (!map || map.epoch <= route.epoch) avoid(shard, error.code);
-      } else if (error.retry === 'never' || error.code === 'MILL_CLOSED') throw error;
-      else avoid(shard, error.code);
-      return places;
-    }
-  };
-
   const pullPlaces = async (request: PullRequest, places: Places): Promise<Places> => {
-    const route = routeOf(request.model);
+    const route = routeTo(request.model);
     const { parts, absent } = cutByShard(request, route, route.only, places);
-    if (parts.length === 1 && absent.count === 0) {
-      return askShard(request, route, parts[0].shard, parts[0].places);
-    }
-    const asked = parts.map((part) => askShard(request, route, part.shard, part.places));
+    if (parts.length === 1 && absent.count === 0) return asker.ask(request, route, parts[0]);
+    const asked = parts.map((part) => asker.ask(request, route, part));
     // All parts end before the pull does, failed or not: each writes into the caller's memory.
     const left: Places[] = [absent];
     for (const end of await Promise.allSettled(asked)) {
@@ -154,7 +114,7 @@ export function createPullClient(options: PullClientOptions): PullClient {
       if (request.onAbsent === 'fail') {
         throw new MillraceError(
           'MILL_SHARD_UNAVAILABLE',
-          `no owner answered for ${left.count} of ${request.count} keys of ${request.model}`,
+          `no owner answered for ${left.count} of ${request.count} keys of ${request.model}${refusals.textOf(links.avoided())}`,
         );
       }
       const { keys, layout, out } = request;
@@ -165,15 +125,9 @@ export function createPullClient(options: PullClientOptions): PullClient {
       return { degraded: true };
     },
     close() {
-      closed = true;
       stopListening();
-      for (const { connection } of links.values()) connection.close();
-      links.clear();
+      asker.close();
+      links.close();
     },
   };
 }
-
-/** A failed owner is passed over this long: short, since a restarted shard is back within a second. */
-const avoidMs = 500;
-/** One that does not answer at all costs a whole time limit a try; it is asked again once its lease may have lapsed. */
-const avoidSilentMs = leaseLapseMs;

@@ -48,7 +48,20 @@ export function writePull(frame: Uint8Array, { request, places, requestId, epoch
  * @throws MILL_DIM_MISMATCH, MILL_FRAME_INVALID; nothing is written then.
  */
 export function takeRows(answer: Frame, request: PullRequest, places: Places): void {
+  const partitions = checkRows(answer, request, places);
   const { bytes } = answer;
+  const { count } = places;
+  const { dim } = request.layout;
+  putRows(floatsAt(bytes, rowsFrameLayout.rowsAt, count * dim), places, dim, request.out);
+  const marks = wordsAt(bytes, rowsFrameLayout.rowsAt + 4 * count * dim, 4 * partitions);
+  addMarks(request.marks, marks, partitions);
+}
+
+/**
+ * Looks whether a frame answers for the keys at `places`. @returns partitions that it read.
+ * @throws MILL_DIM_MISMATCH, MILL_FRAME_INVALID
+ */
+export function checkRows({ bytes, header }: Frame, request: PullRequest, places: Places): number {
   const { dim } = request.layout;
   const head =
     bytes.length >= rowsFrameLayout.rowsAt ? wordsAt(bytes, rowsFrameLayout.countAt, 3) : [0, 0, 0];
@@ -59,16 +72,14 @@ export function takeRows(answer: Frame, request: PullRequest, places: Places): v
       `rows of ${request.model}/${request.layout.name} must have ${dim} floats, got ${foundDim}`,
     );
   }
-  const kindIsRows = answer.header.kind === frameKinds.rows;
+  const kindIsRows = header.kind === frameKinds.rows;
   if (!kindIsRows || count !== places.count || bytes.length !== rowsFrameBytes({ count, dim, partitions })) {
     throw new MillraceError(
       'MILL_FRAME_INVALID',
       `cannot read rows: wanted ${places.count}, found ${count} in ${bytes.length} bytes`,
     );
   }
-  putRows(floatsAt(bytes, rowsFrameLayout.rowsAt, count * dim), places, dim, request.out);
-  const marks = wordsAt(bytes, rowsFrameLayout.rowsAt + 4 * count * dim, 4 * partitions);
-  addMarks(request.marks, marks, partitions);
+  return partitions;
 }
 
 function putRows(rows: Float32Array, { list, from, count }: Places, dim: number, out: Float32Array): void {

@@ -4,7 +4,7 @@
  */
 import { partitionOf } from '@millrace/core';
 import { invariant, pullKeysMax } from '@millrace/protocol';
-import type { Route } from './routing.ts';
+import type { Choice } from './routing.ts';
 import type { PullRequest } from './row-source.ts';
 
 /** Some keys of a pull, in ascending places. */
@@ -16,7 +16,7 @@ export interface Places {
 }
 
 export interface Part {
-  /** Place in route.shards. */
+  /** Place in the route's shards. */
   readonly shard: number;
   readonly places: Places;
 }
@@ -32,7 +32,7 @@ export const noPlaces: Places = { list: null, from: 0, count: 0 };
 let shardOfKey = new Int16Array(1_024);
 
 /** The one shard that a route chooses for every partition; −1 when there are several, or a partition has none. */
-export function onlyShardOf({ choice }: Route): number {
+export function onlyShardOf({ choice }: Choice): number {
   return choice.length > 0 && choice.every((shard) => shard === choice[0]) ? choice[0] : -1;
 }
 
@@ -42,7 +42,7 @@ export function onlyShardOf({ choice }: Route): number {
  */
 export function cutByShard(
   request: PullRequest,
-  route: Route,
+  route: Choice,
   only: number,
   places: Places,
 ): { readonly parts: readonly Part[]; readonly absent: Places } {
@@ -70,7 +70,7 @@ export function cutByShard(
 /** A counting sort that keeps the order of places: shard s has list[ends[s − 1] … ends[s]), those that none has come last. */
 function sortByShard(
   keys: Uint32Array,
-  { choice, shards }: Route,
+  { choice, shards }: Choice,
   { list: places, from, count }: Places,
 ): { list: Uint32Array; ends: Uint32Array } {
   if (count > shardOfKey.length) shardOfKey = new Int16Array(2 ** Math.ceil(Math.log2(count)));

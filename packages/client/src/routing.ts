@@ -1,52 +1,129 @@
 /**
- * Which shard to ask for each partition: the first owner by the map that lives, is not leaving, and has not just failed us.
- * A route is computed once a change of map, leases or failures, never once a key.
+ * Which shard to ask for each partition, and which other one where that one is slow. All holders by the map can answer:
+ * owners, and former owners that serve on during a move. They are ranked by what the leases say, first difference decides:
+ *
+ *   lives · has not just failed us · answers for this partition · is not late · stays · is in our zone
+ *
+ * and among equals an owner comes before a former one; owners take turns by partition, so that load spreads. A route is
+ * computed once a change of map, leases or failures, never once a key.
  */
-import type { PartitionMap } from '@millrace/protocol';
+import { leaseRenewMs, type ModelLease, type PartitionMap, partitionSetFrom } from '@millrace/protocol';
 import type { ShardSight } from '@millrace/runtime';
 
-export interface Route {
-  readonly epoch: number;
-  /** Shard ids of this route; `choice` points into it. */
+/** Which shard to ask for each partition. */
+export interface Choice {
+  /** Shard ids; `choice` points into it. */
   readonly shards: readonly string[];
-  /** By partition: place in `shards` of the owner to ask, −1 when none can be asked. */
+  /** By partition: place in `shards` of the holder to ask, −1 when none can be asked. */
   readonly choice: Int16Array;
+}
+
+export interface Route extends Choice {
+  readonly epoch: number;
+  /** By partition: another holder that lives, has not failed and answers for it; −1 when there is none. */
+  readonly spare: Int16Array;
 }
 
 export interface RouteInput {
   readonly map: PartitionMap;
   readonly sights: readonly ShardSight[];
-  /** Owners to pass over while others can be asked: their connection just failed. */
+  /** Holders to pass over while others can be asked: their connection just failed. */
   readonly avoid: ReadonlySet<string>;
+  /** Where we are; '': nowhere in particular. */
+  readonly zone: string;
+  /** A holder whose rows are older is late, ms; 0: none is. */
+  readonly stalenessMsMax: number;
 }
 
-/** Best first: ready and healthy, then live though behind or avoided, then whatever the map says. */
-export function computeRoute({ map, sights, avoid }: RouteInput): Route {
-  const rank = map.shards.map((shard) => rankOf(shard, map, sights, avoid));
+/** Bits of a rank, worst first; a lower rank is better. */
+const lapsed = 32;
+const failed = 16;
+const unready = 8;
+const late = 4;
+const leaving = 2;
+const elsewhere = 1;
+const unknown = 64;
+
+interface Candidate {
+  /** Bits that hold for all partitions. */
+  readonly rank: number;
+  readonly stalenessMs: number;
+  readonly isReady: (partition: number) => boolean;
+}
+
+/** Holders that have never told an address are never chosen; any other one is, if nobody better is there. */
+export function computeRoute(input: RouteInput): Route {
+  const { map } = input;
+  const candidates = candidatesOf(input);
   const choice = new Int16Array(map.owners.length).fill(-1);
-  map.owners.forEach((owners, partition) => {
-    let best = -1;
-    for (const owner of owners) {
-      if (rank[owner] < absent && (best < 0 || rank[owner] < rank[best])) best = owner;
+  const spare = new Int16Array(map.owners.length).fill(-1);
+  for (let partition = 0; partition < map.owners.length; partition += 1) {
+    const owners = map.owners[partition];
+    const former = map.former?.[partition] ?? [];
+    let [best, next] = [nobody, nobody];
+    for (let turn = 0; turn < owners.length + former.length; turn += 1) {
+      const isOwner = turn < owners.length;
+      const place = isOwner ? owners[(turn + partition) % owners.length] : former[turn - owners.length];
+      const { rank, stalenessMs, isReady } = candidates[place];
+      if (rank >= unknown) continue;
+      const found = { place, rank: isReady(partition) ? rank : rank + unready, stalenessMs };
+      if (isBetter(found, best)) [best, next] = [found, best];
+      else if (isBetter(found, next)) next = found;
     }
-    choice[partition] = best;
-  });
-  return { epoch: map.epoch, shards: map.shards, choice };
+    choice[partition] = best.place;
+    if (next.rank < unready) spare[partition] = next.place;
+  }
+  return { epoch: map.epoch, shards: map.shards, choice, spare };
 }
 
-const absent = 4;
+interface Found {
+  readonly place: number;
+  readonly rank: number;
+  readonly stalenessMs: number;
+}
 
-function rankOf(
-  shard: string,
-  map: PartitionMap,
-  sights: readonly ShardSight[],
-  avoid: ReadonlySet<string>,
-): number {
-  const sight = sights.find(({ lease }) => lease.shard === shard);
-  if (!sight) return absent;
-  if (!sight.live) return 3;
-  if (avoid.has(shard)) return 2;
-  const lease = sight.lease.models.find((entry) => entry.model === map.model);
-  const isReady = lease !== undefined && lease.ready >= lease.partitions && lease.ready > 0;
-  return isReady && !sight.lease.draining ? 0 : 1;
+const nobody: Found = { place: -1, rank: unknown, stalenessMs: 0 };
+
+function isBetter(a: Found, b: Found): boolean {
+  if (a.rank !== b.rank) return a.rank < b.rank;
+  // Of those that are late the freshest.
+  return (a.rank & late) !== 0 && a.stalenessMs < b.stalenessMs;
+}
+
+function candidatesOf({ map, sights, avoid, zone, stalenessMsMax }: RouteInput): readonly Candidate[] {
+  const sightOf = new Map(sights.map((sight) => [sight.lease.shard, sight]));
+  const told = (sight: ShardSight | undefined): ModelLease | undefined =>
+    sight?.lease.models.find(({ model }) => model === map.model);
+  const lateMs = latenessBound(
+    map.shards
+      .map((shard) => sightOf.get(shard))
+      .flatMap((sight) => (sight?.live ? (told(sight) ?? []) : [])),
+    stalenessMsMax,
+  );
+  return map.shards.map((shard) => {
+    const sight = sightOf.get(shard);
+    if (!sight) return { rank: unknown, stalenessMs: 0, isReady: () => false };
+    const lease = told(sight);
+    const stalenessMs = lease?.stalenessMs ?? 0;
+    const rank =
+      (sight.live ? 0 : lapsed) +
+      (avoid.has(shard) ? failed : 0) +
+      (stalenessMs > lateMs ? late : 0) +
+      (sight.lease.draining ? leaving : 0) +
+      (zone !== '' && sight.lease.zone !== zone ? elsewhere : 0);
+    return { rank, stalenessMs, isReady: partitionSetFrom(lease?.readyPartitions ?? '') };
+  });
+}
+
+/** Leases tell their staleness at different moments of a second, and one renewal may be missing. */
+const leaseSpreadMs = 2 * leaseRenewMs;
+
+/**
+ * Staleness beyond which a holder is late. When all are beyond the bound, as they are when no updater announces heads any
+ * more, only those are late that lag behind the freshest: everything would else be asked of a single shard.
+ */
+function latenessBound(leases: readonly ModelLease[], stalenessMsMax: number): number {
+  if (stalenessMsMax === 0) return Number.POSITIVE_INFINITY;
+  const told = leases.flatMap(({ stalenessMs }) => (stalenessMs === null ? [] : [stalenessMs]));
+  return told.length === 0 ? stalenessMsMax : Math.max(stalenessMsMax, Math.min(...told) + leaseSpreadMs);
 }

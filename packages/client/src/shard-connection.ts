@@ -5,9 +5,11 @@
  */
 import {
   createFrameReader,
+  type ErrorCode,
   errorFromRefusal,
   type Frame,
   frameKinds,
+  isMillraceError,
   MillraceError,
   packedFrame,
   packedValueOf,
@@ -19,6 +21,16 @@ import type { Clock, Network, Wire } from '@millrace/runtime';
 const waitingMax = 4_096;
 const pauseFirstMs = 50;
 const pauseMaxMs = 1_000;
+/** A shard that refuses this client will do so until somebody changes a setting; each try costs it a line in its log. */
+const pauseRefusedMs = 5_000;
+
+/** Refusals of a whole connection that every further one would meet too. */
+export const refusalCodes: ReadonlySet<ErrorCode> = new Set([
+  'MILL_UNAUTHENTICATED',
+  'MILL_TLS_REQUIRED',
+  'MILL_CLUSTER_MISMATCH',
+  'MILL_PROTOCOL_VERSION',
+]);
 
 export interface ShardAddress {
   readonly shard: string;
@@ -31,6 +43,8 @@ export interface ShardConnectionOptions {
   readonly address: ShardAddress;
   readonly cluster: string;
   readonly role: string;
+  /** Shown to the shard; null: none. Default null. */
+  readonly token?: string | null;
   readonly clock: Clock;
   readonly requestTimeoutMs: number;
 }
@@ -39,10 +53,13 @@ export interface ShardConnection {
   /**
    * Sends a whole frame whose request id is `requestId` and hands the answer to `onAnswer` while its bytes are valid.
    * Resolves after onAnswer returned; `frame` may be used again then. When it rejects the frame may still wait in the socket.
-   * @throws the refusal's code, MILL_SHARD_UNAVAILABLE, MILL_TIMEOUT, MILL_OVERLOADED
+   * @throws the refusal's code, MILL_SHARD_UNAVAILABLE, MILL_TIMEOUT, MILL_OVERLOADED; one of refusalCodes when the shard
+   * takes no connection of this client, also for some seconds after it said so
    */
   request(frame: Uint8Array, requestId: number, onAnswer: (frame: Frame) => void): Promise<void>;
   nextRequestId(): number;
+  /** Gives a waiting request up: its answer is dropped when it comes, and its promise resolves now. */
+  cancel(requestId: number): void;
   /** True while connecting would fail at once because the last attempt just did. */
   readonly pausing: boolean;
   close(): void;
@@ -62,6 +79,8 @@ export function createShardConnection(options: ShardConnectionOptions): ShardCon
   let lastId = 0;
   let pauseMs = pauseFirstMs;
   let pauseUntilMs = 0;
+  /** Why it pauses. */
+  let pauseReason = unavailable(address, 'it just refused a connection');
   let corked = false;
   let closed = false;
   let sweep: { cancel(): void } | null = null;
@@ -72,13 +91,15 @@ export function createShardConnection(options: ShardConnectionOptions): ShardCon
     for (const { reject } of failed) reject(error);
   };
 
-  const onBroken = (broken: Wire, reason: string) => {
+  const onBroken = (broken: Wire, error: MillraceError) => {
     if (wire !== broken) return;
     wire = null;
-    pauseUntilMs = clock.monotonicMs() + pauseMs;
+    const isRefused = refusalCodes.has(error.code);
+    pauseUntilMs = clock.monotonicMs() + (isRefused ? pauseRefusedMs : pauseMs);
+    pauseReason = isRefused ? error : unavailable(address, 'it just refused a connection');
     pauseMs = Math.min(pauseMaxMs, 2 * pauseMs);
     broken.destroy();
-    failAll(unavailable(address, reason));
+    failAll(error);
   };
 
   const onFrame = (frame: Frame) => {
@@ -89,7 +110,7 @@ export function createShardConnection(options: ShardConnectionOptions): ShardCon
     }
     if (requestId === 0 && kind === frameKinds.refusal) throw errorFromRefusal(packedValueOf(frame.bytes));
     const entry = waiting.get(requestId);
-    // Unknown ids are answers to requests that have timed out.
+    // Unknown ids are answers to requests that have timed out, or were given up.
     if (!entry) return;
     waiting.delete(requestId);
     try {
@@ -109,12 +130,13 @@ export function createShardConnection(options: ShardConnectionOptions): ShardCon
         try {
           reader.filled(bytes, onFrame);
         } catch (error) {
-          onBroken(opened, reasonFrom(error));
+          onBroken(opened, connectionError(address, error));
         }
       },
-      onClosed: (reason) => onBroken(opened, reason ?? 'the connection was closed'),
+      onClosed: (reason) => onBroken(opened, unavailable(address, reason ?? 'the connection was closed')),
     });
-    const hello = { cluster: options.cluster, role: options.role };
+    const { cluster, role, token } = options;
+    const hello = token ? { cluster, role, token } : { cluster, role };
     opened.write(packedFrame(frameKinds.hello, { requestId: 0, epoch: 0 }, hello));
     return opened;
   };
@@ -140,7 +162,7 @@ export function createShardConnection(options: ShardConnectionOptions): ShardCon
       return new Promise<void>((resolve, reject) => {
         const nowMs = clock.monotonicMs();
         if (closed || (!wire && nowMs < pauseUntilMs)) {
-          reject(unavailable(address, closed ? 'this client is closed' : 'it just refused a connection'));
+          reject(closed ? unavailable(address, 'this client is closed') : pauseReason);
           return;
         }
         if (waiting.size >= waitingMax) {
@@ -171,6 +193,11 @@ export function createShardConnection(options: ShardConnectionOptions): ShardCon
       lastId = lastId === 0xffff_ffff ? 1 : lastId + 1;
       return lastId;
     },
+    cancel(requestId) {
+      const entry = waiting.get(requestId);
+      waiting.delete(requestId);
+      entry?.resolve();
+    },
     get pausing() {
       return wire === null && clock.monotonicMs() < pauseUntilMs;
     },
@@ -183,6 +210,17 @@ export function createShardConnection(options: ShardConnectionOptions): ShardCon
       failAll(unavailable(address, 'this client is closed'));
     },
   };
+}
+
+/** What a connection ends with that brought something that cannot be gone on from. */
+function connectionError(address: ShardAddress, error: unknown): MillraceError {
+  if (!isMillraceError(error) || !refusalCodes.has(error.code))
+    return unavailable(address, reasonFrom(error));
+  const { shard, host, port } = address;
+  return new MillraceError(
+    error.code,
+    `shard ${shard} at ${host}:${port} refuses this client: ${error.message}`,
+  );
 }
 
 function unavailable(address: ShardAddress, reason: string): MillraceError {

@@ -1,239 +1,28 @@
+import { partitionOf, tableLayouts } from '@millrace/core';
+import { frameKinds, type MillraceError, type PartitionMap, packedFrame } from '@millrace/protocol';
+import { expect, test } from 'vitest';
 import {
-  applyGradients,
-  fingerprintOf,
-  partitionOf,
-  type TableLayout,
-  tableLayouts,
-  writeInitialRow,
-} from '@millrace/core';
-import {
-  encodeGradientBlock,
-  encodePartitionMap,
-  encodeShardLease,
-  frameKinds,
-  type MillraceError,
-  type ModelFile,
-  type ModelLease,
-  type PartitionMap,
-  packedFrame,
-} from '@millrace/protocol';
-import {
-  type ClusterView,
-  createLogger,
-  createManualClock,
-  createMemoryBus,
-  createTcpNetwork,
-  type ManualClock,
-  type MemoryBus,
-  watchCluster,
-} from '@millrace/runtime';
-import {
-  createModelShard,
-  listenForPulls,
-  type ModelShard,
-  openPartition,
-  takePartition,
-} from '@millrace/shard';
-import { expect, onTestFinished, test } from 'vitest';
-import { createPullClient, type PullClient } from '../src/pull-client.ts';
-import { createReadMarks, type PullRequest } from '../src/row-source.ts';
-import { scriptShard } from './scripted-shard.ts';
-
-const partitions = 8;
-const optimizer = { type: 'sgd', learningRate: 1 } as const;
-const initializer = { type: 'uniform', scale: 1 } as const;
-const file: ModelFile = {
-  name: 'ads',
-  label: 'y',
+  allPartitions,
+  bare,
+  both,
+  even,
+  file,
+  firstRows,
+  halves,
+  ids,
+  keysOf,
+  marksOf,
+  odd,
+  onEven,
+  openStage,
+  openTwins,
   partitions,
-  tables: [
-    { name: 'ids', wide: { optimizer }, embedding: { dim: 2, optimizer, initializer } },
-    { name: 'bare', embedding: { dim: 1, optimizer, initializer } },
-  ],
-  fields: [{ name: 'ad', type: 'sparse', table: 'ids' }],
-  net: 'fm',
-  loss: 'logloss',
-  seed: 3,
-};
-const [ids, bare] = tableLayouts(file);
-const requestTimeoutMs = 400;
-const allPartitions = Array.from({ length: partitions }, (_, partition) => partition);
-const logger = createLogger({ service: 'test', level: 'silent' });
-
-interface ServedShard {
-  readonly port: number;
-  readonly model: ModelShard;
-  /** Keys of pulls that came. */
-  readonly pulled: () => number;
-  close(): Promise<void>;
-}
-
-/** A real shard server that holds and reads `held`; row "ids" of every key of `learned` has been stepped by −1. */
-async function serve(options: {
-  readonly shard: string;
-  readonly held: readonly number[];
-  readonly learned?: Uint32Array;
-  readonly map?: () => PartitionMap | null;
-}): Promise<ServedShard> {
-  const model = createModelShard(file);
-  for (const partition of options.held) {
-    const state = takePartition(model, partition);
-    learn(state.partition, options.learned ?? new Uint32Array(0), (payload) =>
-      applyGradients(state, { sequence: 100 + partition, payload }, 'report'),
-    );
-    openPartition(model, partition);
-  }
-  let pulled = 0;
-  const server = await listenForPulls({
-    network: createTcpNetwork(),
-    clock: createManualClock(0),
-    host: '127.0.0.1',
-    port: 0,
-    cluster: 'demo',
-    shard: options.shard,
-    connectionsMax: 64,
-    holdings: {
-      models: new Map([[file.name, model]]),
-      tables: new Map(model.layouts.map(({ tableId }, table) => [tableId, { shard: model, table }])),
-      mapOf: () => options.map?.() ?? null,
-    },
-    logger,
-    onPull: (keys) => {
-      pulled += keys;
-    },
-  });
-  onTestFinished(() => server.close());
-  return { port: server.port, model, pulled: () => pulled, close: () => server.close() };
-}
-
-function learn(partition: number, keys: Uint32Array, apply: (payload: Uint8Array) => void): void {
-  const mine: number[] = [];
-  for (let i = 0; i < keys.length; i += 2) {
-    if (partitionOf(keys[i], keys[i + 1], partitions) === partition) mine.push(keys[i], keys[i + 1]);
-  }
-  const count = mine.length / 2;
-  const gradients = new Float32Array(ids.dim * count).fill(1);
-  const section = { table: 0, dim: ids.dim, count, keys: Uint32Array.from(mine), gradients, curvature: null };
-  const mark = { producer: 'p', sequence: 1, previous: 0, model: file.name, timeMs: 0, partition };
-  apply(encodeGradientBlock({ ...mark, fingerprint: fingerprintOf(file), sections: [section] }));
-}
-
-interface Stage {
-  readonly bus: MemoryBus;
-  readonly clock: ManualClock;
-  readonly view: ClusterView;
-  readonly client: PullClient;
-  lease(shard: string, port: number): Promise<void>;
-  map(epoch: number, shards: string[], owners: number[][]): Promise<PartitionMap>;
-}
-
-async function openStage(): Promise<Stage> {
-  const bus = createMemoryBus();
-  const clock = createManualClock(0);
-  const view = await watchCluster(bus, clock);
-  const client = createPullClient({
-    network: createTcpNetwork(),
-    view,
-    clock,
-    cluster: 'demo',
-    role: 'test',
-    requestTimeoutMs,
-  });
-  onTestFinished(async () => {
-    client.close();
-    await view.close();
-  });
-  let renewal = 0;
-  return {
-    bus,
-    clock,
-    view,
-    client,
-    async lease(shard, port) {
-      renewal += 1;
-      const counts = { rows: 0, bytes: 0, sequence: 0, applied: 0, duplicates: 0, rejected: 0 };
-      const models: ModelLease[] = [
-        {
-          model: 'ads',
-          epoch: 1,
-          partitions,
-          ready: partitions,
-          ...counts,
-          readyPartitions: '',
-          behind: 0,
-          stalenessMs: null,
-        },
-      ];
-      const lease = {
-        shard,
-        startedMs: 1,
-        renewal,
-        host: '127.0.0.1',
-        port,
-        zone: '',
-        draining: false,
-        models,
-      };
-      await (await bus.kv('shards')).put(shard, encodeShardLease(lease));
-    },
-    async map(epoch, shards, owners) {
-      const map = { model: 'ads', epoch, shards, owners };
-      await (await bus.kv('maps')).put('ads', encodePartitionMap(map));
-      return map;
-    },
-  };
-}
-
-/** Distinct keys in an order that has nothing to do with their partitions. */
-function keysOf(count: number): Uint32Array {
-  return Uint32Array.from({ length: 2 * count }, (_, i) =>
-    i % 2 === 0 ? (i * 2_654_435_761 + 17) >>> 0 : i * 7,
-  );
-}
-
-function requestOf(
-  keys: Uint32Array,
-  options: { readonly layout?: TableLayout; readonly onAbsent?: 'default' | 'fail' } = {},
-): PullRequest {
-  const { layout = ids, onAbsent = 'fail' } = options;
-  const count = keys.length / 2;
-  const out = new Float32Array(count * layout.dim).fill(Number.NaN);
-  return { model: 'ads', layout, keys, count, out, marks: createReadMarks(), onAbsent };
-}
-
-function firstRows({ keys, count, layout }: PullRequest): number[] {
-  const rows = new Float32Array(count * layout.dim);
-  for (let i = 0; i < count; i += 1) {
-    writeInitialRow(layout, keys[2 * i], keys[2 * i + 1], rows, i * layout.dim);
-  }
-  return Array.from(rows);
-}
-
-const steppedRows = (request: PullRequest) => firstRows(request).map((w) => Math.fround(w - 1));
-
-const marksOf = ({ marks }: PullRequest) =>
-  Array.from({ length: marks.count }, (_, i) => [marks.partitions[i], marks.sequences[i]]).sort(
-    ([a], [b]) => a - b,
-  );
-
-/** True for both words of a key that falls on an even partition. */
-const onEven = (keys: Uint32Array, i: number) => partitionOf(keys[i & ~1], keys[i | 1], partitions) % 2 === 0;
-const halves = allPartitions.map((partition) => [partition % 2]);
-const even = allPartitions.filter((partition) => partition % 2 === 0);
-const odd = allPartitions.filter((partition) => partition % 2 === 1);
-const both = allPartitions.map((partition) => [partition % 2, 1 - (partition % 2)]);
-
-/** Two shards that hold everything, each the first owner of one half. */
-async function openTwins(): Promise<Stage & { readonly a: ServedShard; readonly b: ServedShard }> {
-  const stage = await openStage();
-  const learned = keysOf(3_000);
-  const a = await serve({ shard: 'a', held: allPartitions, learned });
-  const b = await serve({ shard: 'b', held: allPartitions, learned });
-  await stage.lease('a', a.port);
-  await stage.lease('b', b.port);
-  await stage.map(1, ['a', 'b'], both);
-  return { ...stage, a, b };
-}
+  requestOf,
+  requestTimeoutMs,
+  serve,
+  steppedRows,
+} from './pull-stage.ts';
+import { scriptShard } from './scripted-shard.ts';
 
 test('pull client: a pull is cut by shard and put together in the order of the keys', async () => {
   const stage = await openStage();
@@ -459,7 +248,7 @@ test('pull client: rows of another width are an error that no other owner can me
   const { client } = await openTwins();
   const other = tableLayouts({
     ...file,
-    tables: [{ name: 'ids', embedding: { dim: 5, optimizer } }],
+    tables: [{ name: 'ids', embedding: { dim: 5, optimizer: { type: 'sgd', learningRate: 1 } } }],
   })[0];
   await expect(
     client.pull(requestOf(keysOf(10), { layout: other, onAbsent: 'default' })),

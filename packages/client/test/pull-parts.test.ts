@@ -9,12 +9,11 @@ import {
   type Places,
   placeAt,
 } from '../src/pull-parts.ts';
-import type { Route } from '../src/routing.ts';
+import type { Choice } from '../src/routing.ts';
 import { createReadMarks, type PullRequest } from '../src/row-source.ts';
 
 const partitions = 4;
-const routeOf = (choice: readonly number[]): Route => ({
-  epoch: 1,
+const routeOf = (choice: readonly number[]): Choice => ({
   shards: ['a', 'b'],
   choice: Int16Array.from(choice),
 });

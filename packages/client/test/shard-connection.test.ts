@@ -114,7 +114,7 @@ test('shard connection: when it breaks, all that waits fails at once', async () 
 });
 
 test.each([
-  ['a refusal of the connection', () => refusal(0, 'MILL_CLUSTER_MISMATCH'), /refused 0/],
+  ['a refusal of the connection', () => refusal(0, 'MILL_FRAME_INVALID'), /refused 0/],
   ['bytes that are no frame', () => new Uint8Array(64).fill(7), /wanted a Millrace frame/],
 ])('shard connection: %s ends it, with the reason', async (_title, bytes, reason) => {
   const shard = await scriptShard();
@@ -128,6 +128,29 @@ test.each([
     message: expect.stringMatching(reason),
   });
 });
+
+test.each(['MILL_UNAUTHENTICATED', 'MILL_TLS_REQUIRED', 'MILL_CLUSTER_MISMATCH', 'MILL_PROTOCOL_VERSION'])(
+  'shard connection: %s is told by its code, and no connection is tried for 5 s',
+  async (code) => {
+    const shard = await scriptShard();
+    const { ask, clock, connection } = connectTo(shard.port);
+    const told = { code, message: `shard s at 127.0.0.1:${shard.port} refuses this client: refused 0` };
+    const waiting = Promise.allSettled([ask(1), ask(2)]);
+    await shard.untilAsked(2);
+    shard.send(refusal(0, code));
+    for (const outcome of await waiting) expect(outcome).toMatchObject({ status: 'rejected', reason: told });
+    clock.advanceBy(4_999);
+    expect(connection.pausing).toBe(true);
+    await expect(ask(3)).rejects.toMatchObject(told);
+    expect(shard.connections).toBe(1);
+    clock.advanceBy(1);
+    const again = ask(4);
+    await shard.untilAsked(3);
+    shard.send(timesTen(shard.asked[2]));
+    expect(await again).toBe(40);
+    expect(shard.connections).toBe(2);
+  },
+);
 
 test('shard connection: after a break it waits before it connects anew, twice as long each time, at most a second', async () => {
   const shard = await scriptShard();

@@ -22,6 +22,8 @@ export interface InferenceOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly cluster: string;
+  /** Shown to shards; null: none. Default null. */
+  readonly token?: string | null;
   readonly archive: Archive | null;
   readonly engine: 'auto' | EngineName;
   readonly limits: BatchingLimits;
@@ -49,6 +51,8 @@ export async function startInference(options: InferenceOptions): Promise<Running
     clock,
     cluster: options.cluster,
     role: 'inference',
+    token: options.token ?? null,
+    onRefused: ({ code, message }) => logger.warn({ code, reason: message }, 'refused by a shard'),
     requestTimeoutMs: options.pullTimeoutMs,
   });
   const core = createScoringCore({ ...options, view, rows, newRequestId: randomUUID });

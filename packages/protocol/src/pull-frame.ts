@@ -12,7 +12,7 @@
  *
  * then, by kind:
  *
- *   hello     MessagePack { cluster, role }, zero-padded; first frame of a connection
+ *   hello     MessagePack { cluster, role, token? }, zero-padded; first frame of a connection
  *   welcome   MessagePack { cluster, shard }
  *   pull      u32 table id · u32 count · count × (u32 key low, u32 key high)
  *   rows      u32 count · u32 dim · u32 partitions p · u32 0

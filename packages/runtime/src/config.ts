@@ -11,6 +11,8 @@ export interface Setting<Value> {
   readonly parser: SettingParser<Value>;
   /** Null: may be absent, and is null then. Left out: must be given. */
   readonly default?: Value | null;
+  /** Its value is told to nobody, not even where it cannot be used. */
+  readonly isSecret?: true;
   /** Unit of the value: ms, bytes, rows, … */
   readonly unit?: string;
   /** One sentence that says what it does. */
@@ -118,7 +120,8 @@ function settingsOf(table: ConfigTable): [string, AnySetting][] {
 function parsed(setting: AnySetting, name: string, text: string): unknown {
   const value = setting.parser.parse(text);
   if (value !== undefined) return Object.freeze(value);
-  throw new MillraceError('MILL_CONFIG_INVALID', `${name} must be ${setting.parser.wanted}, got "${text}"`, {
+  const found = setting.isSecret ? `another text of ${text.length} characters` : `"${text}"`;
+  throw new MillraceError('MILL_CONFIG_INVALID', `${name} must be ${setting.parser.wanted}, got ${found}`, {
     details: { setting: setting.env },
   });
 }

@@ -46,7 +46,7 @@ export {
   type MetricsOptions,
 } from './metrics.ts';
 export { connectNatsBus, type NatsBusOptions } from './nats-bus.ts';
-export type { NatsCredentials } from './nats-connection.ts';
+export type { NatsCredentials, NatsTls } from './nats-connection.ts';
 export {
   type NatsClusterOptions,
   type NatsProcess,
@@ -56,6 +56,8 @@ export {
 export type * from './network.ts';
 export { type OperationsPort, type OperationsPortOptions, openOperationsPort } from './operations-port.ts';
 export { type ProcessHost, type RunOptions, runService } from './run-service.ts';
+export { readSecurity, type Security } from './security.ts';
+export { securitySettings } from './security-settings.ts';
 export { type Closeable, createService, type Service, type ServiceOptions } from './service.ts';
 export { createTcpNetwork, type TcpNetworkOptions } from './tcp-network.ts';
 export { readTlsAuthority, readTlsIdentity, type TlsFile, type TlsIdentity } from './tls-files.ts';

@@ -3,7 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MillraceError, messageBytesMax } from '@millrace/protocol';
 import { type ConnectionOptions, connect, credsAuthenticator, ErrorCode, type NatsConnection } from 'nats';
 import type { Logger } from './logger.ts';
-import { isRefused, logUnavailable, natsReasonFrom } from './nats-errors.ts';
+import {
+  isCertificateFault,
+  isRefused,
+  isTlsMissing,
+  logUnavailable,
+  natsReasonFrom,
+} from './nats-errors.ts';
 
 /** Proof of who this process is, as the server's configuration asks for it. */
 export type NatsCredentials =
@@ -12,6 +18,14 @@ export type NatsCredentials =
   /** Contents of a `.creds` file. */
   | { readonly kind: 'creds'; readonly creds: string };
 
+/** Demands TLS. PEM; without `ca` the server is checked against the authorities that the system trusts. */
+export interface NatsTls {
+  readonly ca?: string;
+  /** What this process shows to the server, if that asks. */
+  readonly cert?: string;
+  readonly key?: string;
+}
+
 export interface NatsConnectionOptions {
   /** One or more `nats://host:port` of one cluster. */
   readonly servers: readonly string[];
@@ -19,6 +33,7 @@ export interface NatsConnectionOptions {
   readonly name: string;
   readonly logger: Logger;
   readonly credentials?: NatsCredentials;
+  readonly tls?: NatsTls;
   /** How long the server may stay out of reach at first, and how long `ensure` waits for a leader, ms. Default 30,000. */
   readonly firstConnectMsMax?: number;
 }
@@ -45,14 +60,9 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
       warnAboutPayload(connection, options.logger);
       return connection;
     } catch (error) {
-      if (isRefused(error)) {
-        throw new MillraceError(
-          'MILL_CONFIG_INVALID',
-          `NATS at ${servers} refuses these credentials: ${natsReasonFrom(error)}`,
-          {
-            cause: error,
-          },
-        );
+      const fault = settingsFaultFrom(error, options);
+      if (fault !== null) {
+        throw new MillraceError('MILL_CONFIG_INVALID', `NATS at ${servers} ${fault}`, { cause: error });
       }
       if (performance.now() + reconnectMs >= deadline) {
         throw logUnavailable(`cannot reach NATS at ${servers} within ${msMax} ms`, connectCauseFrom(error));
@@ -77,8 +87,33 @@ function clientOptionsFrom(options: NatsConnectionOptions): ConnectionOptions {
     // A stack trace for every request costs more than the request.
     noAsyncTraces: true,
     ...credentialOptionsFrom(options.credentials),
+    ...(options.tls && { tls: options.tls }),
   };
 }
+
+/** What no further try will change, and which setting does; null: the server may yet come. */
+function settingsFaultFrom(error: unknown, { credentials, tls }: NatsConnectionOptions): string | null {
+  const reason = natsReasonFrom(error);
+  if (isRefused(error)) {
+    return credentials
+      ? `refuses this client: ${reason}; see ${settingsOf[credentials.kind]}`
+      : `refuses this client: ${reason}; it wants ${Object.values(settingsOf).join(', or ')}`;
+  }
+  if (isCertificateFault(error)) {
+    return tls?.ca
+      ? `shows a certificate that is not taken: ${reason}; see MILL_NATS_TLS_CA`
+      : `speaks TLS with a certificate that this system does not trust: ${reason}; set MILL_NATS_TLS_CA`;
+  }
+  return isTlsMissing(error)
+    ? 'does not speak TLS, which MILL_NATS_TLS_CA and MILL_NATS_TLS_CERT ask for'
+    : null;
+}
+
+const settingsOf: Readonly<Record<NatsCredentials['kind'], string>> = {
+  password: 'MILL_NATS_USER with MILL_NATS_PASSWORD',
+  token: 'MILL_NATS_TOKEN',
+  creds: 'MILL_NATS_CREDS',
+};
 
 function credentialOptionsFrom(credentials: NatsCredentials | undefined): ConnectionOptions {
   switch (credentials?.kind) {

@@ -48,6 +48,21 @@ export function isRefused(error: unknown): boolean {
   return error instanceof NatsError && (error.isAuthError() || error.code === ErrorCode.BadCreds);
 }
 
+/** True when the server's certificate cannot be believed. The codes are OpenSSL's, which Node passes on. */
+export function isCertificateFault(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  return /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT_)/.test(
+    String(error.code),
+  );
+}
+
+/** True when TLS is wanted and the server has none. */
+export function isTlsMissing(error: unknown): boolean {
+  return (
+    error instanceof NatsError && error.code === ErrorCode.ServerOptionNotAvailable && error.message === 'tls'
+  );
+}
+
 /** MILL_LOG_UNAVAILABLE with the client's reason as its cause; a MillraceError stays what it is. */
 export function logUnavailable(what: string, error: unknown): MillraceError {
   if (error instanceof MillraceError) return error;

@@ -3,21 +3,30 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { MillraceError, reasonFrom } from '@millrace/protocol';
 
-/** Texts of the files, PEM. */
-export interface TlsIdentity {
-  /** Certificates of the authorities that sign for the cluster. */
-  readonly ca: string;
+/** A certificate and its key, PEM. */
+export interface TlsPair {
   /** This process's certificate, and those between it and the authority. */
   readonly cert: string;
   readonly key: string;
-  /** When the first of them expires, Unix ms. */
+  /** When the first of the certificates expires, Unix ms. */
   readonly expiresMs: number;
+}
+
+/** Who this process is, and whom it trusts. */
+export interface TlsIdentity extends TlsPair {
+  /** Certificates of the authorities that sign for the cluster, PEM. */
+  readonly ca: string;
 }
 
 /** One file: the setting that names it, and its path; null: not set. */
 export interface TlsFile {
   readonly setting: string;
   readonly path: string | null;
+}
+
+export interface TlsPairFiles {
+  readonly cert: TlsFile;
+  readonly key: TlsFile;
 }
 
 /**
@@ -28,24 +37,24 @@ export interface TlsFile {
  * certificate is not valid now, the key does not fit.
  */
 export async function readTlsIdentity(
-  files: { readonly ca: TlsFile; readonly cert: TlsFile; readonly key: TlsFile },
+  files: TlsPairFiles & { readonly ca: TlsFile },
   nowMs: number,
 ): Promise<TlsIdentity | null> {
-  const all = [files.ca, files.cert, files.key];
-  if (all.every(({ path }) => path === null)) return null;
-  const absent = all.filter(({ path }) => path === null).map(({ setting }) => setting);
-  if (absent.length > 0) {
-    const names = all.map(({ setting }) => setting).join(', ');
-    throw invalid(`${names} go together; ${absent.join(' and ')} must be the path of a file, got nothing`);
-  }
+  if (!areSet([files.ca, files.cert, files.key])) return null;
   const ca = await readTlsAuthority(files.ca, nowMs);
+  const pair = (await readTlsPair(files, nowMs)) as TlsPair;
+  return { ...pair, ca: ca.pem, expiresMs: Math.min(ca.expiresMs, pair.expiresMs) };
+}
+
+/** As readTlsIdentity, for a certificate and its key alone. */
+export async function readTlsPair(files: TlsPairFiles, nowMs: number): Promise<TlsPair | null> {
+  if (!areSet([files.cert, files.key])) return null;
   const cert = await readPem(files.cert);
   const key = await readPem(files.key);
   const own = certificatesIn(files.cert, cert, nowMs);
-  if (!own[0].checkPrivateKey(keyIn(files.key, key))) {
+  if (!own[0].checkPrivateKey(keyIn(files.key, key)))
     throw invalid(`${told(files.key)} does not fit the certificate of ${told(files.cert)}`);
-  }
-  return { ca: ca.pem, cert, key, expiresMs: Math.min(ca.expiresMs, earliestEnd(own)) };
+  return { cert, key, expiresMs: earliestEnd(own) };
 }
 
 /** As readTlsIdentity, for the authorities' certificates alone. */
@@ -55,6 +64,14 @@ export async function readTlsAuthority(
 ): Promise<{ readonly pem: string; readonly expiresMs: number }> {
   const pem = await readPem(file);
   return { pem, expiresMs: earliestEnd(certificatesIn(file, pem, nowMs)) };
+}
+
+/** All of them, or none. */
+function areSet(files: readonly TlsFile[]): boolean {
+  const absent = files.filter(({ path }) => path === null).map(({ setting }) => setting);
+  if (absent.length === 0 || absent.length === files.length) return absent.length === 0;
+  const names = files.map(({ setting }) => setting).join(', ');
+  throw invalid(`${names} go together; ${absent.join(' and ')} must be the path of a file, got nothing`);
 }
 
 async function readPem(file: TlsFile): Promise<string> {

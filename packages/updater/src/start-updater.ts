@@ -20,6 +20,8 @@ export interface UpdaterOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly cluster: string;
+  /** Shown to shards; null: none. Default null. */
+  readonly token?: string | null;
   readonly engine: 'auto' | EngineName;
   readonly pullTimeoutMs: number;
   /** Unique to this process. */
@@ -44,6 +46,8 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
     clock,
     cluster,
     role: 'updater',
+    token: options.token ?? null,
+    onRefused: ({ code, message }) => logger.warn({ code, reason: message }, 'refused by a shard'),
     requestTimeoutMs: options.pullTimeoutMs,
   });
   const updaters = new Map<string, ModelUpdater>();

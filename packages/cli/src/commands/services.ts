@@ -16,8 +16,11 @@ import {
   type Network,
   openOperationsPort,
   readConfig,
+  readSecurity,
   runService,
+  type Security,
   type Service,
+  securitySettings,
   systemClock,
   unknownSettings,
 } from '@millrace/runtime';
@@ -27,10 +30,12 @@ import { startUpdater, updaterSettings } from '@millrace/updater';
 import { Command } from 'commander';
 import { advertisedHost } from '../advertised-host.ts';
 import { cliSettings } from '../cli-settings.ts';
+import { securityWarnings } from '../security-warnings.ts';
 
 /** Every table there is: a MILL_… variable that none of them knows is most likely misspelt. */
 export const settingsTables = {
   common: commonSettings,
+  security: securitySettings,
   snapshot: snapshotSettings,
   shard: shardSettings,
   inference: inferenceSettings,
@@ -48,6 +53,9 @@ interface Shell {
   readonly common: ReturnType<typeof readCommon>;
   readonly bus: Awaited<ReturnType<typeof connectNatsBus>>;
   readonly network: Network;
+  readonly security: Security;
+  /** Shown to shards, and wanted by them. */
+  readonly token: string | null;
   /** For what fails long after its start: the process ends, and whoever supervises it starts it anew. */
   readonly onFailed: (error: Error) => void;
 }
@@ -59,6 +67,7 @@ export function shardCommand(): Command {
     shardSettings,
     async (shell) => {
       const settings = readConfig(shardSettings, process.env);
+      warnAbout(shell, settings.host);
       const shard =
         settings.shard ??
         `shard-${hostname()
@@ -95,6 +104,7 @@ export function shardCommand(): Command {
 export function inferenceCommand(): Command {
   return serviceCommand('inference', 'serve scores over HTTP', inferenceSettings, async (shell) => {
     const settings = readConfig(inferenceSettings, process.env);
+    warnAbout(shell, null);
     const { batchRowsMax, batchDelayUs, queueRowsMax, lanes, ...rest } = settings;
     const { bus, logger } = shell;
     const running = await startInference({
@@ -117,6 +127,7 @@ export function updaterCommand(): Command {
     updaterSettings,
     async (shell) => {
       const settings = readConfig(updaterSettings, process.env);
+      warnAbout(shell, null);
       const snapshots = readConfig(snapshotSettings, process.env);
       const running = await startUpdater({
         ...shell,
@@ -140,10 +151,12 @@ function serviceCommand(
   table: ConfigTable,
   start: (shell: Shell) => Promise<void>,
 ): Command {
-  const lines = [...describeConfig(commonSettings), ...describeConfig(table)].map(
-    ({ env, default: standard, unit, sentence }) =>
-      `  ${env.padEnd(30)} ${sentence} [${standard}${unit ? ` ${unit}` : ''}]`,
-  );
+  const lines = [commonSettings, securitySettings, table]
+    .flatMap(describeConfig)
+    .map(
+      ({ env, default: standard, unit, sentence }) =>
+        `  ${env.padEnd(30)} ${sentence} [${standard}${unit ? ` ${unit}` : ''}]`,
+    );
   return new Command(name)
     .description(does)
     .addHelpText('after', `\nSettings:\n${lines.join('\n')}`)
@@ -152,6 +165,7 @@ function serviceCommand(
 
 async function runProcess(name: string, start: (shell: Shell) => Promise<void>): Promise<void> {
   const common = readCommon();
+  const security = await readSecurity(readConfig(securitySettings, process.env), systemClock.now());
   const logger = createLogger({ service: name, level: common.logLevel });
   await runService({
     name,
@@ -164,15 +178,22 @@ async function runProcess(name: string, start: (shell: Shell) => Promise<void>):
           name: `millrace-${name}`,
           logger,
           replicas: common.natsReplicas,
+          ...security.nats,
         }),
       );
       await bus.ensure();
       const metrics = createMetrics({ service: name, withProcess: true });
       const onFailed = (error: Error) => service.background(Promise.reject(error), name);
-      const network = createTcpNetwork();
-      await start({ service, logger, metrics, common, bus, network, onFailed });
+      const network = createTcpNetwork({ tls: security.tls });
+      const { token } = security;
+      await start({ service, logger, metrics, common, bus, network, security, token, onFailed });
     },
   });
+}
+
+function warnAbout({ security, logger }: Shell, host: string | null): void {
+  const warnings = securityWarnings(security, { host, nowMs: systemClock.now() });
+  for (const { what, fields } of warnings) logger.warn(fields, what);
 }
 
 function readCommon() {

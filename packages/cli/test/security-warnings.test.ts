@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+import { securityWarnings } from '../src/security-warnings.ts';
+
+const tls = { ca: '', cert: '', key: '', expiresMs: Infinity };
+const open = { token: null, tls: null, nats: {}, expiresMs: Infinity };
+const token = 'a token of the test';
+
+test.each([
+  ['0.0.0.0', null, null, 0],
+  ['0.0.0.0', token, null, 1],
+  ['::', token, null, 1],
+  ['10.1.2.3', token, null, 1],
+  ['0.0.0.0', token, tls, 0],
+  ['127.0.0.1', token, null, 0],
+  ['localhost', token, null, 0],
+  ['::1', token, null, 0],
+  [null, token, null, 0],
+] as const)('security warnings: at %s with token %s and TLS %s: %d', (host, shown, identity, count) => {
+  const warnings = securityWarnings({ ...open, token: shown, tls: identity }, { host, nowMs: 0 });
+  expect(warnings.length).toBe(count);
+  expect(JSON.stringify(warnings)).not.toContain(token);
+});
+
+test('security warnings: a certificate that ends within 30 days', () => {
+  const dayMs = 86_400_000;
+  const warn = (days: number) =>
+    securityWarnings({ ...open, tls, expiresMs: days * dayMs }, { host: null, nowMs: 0 });
+  expect(warn(30)).toEqual([]);
+  expect(warn(29)).toEqual([
+    { what: expect.stringContaining('expires soon'), fields: { expires: '1970-01-30T00:00:00.000Z' } },
+  ]);
+});
