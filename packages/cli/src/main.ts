@@ -18,6 +18,11 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     score: async () => (await import('./commands/score.ts')).scoreCommand(),
     replay: async () => (await import('./commands/replay.ts')).replayCommand(),
   },
+  'Look at the past of a cluster:': {
+    verify: async () => (await import('./commands/verify.ts')).verifyCommand(),
+    at: async () => (await import('./commands/at.ts')).atCommand(),
+    explain: async () => (await import('./commands/explain.ts')).explainCommand(),
+  },
   'Without a cluster:': {
     certs: async () => (await import('./commands/certs.ts')).certsCommand(),
     backtest: async () => (await import('./commands/backtest.ts')).backtestCommand(),

@@ -276,7 +276,8 @@ function occurrencesOf({ batch }: BatchSpace): readonly number[] {
   return batch.tables.map(({ occurrences }) => occurrences);
 }
 
-function probabilities(logits: Float32Array, from: number, count: number): Float32Array {
+/** What is answered for `count` logits from place `from`: float32 of 1 / (1 + e^−logit). */
+export function probabilities(logits: Float32Array, from: number, count: number): Float32Array {
   const scores = new Float32Array(count);
   for (let i = 0; i < count; i += 1) scores[i] = 1 / (1 + Math.exp(-logits[from + i]));
   return scores;
