@@ -18,7 +18,7 @@ import { createModelShard, isReadable, type ModelShard } from './model-shard.ts'
 import type { PartitionFollower } from './partition-follower.ts';
 import { holdPartition, type PartitionHolding } from './partition-holding.ts';
 import type { Holdings } from './pull-handler.ts';
-import { reportRestores } from './restore-report.ts';
+import { type RestoreReport, reportRestores } from './restore-report.ts';
 import { createTurns } from './turns.ts';
 
 /** Restores are bound by the store's bandwidth, so more at a time would only have all of them finish late. */
@@ -91,7 +91,7 @@ class OwnHoldings implements HoldingsKeeper {
   readonly #options: HoldingsOptions;
   readonly #held = new Map<string, OwnModel>();
   readonly #turns = createTurns(restoresAtOnceMax);
-  readonly #report: { watch(): void; close(): void };
+  readonly #report: RestoreReport;
   #queue: Promise<void> = Promise.resolve();
   #reconciled = false;
   #closed = false;
@@ -189,6 +189,10 @@ class OwnHoldings implements HoldingsKeeper {
   #takeOn(shard: ModelShard, partition: number): PartitionHolding {
     const { bus, clock, logger, archive, onChange, onRestored, onFailed } = this.#options;
     const turns = this.#turns;
+    const onNews = () => {
+      this.#report.watch();
+      onChange();
+    };
     return holdPartition({
       bus,
       clock,
@@ -197,7 +201,7 @@ class OwnHoldings implements HoldingsKeeper {
       partition,
       archive,
       turns,
-      onChange,
+      onChange: onNews,
       onRestored,
       onFailed,
     });

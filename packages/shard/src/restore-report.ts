@@ -1,6 +1,6 @@
 /** Tells how far restoring has come: a line every few seconds while partitions are not readable, and one when all are. */
 import type { Clock, Logger, Timer } from '@millrace/runtime';
-import type { PartitionHolding } from './partition-holding.ts';
+import type { HoldingPhase, PartitionHolding } from './partition-holding.ts';
 
 const reportEveryMs = 3_000;
 
@@ -11,7 +11,7 @@ export interface RestoreReportOptions {
 }
 
 export interface RestoreReport {
-  /** To be called when partitions may have been taken on. */
+  /** To be called when partitions may have been taken on, let go, or become readable. */
   watch(): void;
   close(): void;
 }
@@ -20,36 +20,42 @@ export function reportRestores({ clock, logger, holdings }: RestoreReportOptions
   let timer: Timer | null = null;
   let startedMs = 0;
 
-  const look = () => {
-    timer = null;
-    const all = holdings();
-    const ready = all.filter(({ phase }) => phase === 'ready').length;
-    const gone = all.filter(({ phase }) => phase === 'gone').length;
-    const sight = {
-      ready,
+  const sightOf = (all: readonly PartitionHolding[]) => {
+    const gone = countOf(all, 'gone');
+    return {
+      ready: countOf(all, 'ready'),
       of: all.length,
       ...(gone > 0 ? { gone } : {}),
       rows: all.reduce((sum, { restoredRows }) => sum + restoredRows, 0),
       behind: all.reduce((sum, { behind }) => sum + behind, 0),
       durationMs: Math.round(clock.monotonicMs() - startedMs),
     };
-    if (ready === all.length) {
-      logger.info(sight, 'partitions restored');
-      return;
-    }
-    logger.info(sight, 'partitions being restored');
-    timer = clock.setTimer(reportEveryMs, look);
+  };
+  const tell = () => {
+    logger.info(sightOf(holdings()), 'partitions being restored');
+    timer = clock.setTimer(reportEveryMs, tell);
   };
 
   return {
     watch() {
-      if (timer !== null || holdings().every(({ phase }) => phase === 'ready')) return;
-      startedMs = clock.monotonicMs();
-      timer = clock.setTimer(reportEveryMs, look);
+      const all = holdings();
+      const isDone = countOf(all, 'ready') === all.length;
+      if (timer === null && !isDone) {
+        startedMs = clock.monotonicMs();
+        timer = clock.setTimer(reportEveryMs, tell);
+      } else if (timer !== null && isDone) {
+        timer.cancel();
+        timer = null;
+        logger.info(sightOf(all), 'partitions restored');
+      }
     },
     close() {
       timer?.cancel();
       timer = null;
     },
   };
+}
+
+function countOf(holdings: readonly PartitionHolding[], wanted: HoldingPhase): number {
+  return holdings.reduce((count, { phase }) => count + (phase === wanted ? 1 : 0), 0);
 }

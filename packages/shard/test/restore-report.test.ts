@@ -7,7 +7,7 @@ function holdingOf(phase: HoldingPhase, restoredRows: number, behind: number) {
   return { partition: 0, phase, restoredRows, behind, follower: null, drop: async () => {} };
 }
 
-test('restore report: a line every three seconds until all answer reads, none while all do', () => {
+test('restore report: a line every three seconds until all answer reads, and one when they do', () => {
   const clock = createManualClock(0);
   const lines: Record<string, unknown>[] = [];
   const logger = createLogger({
@@ -27,7 +27,9 @@ test('restore report: a line every three seconds until all answer reads, none wh
   clock.advanceBy(1);
   holdings = [holdingOf('ready', 5, 0), holdingOf('ready', 10, 0), holdingOf('gone', 0, 0)];
   clock.advanceBy(3_000);
+  clock.advanceBy(500);
   holdings = [holdingOf('ready', 5, 0)];
+  report.watch();
   clock.advanceBy(30_000);
   const told = lines.map(({ msg, ready, of, gone, rows, behind, durationMs }) => [
     msg,
@@ -41,7 +43,7 @@ test('restore report: a line every three seconds until all answer reads, none wh
   expect(told).toEqual([
     ['partitions being restored', 1, 3, undefined, 18, 7, 3_000],
     ['partitions being restored', 2, 3, 1, 15, 0, 6_000],
-    ['partitions restored', 1, 1, undefined, 5, 0, 9_000],
+    ['partitions restored', 1, 1, undefined, 5, 0, 6_500],
   ]);
   expect(clock.timersWaiting).toBe(0);
 });
