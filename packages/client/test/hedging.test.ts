@@ -1,6 +1,4 @@
 /** A shard that answers late or never, and what its answers may still do. */
-import { partitionOf } from '@millrace/core';
-import { systemClock, watchCluster } from '@millrace/runtime';
 import { expect, test } from 'vitest';
 import type { HedgeEvent } from '../src/part-asker.ts';
 import type { PullClientOptions } from '../src/pull-client.ts';
@@ -16,7 +14,6 @@ import {
   onEven,
   openStage,
   openTwins,
-  partitions,
   requestOf,
   requestTimeoutMs,
   type ServedShard,
@@ -47,7 +44,7 @@ async function openHedged(change: Partial<PullClientOptions> = {}): Promise<Hedg
   const way = await openFrozenPort(stage.a.port);
   await stage.lease('a', way.port);
   const keys = keysOf(40);
-  for (let i = 0; i < 100; i += 1) await stage.client.pull(requestOf(keys));
+  await Promise.all(Array.from({ length: 100 }, () => stage.client.pull(requestOf(keys))));
   expect(events).toEqual([]);
   return { ...stage, way, events };
 }
@@ -98,7 +95,7 @@ test('hedging: the first to answer may be the shard that was asked first, and th
   await stage.lease('a', toA.port);
   await stage.lease('b', toB.port);
   await stage.map(1, ['a', 'b'], both);
-  for (let i = 0; i < 100; i += 1) await stage.client.pull(requestOf(keysOf(40)));
+  await Promise.all(Array.from({ length: 100 }, () => stage.client.pull(requestOf(keysOf(40)))));
   toA.freeze();
   toB.freeze();
   const request = requestOf(evenKeys(30));
@@ -141,20 +138,27 @@ test('hedging: a shard that lost three times in a row is passed over, longer eac
   const stage = await openHedged();
   stage.way.freeze();
   const ask = (ms: number) => pullAfter(stage, requestOf(evenKeys(5)), ms);
+  const elapse = async (ms: number) => {
+    for (let left = ms; left > 0; left -= 1_000) {
+      stage.clock.advanceBy(Math.min(left, 1_000));
+      await stage.lease('a', stage.way.port);
+      await stage.lease('b', stage.b.port);
+    }
+  };
   for (let i = 0; i < 3; i += 1) await ask(1);
   expect(stage.events.length).toBe(6);
   // No time passes: the other one is asked at once.
   for (const silentMs of [50, 100, 200, 400, 800, 1_600, 3_200, 4_000, 4_000]) {
     stage.events.length = 0;
     expect(await ask(0)).toEqual({ degraded: false });
-    stage.clock.advanceBy(silentMs - 1);
+    await elapse(silentMs - 1);
     expect(await ask(0)).toEqual({ degraded: false });
     expect(stage.events).toEqual([]);
-    stage.clock.advanceBy(1);
-    await stage.lease('a', stage.way.port);
+    await elapse(1);
     for (let i = 0; i < 3; i += 1) await ask(1);
     expect(stage.events.length).toBe(6);
-    for (let i = 0; i < 60; i += 1) await stage.client.pull(requestOf(evenKeys(1)));
+    // What pays for the next three.
+    for (let i = 0; i < 60; i += 1) await ask(0);
   }
 });
 
@@ -174,13 +178,13 @@ test('hedging: a slow cluster is not asked twice for everything', async () => {
   const stage = await openHedged();
   const wayB = await openFrozenPort(stage.b.port);
   await stage.lease('b', wayB.port);
-  for (let i = 0; i < 100; i += 1) await stage.client.pull(requestOf(keysOf(40)));
+  await Promise.all(Array.from({ length: 100 }, () => stage.client.pull(requestOf(keysOf(40)))));
   stage.way.freeze();
   wayB.freeze();
   const pulls = Array.from({ length: 200 }, () => stage.client.pull(requestOf(keysOf(40))));
   for (let ms = 0; ms < requestTimeoutMs / 2; ms += 1) stage.clock.advanceBy(1);
-  // 400 parts were asked: 32 saved, and one for each twenty.
-  expect(stage.events.filter((event) => event === 'asked').length).toBe(52);
+  // Of 400 parts that wait: what can be saved, and no more.
+  expect(stage.events).toEqual(Array.from({ length: 32 }, () => 'asked'));
   stage.way.thaw();
   wayB.thaw();
   for (const outcome of await Promise.all(pulls)) expect(outcome).toEqual({ degraded: false });
@@ -203,7 +207,7 @@ async function openSplit(events: HedgeEvent[]) {
     allPartitions.map(() => [0]),
     allPartitions.map((partition) => [1 + (partition % 2)]),
   );
-  for (let i = 0; i < 100; i += 1) await stage.client.pull(requestOf(keysOf(40)));
+  await Promise.all(Array.from({ length: 100 }, () => stage.client.pull(requestOf(keysOf(40)))));
   return { ...stage, a, b, c, toA, toC };
 }
 
@@ -228,7 +232,8 @@ test('hedging: half a hedge writes nothing when the shard asked first answers af
   stage.clock.advanceBy(1);
   const half = keysOf(60).filter((_, i, keys) => onEven(keys, i)).length / 2;
   await until(() => stage.b.pulled() === half);
-  // The half has been read as well, once a later answer of "b" is there.
+  // Time for its answer to be read.
+  for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
   expect([request.marks.count, request.out.every(Number.isNaN)]).toEqual([0, true]);
   stage.toA.thaw();
   expect(await pulling).toEqual({ degraded: false });
