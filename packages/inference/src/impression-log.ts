@@ -76,7 +76,7 @@ export function createImpressionLog(bus: Bus, logger: Logger, clock: Clock): Imp
         (error: unknown) => {
           if (isMillraceError(error) && error.retry !== 'never') {
             keep(entry, error.message);
-            pause ??= clock.setTimer(pauseMs, goOn);
+            if (!closing) pause ??= clock.setTimer(pauseMs, goOn);
           } else lose(String(error));
         },
       )

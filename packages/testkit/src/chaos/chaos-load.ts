@@ -27,7 +27,8 @@ export interface Failure {
 /** Numbers of requests, from 0. */
 export interface Ledger {
   readonly scored: ReadonlySet<number>;
-  readonly degraded: ReadonlySet<number>;
+  /** And when they were sent, ms from the start. */
+  readonly degraded: ReadonlyMap<number, number>;
   /** Scores that the client gave up. */
   readonly failures: readonly Failure[];
   /** Requests whose click was sent at least once, and those of which one sending was acknowledged. */
@@ -68,7 +69,7 @@ export function startChaosLoad(options: ChaosLoadOptions): ChaosLoad {
   const { model, urls } = options;
   const ledger = {
     scored: new Set<number>(),
-    degraded: new Set<number>(),
+    degraded: new Map<number, number>(),
     failures: [] as Failure[],
     clicked: new Set<number>(),
     acknowledged: new Set<number>(),
@@ -87,7 +88,7 @@ export function startChaosLoad(options: ChaosLoadOptions): ChaosLoad {
       const { degraded } = await client.score({ model, requestId: requestIdOf(n), items });
       ledger.latenciesMs.push(performance.now() - sentMs);
       ledger.scored.add(n);
-      if (degraded) ledger.degraded.add(n);
+      if (degraded) ledger.degraded.set(n, sentMs - startedMs);
       return true;
     } catch (error) {
       if (!isMillraceError(error)) throw error;

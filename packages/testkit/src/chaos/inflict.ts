@@ -9,13 +9,15 @@ export function processOf({ target, place }: Harm): ProcessName {
   return target;
 }
 
-/** Resolves when the harm is over; what it has broken may still be on its way back. */
-export async function inflict(cluster: LocalClusterFixture, harm: Harm): Promise<void> {
+/** Resolves when the harm is over, to a wait until a killed process is up again; more may still be on its way back. */
+export async function inflict(
+  cluster: LocalClusterFixture,
+  harm: Harm,
+): Promise<{ readonly back: Promise<unknown> }> {
   const name = processOf(harm);
   switch (harm.kind) {
     case 'kill':
-      await cluster.kill(name);
-      return;
+      return cluster.kill(name);
     case 'stop': {
       const { pid } = await cluster.processOf(name);
       if (pid === null) throw new Error(`${name} does not run`);
@@ -25,7 +27,7 @@ export async function inflict(cluster: LocalClusterFixture, harm: Harm): Promise
       } finally {
         process.kill(pid, 'SIGCONT');
       }
-      return;
+      return { back: Promise.resolve() };
     }
     case 'cut': {
       const { restore } = cluster.cutOff(name as ServiceName, harm.closing);
@@ -34,6 +36,7 @@ export async function inflict(cluster: LocalClusterFixture, harm: Harm): Promise
       } finally {
         restore();
       }
+      return { back: Promise.resolve() };
     }
   }
 }

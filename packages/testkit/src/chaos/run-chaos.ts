@@ -14,7 +14,7 @@ import { type ChaosReport, harmCounts, quantile, recoveryOf, rounded } from './c
 import { type Harm, type HarmTarget, harmsFrom } from './harms.ts';
 import { harmText, inflict, processOf } from './inflict.ts';
 import { compareOwners } from './owner-states.ts';
-import { type Wholeness, watchWholeness } from './wholeness.ts';
+import { type Before, type Wholeness, watchWholeness } from './wholeness.ts';
 
 export interface ChaosOptions {
   readonly seed: number;
@@ -122,16 +122,16 @@ async function harmInTurn(
     const counts = { scored: scored.size, failed: failures.length, degraded: degraded.size };
     watch.progress({ seconds: elapsed(), harms: harms.length, now, ...counts });
   }, sightMs);
-  const becomesWhole = async (before: ReturnType<Wholeness['before']>) => {
+  const becomesWhole = async (before: Before, killed: string | null) => {
     const check = async () => {
-      const missing = await wholeness.missing(before);
+      const missing = await wholeness.missing(before, killed);
       now = missing ?? 'whole';
       if (missing !== null) throw new Error(missing);
     };
     await eventually(check, { withinMs: wholeMsMax, everyMs: lookMs });
   };
   try {
-    await becomesWhole(wholeness.before());
+    await becomesWhole(wholeness.before(), null);
     for (const harm of harmsFrom(options)) {
       await pause(calmMs);
       if (signal?.aborted || elapsed() >= seconds || harms.length >= harmsMax) break;
@@ -141,9 +141,11 @@ async function harmInTurn(
       const failedBefore = load.ledger.failures.length;
       const degradedBefore = load.ledger.degraded.size;
       const before = wholeness.before();
-      await inflict(cluster, harm);
+      const { back } = await inflict(cluster, harm);
       const overMs = performance.now();
-      await becomesWhole(before).catch((error: Error) => {
+      now = `${processOf(harm)} not back`;
+      await back;
+      await becomesWhole(before, harm.kind === 'kill' ? processOf(harm) : null).catch((error: Error) => {
         throw new Error(`${processOf(harm)} was harmed and the cluster is not whole again: ${error.message}`);
       });
       const recovery = (performance.now() - overMs) / 1_000;

@@ -9,15 +9,20 @@ import {
   modelNameFrom,
   partitionSetFrom,
   replicasDefault,
+  type ShardLease,
 } from '@millrace/protocol';
 import { type Bus, createLogger, systemClock, watchCluster } from '@millrace/runtime';
 import { createMillraceClient, isMillraceError } from '@millrace/sdk';
 import type { LocalClusterFixture } from '../local-cluster-fixture.ts';
 
 export interface Wholeness {
-  /** What is still missing, null when nothing is. `since` is what a harm began from. */
-  missing(since: Before): Promise<string | null>;
-  /** What the newest of before a harm is; a lease or a count of then proves nothing afterwards. */
+  /**
+   * What is still missing, null when nothing is.
+   * @param since   what was known before the harm.
+   * @param killed  process that the harm has killed, if any; only a lease of its successor counts.
+   */
+  missing(since: Before, killed?: string | null): Promise<string | null>;
+  /** What is known now; a lease or a count of before a harm proves nothing afterwards. */
   before(): Before;
   /** Newest counters that the updater has told. */
   readonly counters: LearningCounters | null;
@@ -26,7 +31,8 @@ export interface Wholeness {
 
 export interface Before {
   readonly learned: number;
-  readonly renewals: ReadonlyMap<string, number>;
+  /** By shard. */
+  readonly leases: ReadonlyMap<string, ShardLease>;
 }
 
 const readyAnswerMsMax = 1_000;
@@ -53,7 +59,12 @@ export async function watchWholeness(
     return away.length === 0 ? null : `${away.map(({ name }) => name).join(', ')} not up`;
   };
 
-  const ownerMissing = ({ renewals }: Before): string | null => {
+  const isNewer = (lease: ShardLease, before: ShardLease | undefined, killed: string | null) => {
+    if (before === undefined || lease.startedMs > before.startedMs) return true;
+    return lease.shard !== killed && lease.renewal > before.renewal;
+  };
+
+  const ownerMissing = ({ leases }: Before, killed: string | null): string | null => {
     const map = view.mapOf(model);
     if (map === null) return 'no partition map';
     const owners = Math.min(replicasDefault, shards);
@@ -63,9 +74,8 @@ export async function watchWholeness(
     const readyAt = map.shards.map((shard) => {
       const sight = view.shards().find(({ lease }) => lease.shard === shard);
       const entry = sight?.lease.models.find((candidate) => candidate.model === model);
-      const isNew =
-        sight !== undefined && sight.lease.startedMs + sight.lease.renewal > (renewals.get(shard) ?? 0);
-      if (!sight?.live || entry === undefined || !isNew || sight.lease.draining) return () => false;
+      if (!sight?.live || entry === undefined || sight.lease.draining) return () => false;
+      if (!isNewer(sight.lease, leases.get(shard), killed)) return () => false;
       return partitionSetFrom(entry.readyPartitions);
     });
     for (const [partition, places] of map.owners.entries()) {
@@ -88,14 +98,14 @@ export async function watchWholeness(
   };
 
   return {
-    async missing(since) {
-      const missing = (await processMissing()) ?? ownerMissing(since) ?? (await nodeMissing());
+    async missing(since, killed = null) {
+      const missing = (await processMissing()) ?? ownerMissing(since, killed) ?? (await nodeMissing());
       if (missing !== null) return missing;
       return (counters?.learned ?? 0) > since.learned ? null : 'the updater not learning';
     },
     before: () => ({
       learned: counters?.learned ?? 0,
-      renewals: new Map(view.shards().map(({ lease }) => [lease.shard, lease.startedMs + lease.renewal])),
+      leases: new Map(view.shards().map(({ lease }) => [lease.shard, lease])),
     }),
     get counters() {
       return counters;
