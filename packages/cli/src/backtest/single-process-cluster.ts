@@ -35,6 +35,8 @@ export interface SingleProcessOptions {
   readonly startMs: number;
   /** Examples of one gradient step. */
   readonly batchExamplesMax: number;
+  /** Default: one that forgets what all have read. */
+  readonly bus?: MemoryBus;
 }
 
 export interface SingleProcessCluster {
@@ -54,7 +56,7 @@ export async function openSingleProcessCluster(options: SingleProcessOptions): P
   const onFailed = (error: Error) => {
     failure ??= error;
   };
-  const bus = createMemoryBus({ retain: { events: false, gradients: false, dense: false } });
+  const bus = options.bus ?? createMemoryBus({ retain: { events: false, gradients: false, dense: false } });
   const clock = createManualClock(options.startMs);
   // Leases do not lapse in one process, so what watches them has a clock that stands still.
   const view = await watchCluster(bus, createManualClock(options.startMs));
