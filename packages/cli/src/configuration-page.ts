@@ -6,6 +6,7 @@ const titles: Readonly<Record<keyof typeof settingsTables, string>> = {
   common: 'Every service',
   security: 'Every service: authentication and TLS',
   snapshot: 'Snapshots: shards, updaters, inference nodes',
+  pull: 'Pulls: updaters, inference nodes',
   shard: '`millrace shard`',
   inference: '`millrace inference`',
   updater: '`millrace updater`',

@@ -1,4 +1,5 @@
 export { type DenseFollower, followDense } from './dense-follower.ts';
+export { createHedgeCounters } from './hedge-counters.ts';
 export type { HedgeEvent } from './part-asker.ts';
 export {
   createPullClient,
@@ -6,6 +7,7 @@ export {
   type PullClientOptions,
   type PullPreferences,
 } from './pull-client.ts';
+export { pullSettings } from './pull-settings.ts';
 export { pullTables, type TablePull } from './pull-tables.ts';
 export { computeRoute, type Route, type RouteInput } from './routing.ts';
 export {

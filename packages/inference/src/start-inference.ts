@@ -1,6 +1,6 @@
 /** The inference process: follows the cluster, serves every model over HTTP, leaves in order. */
 import { randomUUID } from 'node:crypto';
-import { createPullClient } from '@millrace/client';
+import { createHedgeCounters, createPullClient, type PullPreferences } from '@millrace/client';
 import type { EngineName } from '@millrace/model';
 import {
   type Bus,
@@ -29,6 +29,8 @@ export interface InferenceOptions {
   readonly limits: BatchingLimits;
   readonly swapEveryMs: number;
   readonly pullTimeoutMs: number;
+  /** Default: as PullPreferences says. */
+  readonly pull?: PullPreferences;
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
@@ -44,7 +46,7 @@ export interface RunningInference {
 
 export async function startInference(options: InferenceOptions): Promise<RunningInference> {
   const { bus, clock, logger, metrics } = options;
-  const view = await watchCluster(bus, clock, logger);
+  const view = await watchCluster(bus, clock, logger, options.pull);
   const rows = createPullClient({
     network: options.network,
     view,
@@ -54,6 +56,8 @@ export async function startInference(options: InferenceOptions): Promise<Running
     token: options.token ?? null,
     onRefused: ({ code, message }) => logger.warn({ code, reason: message }, 'refused by a shard'),
     requestTimeoutMs: options.pullTimeoutMs,
+    ...options.pull,
+    onHedge: createHedgeCounters(options.metrics),
   });
   const core = createScoringCore({ ...options, view, rows, newRequestId: randomUUID });
   const stopListening = view.onChange(() => {

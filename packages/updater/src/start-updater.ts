@@ -1,5 +1,5 @@
 /** The updater process: learns every model of the cluster. */
-import { createPullClient } from '@millrace/client';
+import { createHedgeCounters, createPullClient, type PullPreferences } from '@millrace/client';
 import type { EngineName } from '@millrace/model';
 import type { LearningCounters } from '@millrace/protocol';
 import {
@@ -24,6 +24,8 @@ export interface UpdaterOptions {
   readonly token?: string | null;
   readonly engine: 'auto' | EngineName;
   readonly pullTimeoutMs: number;
+  /** Default: as PullPreferences says. */
+  readonly pull?: PullPreferences;
   /** Unique to this process. */
   readonly writer: string;
   readonly archive: Archive | null;
@@ -39,7 +41,7 @@ export interface RunningUpdater {
 
 export async function startUpdater(options: UpdaterOptions): Promise<RunningUpdater> {
   const { bus, clock, logger, cluster } = options;
-  const view = await watchCluster(bus, clock, logger);
+  const view = await watchCluster(bus, clock, logger, options.pull);
   const rows = createPullClient({
     network: options.network,
     view,
@@ -49,6 +51,8 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
     token: options.token ?? null,
     onRefused: ({ code, message }) => logger.warn({ code, reason: message }, 'refused by a shard'),
     requestTimeoutMs: options.pullTimeoutMs,
+    ...options.pull,
+    onHedge: createHedgeCounters(options.metrics),
   });
   const updaters = new Map<string, ModelUpdater>();
   let reconciling: Promise<void> = Promise.resolve();

@@ -1,6 +1,7 @@
 /** `millrace shard`, `millrace inference`, `millrace updater`: one process of a cluster, as a container or a supervisor runs it. */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { type PullPreferences, pullSettings } from '@millrace/client';
 import { inferenceSettings, startInference } from '@millrace/inference';
 import { MillraceError } from '@millrace/protocol';
 import {
@@ -37,6 +38,7 @@ export const settingsTables = {
   common: commonSettings,
   security: securitySettings,
   snapshot: snapshotSettings,
+  pull: pullSettings,
   shard: shardSettings,
   inference: inferenceSettings,
   updater: updaterSettings,
@@ -64,7 +66,7 @@ export function shardCommand(): Command {
   return serviceCommand(
     'shard',
     'own partitions: fold their log, answer pulls',
-    shardSettings,
+    [snapshotSettings, shardSettings],
     async (shell) => {
       const settings = readConfig(shardSettings, process.env);
       warnAbout(shell, settings.host);
@@ -102,29 +104,35 @@ export function shardCommand(): Command {
 }
 
 export function inferenceCommand(): Command {
-  return serviceCommand('inference', 'serve scores over HTTP', inferenceSettings, async (shell) => {
-    const settings = readConfig(inferenceSettings, process.env);
-    warnAbout(shell, null);
-    const { batchRowsMax, batchDelayUs, queueRowsMax, lanes, ...rest } = settings;
-    const { bus, logger } = shell;
-    const running = await startInference({
-      ...shell,
-      ...rest,
-      archive: await openArchive(bus, logger, readConfig(snapshotSettings, process.env)),
-      clock: systemClock,
-      cluster: shell.common.cluster,
-      limits: { rowsMax: batchRowsMax, delayUs: batchDelayUs, queueRowsMax, lanes },
-    });
-    shell.service.own('inference', running);
-    tellParent({ ready: true, url: running.url });
-  });
+  return serviceCommand(
+    'inference',
+    'serve scores over HTTP',
+    [pullSettings, snapshotSettings, inferenceSettings],
+    async (shell) => {
+      const settings = readConfig(inferenceSettings, process.env);
+      warnAbout(shell, null);
+      const { batchRowsMax, batchDelayUs, queueRowsMax, lanes, ...rest } = settings;
+      const { bus, logger } = shell;
+      const running = await startInference({
+        ...shell,
+        ...rest,
+        archive: await openArchive(bus, logger, readConfig(snapshotSettings, process.env)),
+        clock: systemClock,
+        cluster: shell.common.cluster,
+        limits: { rowsMax: batchRowsMax, delayUs: batchDelayUs, queueRowsMax, lanes },
+        pull: pullPreferences(shell),
+      });
+      shell.service.own('inference', running);
+      tellParent({ ready: true, url: running.url });
+    },
+  );
 }
 
 export function updaterCommand(): Command {
   return serviceCommand(
     'updater',
     'join events, learn, publish gradients',
-    updaterSettings,
+    [pullSettings, snapshotSettings, updaterSettings],
     async (shell) => {
       const settings = readConfig(updaterSettings, process.env);
       warnAbout(shell, null);
@@ -133,6 +141,7 @@ export function updaterCommand(): Command {
         ...shell,
         ...settings,
         ...snapshots,
+        pull: pullPreferences(shell),
         writer: randomUUID(),
         archive: await openArchive(shell.bus, shell.logger, snapshots),
         clock: systemClock,
@@ -148,10 +157,10 @@ export function updaterCommand(): Command {
 function serviceCommand(
   name: string,
   does: string,
-  table: ConfigTable,
+  tables: readonly ConfigTable[],
   start: (shell: Shell) => Promise<void>,
 ): Command {
-  const lines = [commonSettings, securitySettings, table]
+  const lines = [commonSettings, securitySettings, ...tables]
     .flatMap(describeConfig)
     .map(
       ({ env, default: standard, unit, sentence }) =>
@@ -189,6 +198,10 @@ async function runProcess(name: string, start: (shell: Shell) => Promise<void>):
       await start({ service, logger, metrics, common, bus, network, security, token, onFailed });
     },
   });
+}
+
+function pullPreferences({ common }: Shell): PullPreferences {
+  return { ...readConfig(pullSettings, process.env), zone: common.zone ?? '' };
 }
 
 function warnAbout({ security, logger }: Shell, host: string | null): void {
