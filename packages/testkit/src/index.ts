@@ -1,7 +1,9 @@
 export { auditOf, countsOfRequests, storedIn } from './chaos/audit.ts';
 export { auditBlockChains } from './chaos/block-chains.ts';
 export { type ChaosLoad, startChaosLoad } from './chaos/chaos-load.ts';
+export { type ChaosReport, faultsOf } from './chaos/chaos-report.ts';
 export { compareOwners } from './chaos/owner-states.ts';
+export { type ChaosOptions, type ChaosSight, runChaos } from './chaos/run-chaos.ts';
 export { settledEvents } from './chaos/settle.ts';
 export { type Wholeness, watchWholeness } from './chaos/wholeness.ts';
 export { type Counted, countFrom, countingKeys, countingModel, countsOf } from './counting-model.ts';

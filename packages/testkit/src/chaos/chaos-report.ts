@@ -30,6 +30,8 @@ export interface ChaosReport {
   readonly recoverySeconds: Readonly<Partial<Record<HarmTarget, Recovery>>>;
   /** `equal`, or what differs. */
   readonly verify: string;
+  /** Partitions whose log was trimmed behind their snapshots. */
+  readonly trimmedPartitions: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
   /** A few of the failures, as the client told them. */
@@ -82,7 +84,7 @@ export function reportText(report: ChaosReport): string {
     `${report.acknowledgedClicks} clicks acknowledged, ${report.learnedClicks} learned, ${report.lostClicks} lost (${report.clicksWithoutImpression} with their impression), ${report.doubleClicks} twice`,
     `${report.lostBlocks} blocks and ${report.lostExamples} examples lost, ${report.doubleApplied} applied twice, ${report.lostImpressions} impressions lost`,
     `whole again after ${recoveries.join(', ')}`,
-    `owners: ${report.verify}`,
+    `verify: ${report.verify}; ${report.trimmedPartitions} logs trimmed behind snapshots`,
     ...failures.map((failure) => `failed: ${failure}`),
     faults.length === 0 ? 'all held' : `broken: ${faults.join(', ')}`,
   ].join('\n');

@@ -2,18 +2,18 @@
  * A running cluster under load while its parts are killed, stopped and cut off in turn, one at a time: the next harm is done
  * only when the cluster is whole again. Then everything that was answered is compared with everything that was learned.
  */
-import type { ModelFile } from '@millrace/protocol';
+import { type ModelFile, partitionsDefault, replicasDefault } from '@millrace/protocol';
 import { countingModel } from '../counting-model.ts';
 import { eventually, pause } from '../eventually.ts';
 import { type LocalClusterFixture, startLocalCluster } from '../local-cluster-fixture.ts';
-import { readEvents } from '../read-log.ts';
 import { auditOf, countsOfRequests, storedIn } from './audit.ts';
 import { auditBlockChains } from './block-chains.ts';
 import { type ChaosLoad, type Ledger, startChaosLoad } from './chaos-load.ts';
 import { type ChaosReport, harmCounts, quantile, recoveryOf, rounded } from './chaos-report.ts';
 import { type Harm, type HarmTarget, harmsFrom } from './harms.ts';
 import { harmText, inflict, processOf } from './inflict.ts';
-import { compareOwners } from './owner-states.ts';
+import { settledEvents } from './settle.ts';
+import { verifyCluster } from './verify-cluster.ts';
 import { type Before, type Wholeness, watchWholeness } from './wholeness.ts';
 
 export interface ChaosOptions {
@@ -27,7 +27,7 @@ export interface ChaosOptions {
   /** A stop or a cut lasts between these. */
   readonly lastsMsMin: number;
   readonly lastsMsMax: number;
-  /** Settings of all processes. */
+  /** Settings of all processes, over those that make snapshots frequent. */
   readonly env?: Readonly<Record<string, string>>;
   /** Ends the run early, as if its time were over. */
   readonly signal?: AbortSignal;
@@ -51,10 +51,11 @@ export interface ChaosSight {
   readonly degraded: number;
 }
 
+/** So that recoveries start from snapshots and the log is trimmed many times in a run. */
+const frequentSnapshots = { MILL_SNAPSHOT_EVERY_MS: '2000' };
 /** Time between a whole cluster and the next harm. */
 const calmMs = 500;
 const wholeMsMax = 60_000;
-const settleMsMax = 90_000;
 const lookMs = 100;
 const sightMs = 250;
 const callers = 4;
@@ -69,12 +70,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const joinWindowMs = options.lastsMsMax + joinMarginMs;
   const file = countingModel('chaos', { joinWindowMs, batchDelayMs: 20 });
   watch.say(`starting ${shards} shards, ${inference} inference nodes, an updater and nats-server`);
-  const cluster = await startLocalCluster({
-    shards,
-    inference,
-    natsWays: 'own',
-    ...(options.env && { env: options.env }),
-  });
+  const env = { ...frequentSnapshots, ...options.env };
+  const cluster = await startLocalCluster({ shards, inference, natsWays: 'own', env });
   let load: ChaosLoad | null = null;
   let wholeness: Wholeness | null = null;
   try {
@@ -91,7 +88,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     watch.say('load stops');
     const ledger = await load.stop();
     watch.say('waiting until everything is learned');
-    return await reportOn({ options, cluster, file, ledger, wholeness, done });
+    return await reportOn({ options, env, cluster, file, ledger, wholeness, done });
   } finally {
     await load?.stop().catch(() => undefined);
     await wholeness?.close().catch(() => undefined);
@@ -162,6 +159,7 @@ async function harmInTurn(
 
 interface ReportInput {
   readonly options: ChaosOptions;
+  readonly env: Readonly<Record<string, string>>;
   readonly cluster: LocalClusterFixture;
   readonly file: ModelFile;
   readonly ledger: Ledger;
@@ -171,6 +169,7 @@ interface ReportInput {
 
 async function reportOn({
   options,
+  env,
   cluster,
   file,
   ledger,
@@ -178,21 +177,9 @@ async function reportOn({
   done,
 }: ReportInput): Promise<ChaosReport> {
   const bus = await cluster.bus();
-  const events = await eventually(
-    async () => {
-      const read = await readEvents(bus, file.name);
-      const shown = new Map(
-        read.flatMap((event) => (event.type === 'impression' ? [[event.requestId, event.items.length]] : [])),
-      );
-      const examples = [...shown.values()].reduce((sum, items) => sum + items, 0);
-      const { learned = 0, openImpressions = 1 } = wholeness.counters ?? {};
-      if (openImpressions > 0)
-        throw new Error(`${openImpressions} impressions open, ${learned} of ${examples} learned`);
-      return read;
-    },
-    { withinMs: settleMsMax, everyMs: 1_000 },
-  );
-  const { verdict } = await compareOwners(cluster, file.name);
+  const events = await settledEvents(bus, file.name, wholeness);
+  const statesMin = (file.partitions ?? partitionsDefault) * Math.min(replicasDefault, options.shards);
+  const verify = await verifyCluster(cluster, { model: file.name, statesMin, env });
   const sent = [...new Set([...ledger.scored, ...ledger.failures.map(({ request }) => request)])];
   const counts = await countsOfRequests(bus, file, sent);
   const audit = auditOf(ledger, storedIn(events), counts);
@@ -218,7 +205,8 @@ async function reportOn({
     recoverySeconds: Object.fromEntries(
       [...done.recoveries].map(([target, seconds]) => [target, recoveryOf(seconds)]),
     ),
-    verify: verdict,
+    verify,
+    trimmedPartitions: (await (await bus.kv('trims')).keys()).length,
     p50Ms: rounded(quantile(ledger.latenciesMs, 0.5), 1),
     p99Ms: rounded(quantile(ledger.latenciesMs, 0.99), 1),
     failures: ledger.failures
