@@ -65,7 +65,10 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
         throw new MillraceError('MILL_CONFIG_INVALID', `NATS at ${servers} ${fault}`, { cause: error });
       }
       if (performance.now() + reconnectMs >= deadline) {
-        throw logUnavailable(`cannot reach NATS at ${servers} within ${msMax} ms`, connectCauseFrom(error));
+        throw logUnavailable(
+          `cannot reach NATS at ${servers} within ${msMax} ms`,
+          connectCauseFrom(error, options),
+        );
       }
     }
     await sleep(reconnectMs);
@@ -129,8 +132,11 @@ function credentialOptionsFrom(credentials: NatsCredentials | undefined): Connec
 }
 
 /** The client says only CONNECTION_REFUSED; the socket's own reason stands behind it. */
-function connectCauseFrom(error: unknown): unknown {
+function connectCauseFrom(error: unknown, { tls }: NatsConnectionOptions): unknown {
   if (!(error instanceof Error) || !('code' in error)) return error;
+  // A server that does not take a certificate says so to its own log alone, and the client goes on waiting.
+  if (tls && error.code === ErrorCode.Timeout)
+    return new Error(`${natsReasonFrom(error)}; it may not take the certificate of MILL_NATS_TLS_CERT`);
   return error.code === ErrorCode.ConnectionRefused ? new Error('connection refused') : error;
 }
 

@@ -1,7 +1,8 @@
 /**
  * Starts a nats-server of one's own: writes its configuration, starts it, and waits until it answers. The configuration is
  * what Millrace needs: JetStream on a directory, messages above the largest that Millrace sends, and room for many readers
- * that fall behind together. A server of one's own listens where it is told and takes everyone who reaches it.
+ * that fall behind together. A server of one's own listens where it is told and, unless told otherwise, takes everyone who
+ * reaches it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -27,6 +28,8 @@ export interface NatsProcessOptions {
   readonly serverName?: string;
   /** Makes it one of the servers of a JetStream cluster. */
   readonly cluster?: NatsClusterOptions;
+  /** Further lines of its configuration, such as who may connect and how. Default: none, and it takes everyone. */
+  readonly access?: string;
   /** How long the server may take to answer, loading its streams included, ms. Default 60,000. */
   readonly readyMsMax?: number;
 }
@@ -101,7 +104,7 @@ jetstream {
   max_file_store: ${options.storageBytesMax ?? storageBytesMaxDefault}
   max_memory_store: 256MB
 }
-${clusterBlockFrom(options)}`;
+${clusterBlockFrom(options)}${options.access ?? ''}`;
 }
 
 function clusterBlockFrom({ cluster, host }: NatsProcessOptions): string {

@@ -25,6 +25,8 @@ export interface TestNatsServerOptions {
   readonly dataDirectory?: string;
   /** Default: a free port. */
   readonly port?: number;
+  /** Lines of its configuration that say who may connect. Default: everyone may. */
+  readonly access?: string;
 }
 
 /**
@@ -41,7 +43,8 @@ export async function startNatsServer(options: TestNatsServerOptions = {}): Prom
   const made = options.dataDirectory === undefined;
   const dataDirectory = options.dataDirectory ?? (await mkdtemp(join(tmpdir(), 'mill-nats-')));
   const port = options.port ?? (await freePort());
-  const spawnHere = () => spawnNatsServer({ binary, dataDirectory, host: '127.0.0.1', port });
+  const { access = '' } = options;
+  const spawnHere = () => spawnNatsServer({ binary, dataDirectory, host: '127.0.0.1', port, access });
   let server: NatsProcess = await spawnHere();
   const killAtExit = () => server.child.kill('SIGKILL');
   process.once('exit', killAtExit);
