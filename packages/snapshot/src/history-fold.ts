@@ -144,10 +144,12 @@ async function startOf<State extends { sequence: number }>(
   const logIsWhole = before <= 1;
   if (logIsWhole && start === 'oldest') return kind.empty();
   if ('timeMs' in until) atMost = await newestBefore(kind, bus, until.timeMs, atMost);
-  if (start === 'oldest') atMost = Math.min(atMost, (await kind.snapshots()).at(-1) ?? 0);
   // A snapshot at the very moment is the answer even where the log after it is trimmed.
   const atLeast = Math.min(atMost, Math.max(0, before - 1));
-  const state = (await kind.restore({ atMost, atLeast })) ?? kind.empty();
+  const state =
+    (start === 'oldest' ? await oldestOf(kind, { atMost, atLeast }) : null) ??
+    (await kind.restore({ atMost, atLeast })) ??
+    kind.empty();
   const isAnswer = 'sequence' in until && state.sequence === until.sequence;
   if (isAnswer || !isBehindTrim(state.sequence, before)) return state;
   const asked = 'timeMs' in until ? `the time ${new Date(until.timeMs).toISOString()}` : `sequence ${limit}`;
@@ -157,6 +159,19 @@ async function startOf<State extends { sequence: number }>(
       state.sequence === 0 ? 'none' : `at ${state.sequence}`
     }`,
   );
+}
+
+/** The oldest whole snapshot within limits, null when there is none. */
+async function oldestOf<State>(
+  kind: HistoryKind<State>,
+  { atMost, atLeast }: { readonly atMost: Sequence; readonly atLeast: Sequence },
+): Promise<State | null> {
+  for (const sequence of [...(await kind.snapshots())].reverse()) {
+    if (sequence < atLeast || sequence > atMost) continue;
+    const state = await kind.restore({ atMost: sequence, atLeast });
+    if (state !== null) return state;
+  }
+  return null;
 }
 
 /** Sequence of the newest snapshot that is known to hold nothing made after `timeMs`; 0 when none is. */

@@ -187,6 +187,10 @@ test('history: begins with nothing, or with the oldest snapshot of a trimmed log
   expect(partitionHash(await fold({ until, start: 'oldest' }))).toBe(truth[6].hash);
   await trimBehind(bus, { log: 'gradients', subject }, truth[2].sequence + 1, 1);
   expect(partitionHash(await fold({ until, start: 'oldest' }))).toBe(truth[6].hash);
+  // One that is older than what the log continues is of no use.
+  await trimBehind(bus, { log: 'gradients', subject }, truth[3].sequence + 1, 1);
+  await putSnapshot(now, stateAfter(3));
+  expect(partitionHash(await fold({ until, start: 'oldest' }))).toBe(truth[6].hash);
 });
 
 test('history: what neither log nor snapshots reach back to is gone; the oldest snapshot itself is not', async () => {
