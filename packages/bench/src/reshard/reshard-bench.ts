@@ -161,7 +161,7 @@ async function becomesWhole(
   shards: number,
 ): Promise<void> {
   const wholeness = await watchWholeness(cluster, bus, model, shards);
-  const before = { learned: -1, renewals: new Map<string, number>() };
+  const before = { learned: -1, leases: new Map() };
   const check = async () => {
     const missing = await wholeness.missing(before);
     if (missing !== null) throw new Error(missing);
