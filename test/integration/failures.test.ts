@@ -27,7 +27,8 @@ const now = { withinMs: 20_000 };
 let cluster: LocalClusterFixture;
 
 beforeAll(async () => {
-  cluster = await startLocalCluster();
+  // So many that no log is trimmed: it is folded from the beginning here.
+  cluster = await startLocalCluster({ env: { MILL_SNAPSHOT_CHAINS: '1000' } });
 });
 
 afterAll(() => cluster?.remove());
