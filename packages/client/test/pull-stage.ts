@@ -56,7 +56,7 @@ export const file: ModelFile = {
 export const [ids, bare] = tableLayouts(file);
 export const requestTimeoutMs = 400;
 export const allPartitions = Array.from({ length: partitions }, (_, partition) => partition);
-const logger = createLogger({ service: 'test', level: 'silent' });
+export const logger = createLogger({ service: 'test', level: 'silent' });
 
 export interface ServedShard {
   readonly port: number;
@@ -76,9 +76,8 @@ export async function serve(options: {
   const model = createModelShard(file);
   for (const partition of options.held) {
     const state = takePartition(model, partition);
-    learn(state.partition, options.learned ?? new Uint32Array(0), (payload) =>
-      applyGradients(state, { sequence: 100 + partition, payload }, 'report'),
-    );
+    const payload = blockOf(partition, options.learned ?? new Uint32Array(0));
+    applyGradients(state, { sequence: 100 + partition, payload }, 'report');
     openPartition(model, partition);
   }
   let pulled = 0;
@@ -104,7 +103,8 @@ export async function serve(options: {
   return { port: server.port, model, pulled: () => pulled, close: () => server.close() };
 }
 
-function learn(partition: number, keys: Uint32Array, apply: (payload: Uint8Array) => void): void {
+/** A gradient block that steps row "ids" of those of `keys` that fall on the partition by −1. */
+export function blockOf(partition: number, keys: Uint32Array): Uint8Array {
   const mine: number[] = [];
   for (let i = 0; i < keys.length; i += 2) {
     if (partitionOf(keys[i], keys[i + 1], partitions) === partition) mine.push(keys[i], keys[i + 1]);
@@ -113,7 +113,7 @@ function learn(partition: number, keys: Uint32Array, apply: (payload: Uint8Array
   const gradients = new Float32Array(ids.dim * count).fill(1);
   const section = { table: 0, dim: ids.dim, count, keys: Uint32Array.from(mine), gradients, curvature: null };
   const mark = { producer: 'p', sequence: 1, previous: 0, model: file.name, timeMs: 0, partition };
-  apply(encodeGradientBlock({ ...mark, fingerprint: fingerprintOf(file), sections: [section] }));
+  return encodeGradientBlock({ ...mark, fingerprint: fingerprintOf(file), sections: [section] });
 }
 
 export interface Stage {
