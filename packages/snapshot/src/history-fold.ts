@@ -40,7 +40,11 @@ export interface HistoryKind<State> {
   restore(limits: { readonly atMost: Sequence; readonly atLeast: Sequence }): Promise<State | null>;
   /** Sequences of the snapshots that are kept, newest first. */
   snapshots(): Promise<readonly Sequence[]>;
-  apply(state: State, message: LogMessage, onGap: 'report' | 'accept'): { readonly kind: string };
+  apply(
+    state: State,
+    message: LogMessage,
+    onGap: 'report' | 'accept',
+  ): { readonly kind: 'applied' | 'stale' | 'duplicate' | 'gap' | 'rejected' };
   /** When a block was made, null when it cannot be read. */
   timeOf(message: LogMessage): number | null;
 }
@@ -54,8 +58,12 @@ export interface HistoryOptions<State> {
   readonly stops?: readonly Sequence[];
   /** The state with everything up to `sequence` applied, only read. Told again when the fold has to begin anew. */
   readonly onStop?: (state: State, sequence: Sequence) => void;
+  /** A message was taken: `hole` is one that was applied although the log lacks its predecessor. Told again as above. */
+  readonly onTaken?: (message: LogMessage, outcome: TakenOutcome) => void;
   readonly onProgress?: (progress: HistoryProgress) => void;
 }
+
+export type TakenOutcome = 'applied' | 'duplicate' | 'rejected' | 'hole';
 
 /** A fold that the log was trimmed away under begins anew so often; each time a newer snapshot is there. */
 const triesMax = 5;
@@ -82,7 +90,7 @@ async function foldOnce<State extends { sequence: number }>(
   kind: HistoryKind<State>,
   options: HistoryOptions<State>,
 ): Promise<State | null> {
-  const { bus, until, stops = [], onStop, onProgress } = options;
+  const { bus, until, stops = [], onStop, onTaken, onProgress } = options;
   const { log, subject } = kind;
   const before = await trimmedBefore(bus, subject);
   const head = await bus.headOf(log, subject);
@@ -115,6 +123,7 @@ async function foldOnce<State extends { sequence: number }>(
       }
       kind.apply(state, message, 'accept');
     }
+    if (outcome !== 'stale') onTaken?.(message, outcome === 'gap' ? 'hole' : outcome);
     messages += 1;
     if (messages % messagesPerLook !== 0) return 'on';
     tell();

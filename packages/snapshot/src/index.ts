@@ -16,7 +16,7 @@ export {
   type PartitionHistoryOptions,
   partitionIdentity,
 } from './history.ts';
-export type { HistoryPoint, HistoryProgress } from './history-fold.ts';
+export type { HistoryPoint, HistoryProgress, TakenOutcome } from './history-fold.ts';
 export { readStretch, type Stretch } from './history-read.ts';
 export { type ArchiveSettings, openArchive, openStores } from './open-archive.ts';
 export type { PartitionIdentity } from './restore.ts';

@@ -1,7 +1,9 @@
 /** The archive that settings ask for. */
+import { join } from 'node:path';
 import type { MillraceError } from '@millrace/protocol';
 import { type BlobStore, type Bus, createDirectoryBlobs, type Logger } from '@millrace/runtime';
 import { type Archive, type ArchiveStore, createArchive } from './archive.ts';
+import { logIdentity } from './log-identity.ts';
 
 export interface ArchiveSettings {
   /** `nats`, `none`, or a directory that all parts see. */
@@ -23,19 +25,19 @@ export async function openArchive(
   return createArchive({ stores, onDamaged });
 }
 
-/** The stores that settings name, nearest first: `own`, `shared`. Throws MILL_STORE_UNAVAILABLE, MILL_LOG_UNAVAILABLE. */
+/**
+ * The stores that settings name, nearest first: `own`, `shared`. In a directory the snapshots of each set of logs lie apart.
+ * Throws MILL_STORE_UNAVAILABLE, MILL_LOG_UNAVAILABLE.
+ */
 export async function openStores(
   bus: Bus,
   { snapshotStore, ownDirectory }: ArchiveSettings,
 ): Promise<readonly ArchiveStore[]> {
-  const shared = await sharedStore(bus, snapshotStore);
+  const directory = async (path: string) => createDirectoryBlobs(join(path, await logIdentity(bus)));
+  const sharedStore = (): Promise<BlobStore> =>
+    snapshotStore === 'nats' ? bus.blobs('snapshots') : directory(snapshotStore);
   return [
-    ...(ownDirectory ? [{ name: 'own', blobs: createDirectoryBlobs(ownDirectory) }] : []),
-    ...(shared ? [{ name: 'shared', blobs: shared }] : []),
+    ...(ownDirectory ? [{ name: 'own', blobs: await directory(ownDirectory) }] : []),
+    ...(snapshotStore === 'none' ? [] : [{ name: 'shared', blobs: await sharedStore() }]),
   ];
-}
-
-async function sharedStore(bus: Bus, setting: string): Promise<BlobStore | null> {
-  if (setting === 'none') return null;
-  return setting === 'nats' ? bus.blobs('snapshots') : createDirectoryBlobs(setting);
 }

@@ -262,7 +262,10 @@ test('history: a block that the log lacks is passed over as the shard does; one 
   for (const [i, n] of [1, 2, 4, 5].entries())
     applyGradients(wanted, { sequence: i + 1, payload: block(n, { timeMs: n }) }, 'accept');
   const until = { sequence: 4 };
-  const folded = await foldPartitionAt({ bus, archive, file, partition, until });
+  const taken: string[] = [];
+  const onTaken: PartitionHistoryOptions['onTaken'] = (_, outcome) => taken.push(outcome);
+  const folded = await foldPartitionAt({ bus, archive, file, partition, until, onTaken });
+  expect(taken).toEqual(['applied', 'applied', 'hole', 'applied']);
   expect(partitionHash(folded)).toBe(partitionHash(wanted));
   const lossy = slowBus(bus, { atMessage: 2, meddle: async () => {}, dropIt: true });
   const again = await foldPartitionAt({ bus: lossy, archive, file, partition, until });

@@ -1,35 +1,28 @@
 /** Reads what the logs of a cluster hold, over any bus: the events of a model, and the fold of its gradients. */
 
 import type { PartitionState } from '@millrace/core';
-import {
-  applyDense,
-  applyGradients,
-  createDenseState,
-  createPartitionState,
-  type DenseState,
-  fingerprintOf,
-  partitionHash,
-  tableLayouts,
-} from '@millrace/core';
+import { createDenseState, type DenseState, fingerprintOf, partitionHash } from '@millrace/core';
 import { compileNet, denseOptimizerOf, initialParameters } from '@millrace/model';
 import {
   decodeEvent,
-  denseSubject,
+  decodeGradientBlock,
   type Event,
   eventsSubject,
-  gradientsSubject,
-  type LogName,
   type ModelFile,
   modelNameFrom,
   partitionsDefault,
 } from '@millrace/protocol';
-import type { Bus, LogMessage } from '@millrace/runtime';
+import type { Bus } from '@millrace/runtime';
+import { type Archive, createArchive, foldDenseAt, foldPartitionAt, readStretch } from '@millrace/snapshot';
 
 /** All events of a model that the log holds now, in order. */
 export async function readEvents(bus: Bus, model: string): Promise<readonly Event[]> {
   const events: Event[] = [];
-  await readToHead(bus, 'events', eventsSubject(modelNameFrom(model)), ({ payload }) => {
+  const subject = eventsSubject(modelNameFrom(model));
+  const through = await bus.headOf('events', subject);
+  await readStretch(bus, { log: 'events', subject, from: 1, through }, ({ payload }) => {
     events.push(decodeEvent(payload));
+    return 'on';
   });
   return events;
 }
@@ -48,26 +41,26 @@ export interface LogFold {
   readonly batches: readonly number[];
 }
 
-/** Folds the whole gradient log of a model as it is now, from nothing. */
+/** Folds the gradient log of a model as it is now, from nothing or from where snapshots allowed to trim it. */
 export async function foldGradients(bus: Bus, file: ModelFile): Promise<LogFold> {
+  const archive = await archiveOf(bus);
   const states: PartitionState[] = [];
   const batches = new Set<number>();
   let holes = 0;
   for (let partition = 0; partition < (file.partitions ?? partitionsDefault); partition += 1) {
-    const state = createPartitionState({
-      model: file.name,
-      fingerprint: fingerprintOf(file),
+    const state = await foldPartitionAt({
+      bus,
+      archive,
+      file,
       partition,
-      layouts: tableLayouts(file),
+      until: now,
+      start: 'oldest',
+      onTaken({ payload }, outcome) {
+        if (outcome === 'applied' || outcome === 'hole') batches.add(decodeGradientBlock(payload).sequence);
+        if (outcome === 'hole') holes += 1;
+      },
     });
     states.push(state);
-    await readToHead(bus, 'gradients', gradientsSubject(modelNameFrom(file.name), partition), (message) => {
-      const outcome = applyGradients(state, message, 'report');
-      if (outcome.kind === 'applied' || outcome.kind === 'gap') batches.add(outcome.block.sequence);
-      if (outcome.kind !== 'gap') return;
-      holes += 1;
-      applyGradients(state, message, 'accept');
-    });
   }
   const sum = (of: (state: PartitionState) => number) =>
     states.reduce((total, state) => total + of(state), 0);
@@ -81,44 +74,28 @@ export async function foldGradients(bus: Bus, file: ModelFile): Promise<LogFold>
   };
 }
 
-/** Folds the whole dense log of a model as it is now, from its initial weights. */
+/** Folds the dense log of a model as it is now, from its initial weights or from a snapshot. */
 export async function foldDense(bus: Bus, file: ModelFile): Promise<DenseState> {
   const shape = compileNet(file);
-  const state = createDenseState({
-    model: file.name,
-    fingerprint: fingerprintOf(file),
-    initial: initialParameters(shape, file.seed),
-    optimizer: denseOptimizerOf(file),
-  });
-  await readToHead(bus, 'dense', denseSubject(modelNameFrom(file.name)), (message) => {
-    applyDense(state, message, 'report');
-  });
-  return state;
+  const initial = () =>
+    createDenseState({
+      model: file.name,
+      fingerprint: fingerprintOf(file),
+      initial: initialParameters(shape, file.seed),
+      optimizer: denseOptimizerOf(file),
+    });
+  const archive = await archiveOf(bus);
+  return foldDenseAt({ bus, archive, model: file.name, initial, until: now, start: 'oldest' });
 }
 
-/** Hands over every message of `subject` up to its head as it is now. */
-async function readToHead(
-  bus: Bus,
-  log: LogName,
-  subject: string,
-  take: (message: LogMessage) => void,
-): Promise<void> {
-  const head = await bus.headOf(log, subject);
-  if (head === 0) return;
-  let reached = () => {};
-  let failed = (_error: Error) => {};
-  const done = new Promise<void>((resolve, reject) => {
-    reached = resolve;
-    failed = reject;
-  });
-  const reader = await bus.read(log, {
-    subject,
-    from: 1,
-    onMessage(message) {
-      if (message.sequence <= head) take(message);
-      if (message.sequence >= head) reached();
+/** As far as the log goes. */
+const now = { sequence: Number.MAX_SAFE_INTEGER };
+
+async function archiveOf(bus: Bus): Promise<Archive> {
+  return createArchive({
+    stores: [{ name: 'shared', blobs: await bus.blobs('snapshots') }],
+    onDamaged(store, path, error) {
+      throw new Error(`snapshot ${path} in store ${store} is damaged`, { cause: error });
     },
-    onError: failed,
   });
-  await done.finally(() => reader.close());
 }
