@@ -93,6 +93,8 @@ const shell: Readonly<Record<string, readonly (keyof typeof effects)[]>> = {
   'packages/sdk/src/exchange.ts': ['monotonic clock', 'timers', 'randomness'],
   'packages/sdk/src/transport.ts': ['timers'],
   // Keys, tokens, serial numbers.
+  // The identity of logs, made once.
+  'packages/snapshot/src/log-identity.ts': ['randomness'],
   'packages/cli/src/certificates/': ['randomness'],
   'packages/cli/src/cluster-url.ts': ['environment'],
   'packages/cli/src/commands/': ['monotonic clock', 'timers', 'environment'],

@@ -25,7 +25,7 @@ export const buckets = {
   shards: 'mill-shards',
   /** Batch records by model name; compare-and-set by revision. */
   updaters: 'mill-updaters',
-  /** Trim marks by log subject (trim-mark.ts). */
+  /** Trim marks by log subject (trim-mark.ts); under `log` what tells these logs from others (snapshot/log-identity.ts). */
   trims: 'mill-trims',
 } as const;
 
