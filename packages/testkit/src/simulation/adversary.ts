@@ -71,7 +71,11 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
   const crash = () => {
     const all = running();
     if (all.length === 0) return;
-    const victims = random.chance(0.05) ? all : random.chance(0.15) ? [random.pick(all), random.pick(all)] : [random.pick(all)];
+    const victims = random.chance(0.05)
+      ? all
+      : random.chance(0.15)
+        ? [random.pick(all), random.pick(all)]
+        : [random.pick(all)];
     for (const host of victims) {
       told(`${host.name} is killed`);
       if (host.kind === 'shard') touchDisk(host);
@@ -161,7 +165,9 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
     const partitions = file.partitions ?? 1;
     const partition = random.whole(partitions);
     const subjectOf = (place: number) => gradientsSubject(modelNameFrom(file.name), place % partitions);
-    const good = nats.subject('gradients', subjectOf(partition)).messages.filter(({ payload }) => isOf(payload, partition));
+    const good = nats
+      .subject('gradients', subjectOf(partition))
+      .messages.filter(({ payload }) => isOf(payload, partition));
     if (good.length === 0) return;
     const block = random.pick(good).payload.slice();
     const kind = random.pick(['repeated', 'damaged', 'foreign']);

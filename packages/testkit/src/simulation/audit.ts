@@ -1,7 +1,7 @@
 /**
  * Asks shards what they hold, over the network as an operator would, and holds it against the truth:
  *   I1  a state is the fold of its log up to its sequence        I2  two owners at one sequence are equal
- *   I4  so is a state that began with a snapshot
+ *   I3  as many blocks are applied as the log has                I4  a state that began with a snapshot is the fold too
  */
 import { createShardConnection, type ShardConnection } from '@millrace/client';
 import { frameKinds, type PartitionReport, packedFrame, packedValueOf } from '@millrace/protocol';
@@ -48,20 +48,29 @@ export function createAudit(cluster: SimulatedCluster): Audit {
 
   const check = (host: Host, report: PartitionReport) => {
     reports += 1;
-    const { partition, sequence, stateHash } = report;
+    const { partition, sequence, stateHash, applied } = report;
     const plain = truth.partitions[partition];
     const where = `${host.name}, partition ${partition} at ${sequence}`;
     const isRestored = host.restored.has(String(partition));
     if (sequence !== 0 && !plain.sequences.includes(sequence)) {
-      world.violate(isRestored ? 'I4' : 'I1', `${where}: no such place in its log`);
+      world.violate('I1', `${where}: no such place in its log`);
       return;
     }
-    if (stateHash !== plain.hashAt(sequence))
-      world.violate(isRestored ? 'I4' : 'I1', `${where}: another state than its log gives`);
+    if (applied !== plain.appliedUntil(sequence))
+      world.violate(
+        'I3',
+        `${where}: ${applied} blocks are applied, its log has ${plain.appliedUntil(sequence)}`,
+      );
+    if (stateHash !== plain.hashAt(sequence)) {
+      world.violate('I1', `${where}: another state than its log gives`);
+      if (isRestored)
+        world.violate('I4', `${where}: another state than its log gives, begun with a snapshot`);
+    }
     const key = `${partition} ${sequence}`;
     const before = hashes.get(key);
     if (before === undefined) hashes.set(key, { shard: host.name, hash: stateHash });
-    else if (before.hash !== stateHash) world.violate('I2', `${where}: ${before.shard} held another state there`);
+    else if (before.hash !== stateHash)
+      world.violate('I2', `${where}: ${before.shard} held another state there`);
   };
 
   const inspect = async (host: Host): Promise<readonly PartitionReport[]> => {

@@ -5,7 +5,12 @@
  * From then on at least one must go on telling so, until as many shards have been harmed as would be needed to lose them all;
  * who drains, joins or moves is no harm. Shards tell it by their leases, which are read here as they are written.
  */
-import { decodePartitionMap, decodeShardLease, type PartitionMap, partitionSetFrom } from '@millrace/protocol';
+import {
+  decodePartitionMap,
+  decodeShardLease,
+  type PartitionMap,
+  partitionSetFrom,
+} from '@millrace/protocol';
 import type { SimulatedCluster } from './simulated-cluster.ts';
 import type { WatchedAnswer } from './wire-watch.ts';
 
@@ -22,11 +27,13 @@ export interface Coverage {
 
 /** Others act on a lease until it lapses, and a little longer. */
 const rememberedMs = 7_000;
+/** From the moment that a map is stored until a shard that hears of it has let go of what it lost. */
+const actMsMax = 5_000;
 
 export function createCoverage(cluster: SimulatedCluster): Coverage {
   const { world, nats, file, settings } = cluster;
   const ready = new Map<string, (partition: number) => boolean>();
-  const maps = new Map<number, PartitionMap>();
+  const maps = new Map<number, { readonly map: PartitionMap; readonly storedMs: number }>();
   let newest: PartitionMap | null = null;
   let complete = false;
   /** By partition: since when it was safe, null while it is not. */
@@ -47,7 +54,7 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
     for (const [partition, owners] of map.owners.entries()) {
       if (owners.length === 0) world.violate('I6', `map ${map.epoch}: partition ${partition} has no owner`);
     }
-    maps.set(map.epoch, map);
+    maps.set(map.epoch, { map, storedMs: world.nowMs });
     newest = map;
   });
 
@@ -71,7 +78,10 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
       if (holders.length > 0 || since === null) continue;
       const harmed = shards.filter(({ harmedMs }) => harmedMs > since - rememberedMs);
       if (harmed.length < settings.minReplicas)
-        world.violate('I6', `partition ${partition}: nobody answers for it, and ${harmed.length} shards were harmed`);
+        world.violate(
+          'I6',
+          `partition ${partition}: nobody answers for it, and ${harmed.length} shards were harmed`,
+        );
       safeSinceMs[partition] = null;
     }
   };
@@ -82,15 +92,19 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
       return complete;
     },
     onAnswer({ shard, epoch, partitions }) {
-      const map = maps.get(epoch);
-      if (map === undefined) {
+      const known = maps.get(epoch);
+      if (known === undefined) {
         world.violate('I6', `${shard} answered by a map of epoch ${epoch} that there never was`);
         return;
       }
-      const place = map.shards.indexOf(shard);
+      // A shard knows a map a moment before it has acted on it.
+      const before = world.nowMs - known.storedMs < actMsMax ? maps.get(epoch - 1) : undefined;
       for (const partition of partitions) {
-        if (map.owners[partition].includes(place) || map.former?.[partition]?.includes(place)) continue;
-        world.violate('I6', `${shard} answered for partition ${partition}, which is not its at epoch ${epoch}`);
+        if (holds(known.map, partition, shard) || (before && holds(before.map, partition, shard))) continue;
+        world.violate(
+          'I6',
+          `${shard} answered for partition ${partition}, which is not its at epoch ${epoch}`,
+        );
       }
     },
     get map() {
@@ -100,4 +114,9 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
       ended = true;
     },
   };
+}
+
+function holds(map: PartitionMap, partition: number, shard: string): boolean {
+  const place = map.shards.indexOf(shard);
+  return map.owners[partition].includes(place) || (map.former?.[partition]?.includes(place) ?? false);
 }

@@ -7,7 +7,7 @@
  * impression for as long as an impression would wait, counted from the next event that tells the time. The first outcome of
  * an item counts; an item without one is a negative when the window closes.
  */
-import { decodeEvent, type Event, type Impression, type Outcome } from '@millrace/protocol';
+import type { Event, Impression, Outcome } from '@millrace/protocol';
 
 export interface Tally {
   shown: number;
@@ -34,13 +34,13 @@ interface Placed {
   readonly event: Impression | Outcome;
 }
 
-export function plainJoin(messages: readonly Uint8Array[], rules: JoinRules): Joined {
+/** @param events  the log in order; null for what nobody can read. */
+export function plainJoin(events: readonly (Event | null)[], rules: JoinRules): Joined {
   const { windowMs, negatives } = rules;
   /** Watermark after each event. */
   const marks: number[] = [];
   const requests = new Map<string, Placed[]>();
   let mark = 0;
-  const events = messages.map(eventFrom);
   for (const [place, event] of events.entries()) {
     if (event !== null && event.type !== 'outcome') mark = Math.max(mark, event.timeMs);
     marks.push(mark);
@@ -52,7 +52,8 @@ export function plainJoin(messages: readonly Uint8Array[], rules: JoinRules): Jo
 
   /** First place at which a window that starts at `startMs` is over, at the earliest `from`. */
   const closesAt = (startMs: number, from: number): number => {
-    for (let place = from; place < marks.length; place += 1) if (startMs + windowMs <= marks[place]) return place;
+    for (let place = from; place < marks.length; place += 1)
+      if (startMs + windowMs <= marks[place]) return place;
     return Number.POSITIVE_INFINITY;
   };
   /** Watermark of the first event after `place` that tells the time; never when there is none. */
@@ -77,13 +78,17 @@ export function plainJoin(messages: readonly Uint8Array[], rules: JoinRules): Jo
 
   const tellStory = (story: readonly Placed[]) => {
     let early: { readonly outcomes: Outcome[]; readonly untilPlace: number } | null = null;
-    let entry: { readonly impression: Impression; readonly untilPlace: number; readonly decided: Set<number> } | null =
-      null;
+    let entry: {
+      readonly impression: Impression;
+      readonly untilPlace: number;
+      readonly decided: Set<number>;
+    } | null = null;
     const close = () => {
       if (entry === null) return;
       const { impression, decided } = entry;
       if (negatives === 'after-window') {
-        for (const [i, item] of impression.items.entries()) if (!decided.has(i)) count(String(item.item), 1, 0);
+        for (const [i, item] of impression.items.entries())
+          if (!decided.has(i)) count(String(item.item), 1, 0);
       }
       entry = null;
     };
@@ -119,20 +124,13 @@ export function plainJoin(messages: readonly Uint8Array[], rules: JoinRules): Jo
       for (const outcome of waited) decide(outcome);
     }
     if (entry !== null && entry.untilPlace < Number.POSITIVE_INFINITY) close();
-    if (early !== null && early.untilPlace < Number.POSITIVE_INFINITY) totals.rejected += early.outcomes.length;
+    if (early !== null && early.untilPlace < Number.POSITIVE_INFINITY)
+      totals.rejected += early.outcomes.length;
     else if (early !== null) totals.open += 1;
     if (entry !== null) totals.open += 1;
   };
   for (const story of requests.values()) tellStory(story);
   return { ...totals, items };
-}
-
-function eventFrom(payload: Uint8Array): Event | null {
-  try {
-    return decodeEvent(payload);
-  } catch {
-    return null;
-  }
 }
 
 function indexOf({ item, index = 0 }: Outcome, { items }: Impression): number {

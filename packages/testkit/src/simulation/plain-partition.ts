@@ -33,6 +33,8 @@ export interface PlainPartition {
   readonly sequences: readonly Sequence[];
   /** Blocks applied. */
   readonly applied: readonly GradientBlock[];
+  /** How many of them up to `sequence`. */
+  appliedUntil(sequence: Sequence): number;
   readonly rejected: number;
   /** Blocks whose predecessor had not been applied. */
   readonly holes: number;
@@ -49,10 +51,16 @@ export interface PlainPartitionOptions {
   readonly partition: number;
 }
 
-export function createPlainPartition({ file, fingerprint, layouts, partition }: PlainPartitionOptions): PlainPartition {
+export function createPlainPartition({
+  file,
+  fingerprint,
+  layouts,
+  partition,
+}: PlainPartitionOptions): PlainPartition {
   const tables = layouts.map(() => new Map<string, PlainRow>());
   const sequences: Sequence[] = [];
   const applied: GradientBlock[] = [];
+  const appliedAt: Sequence[] = [];
   /** By producer: (log sequence, producer sequence) of all that was applied. */
   const producers = new Map<string, { readonly sequence: Sequence; readonly last: number }[]>();
   const hashes = new Map<Sequence, string>();
@@ -100,9 +108,11 @@ export function createPlainPartition({ file, fingerprint, layouts, partition }: 
       for (const section of block.sections) step(sequence, section);
       producers.set(block.producer, [...marks, { sequence, last: block.sequence }]);
       applied.push(block);
+      appliedAt.push(sequence);
     },
     sequences,
     applied,
+    appliedUntil: (sequence) => appliedAt.filter((at) => at <= sequence).length,
     get rejected() {
       return rejected;
     },
@@ -158,7 +168,13 @@ function optimizersOf(file: ModelFile, table: number): readonly { dim: number; s
   ];
 }
 
-function firstVersion(file: ModelFile, layout: TableLayout, table: number, low: number, high: number): RowVersion {
+function firstVersion(
+  file: ModelFile,
+  layout: TableLayout,
+  table: number,
+  low: number,
+  high: number,
+): RowVersion {
   const weights = new Float32Array(layout.dim);
   writeInitialRow(layout, low, high, weights, 0);
   const state = optimizersOf(file, table).flatMap(({ dim, spec }) => plainStart(spec, dim));

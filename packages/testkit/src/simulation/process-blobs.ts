@@ -19,7 +19,13 @@ export interface ProcessBlobsOptions {
   readonly onRead: (name: string) => void;
 }
 
-export function createProcessBlobs({ process, weather, store, link, onRead }: ProcessBlobsOptions): BlobStore {
+export function createProcessBlobs({
+  process,
+  weather,
+  store,
+  link,
+  onRead,
+}: ProcessBlobsOptions): BlobStore {
   const { world, name: processName } = process;
   const { random } = world;
 
@@ -33,7 +39,8 @@ export function createProcessBlobs({ process, weather, store, link, onRead }: Pr
       await process.sleep(1_000 * random.uniform());
       throw unavailable(what, 'NATS is out of reach');
     }
-    if (weather.storeFails > 0 && random.chance(weather.storeFails)) throw unavailable(what, 'an error of the simulated disk');
+    if (weather.storeFails > 0 && random.chance(weather.storeFails))
+      throw unavailable(what, 'an error of the simulated disk');
   };
 
   return {

@@ -6,7 +6,17 @@ import {
   MillraceError,
   type Sequence,
 } from '@millrace/protocol';
-import type { AppendOptions, BlobStore, Bus, Kv, KvChange, KvEntry, LogReader, LogState, ReadOptions } from '@millrace/runtime';
+import type {
+  AppendOptions,
+  BlobStore,
+  Bus,
+  Kv,
+  KvChange,
+  KvEntry,
+  LogReader,
+  LogState,
+  ReadOptions,
+} from '@millrace/runtime';
 import type { NatsLink } from './nats-link.ts';
 import { createProcessBlobs } from './process-blobs.ts';
 import { openProcessReader } from './process-reader.ts';
@@ -67,9 +77,10 @@ export function createProcessBus(link: NatsLink, nats: SimulatedNats): Bus {
     ensure: () => link.call('ensure', 'read', () => undefined),
     append,
     read,
-    logState: (log) => link.call(`look at ${log}`, 'read', (): LogState => {
-      throw new Error(`nobody asks for the state of ${log} in a simulation`);
-    }),
+    logState: (log) =>
+      link.call(`look at ${log}`, 'read', (): LogState => {
+        throw new Error(`nobody asks for the state of ${log} in a simulation`);
+      }),
     headOf: (log, subject) => link.call(`look at ${subject}`, 'read', () => nats.headOf(log, subject)),
     trim: (log, subject, before) =>
       link.call(`trim ${subject}`, 'write', () => {

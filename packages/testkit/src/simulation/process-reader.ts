@@ -63,7 +63,12 @@ export function openProcessReader(
     const pending = list.messages.length - 1 - place;
     try {
       // The receiver owns the bytes until it returns: it gets its own.
-      const result = options.onMessage({ subject: options.subject, sequence, payload: payload.slice(), pending });
+      const result = options.onMessage({
+        subject: options.subject,
+        sequence,
+        payload: payload.slice(),
+        pending,
+      });
       if (!(result instanceof Promise)) return true;
       handling = result.then(
         () => {

@@ -16,7 +16,7 @@ import { createSimulatedNats, type SimulatedNats } from './simulated-nats.ts';
 import { createSimulatedNetwork, type SimulatedNetwork } from './simulated-network.ts';
 import { createSimulatedProcess, type SimulatedProcess } from './simulated-process.ts';
 import { createSimulatedStore, type SimulatedStore } from './simulated-store.ts';
-import { tellTruth, type Truth } from './truth.ts';
+import { type Truth, tellTruth } from './truth.ts';
 import type { Weather } from './weather.ts';
 import type { World } from './world.ts';
 
@@ -76,6 +76,8 @@ export interface SimulatedCluster {
   readonly file: ModelFile;
   readonly settings: ClusterSettings;
   readonly hosts: readonly Host[];
+  /** How often what was logged: snapshots written, partitions restored, … */
+  readonly figures: Readonly<Record<string, number>>;
   /** A host of that name, made when there is none. */
   host(name: string, kind: HostKind): Host;
   /** Starts its process; nothing happens when it runs. */
@@ -97,6 +99,17 @@ const killAfterMs = 25_000;
 /** What may end a process: it starts again, and nothing is lost. */
 const endings = new Set(['backoff', 'same', 'refresh-map']);
 
+/** Lines of the log whose number says what a run has met. */
+const told = [
+  ['"msg":"snapshot written"', 'snapshots'],
+  ['"msg":"dense snapshot written"', 'snapshots'],
+  ['"msg":"snapshot passed over"', 'damagedSnapshots'],
+  ['"msg":"partitions restored"', 'restores'],
+  ['"msg":"dense weights restored"', 'restores'],
+  ['"msg":"partition map changed"', 'maps'],
+  ['"msg":"partitions released"', 'released'],
+] as const;
+
 export interface ClusterOptions {
   readonly world: World;
   readonly weather: Weather;
@@ -113,14 +126,21 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
   const truth = tellTruth(file, nats);
   const hosts: Host[] = [];
 
+  const figures: Record<string, number> = {};
+  const count = (what: string) => {
+    figures[what] = (figures[what] ?? 0) + 1;
+  };
+
   const loggerOf = (name: string): Logger =>
     createLogger({
       service: name,
-      level: options.onLog ? 'debug' : 'error',
+      level: options.onLog ? 'debug' : 'info',
       destination: {
         write(line) {
           options.onLog?.(line);
-          if (line.includes('log lacks a block')) world.violate('I3', `${name} took a block for missing that the log has`);
+          for (const [text, what] of told) if (line.includes(text)) count(what);
+          if (line.includes('log lacks a block'))
+            world.violate('I3', `${name} took a block for missing that the log has`);
         },
       },
     });
@@ -131,7 +151,10 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
     world.note(`${host.name} failed: ${code}`);
     const isFenced = code === 'MILL_FENCED';
     if (!isFenced && !(isMillraceError(error) && endings.has(error.retry)))
-      world.violate("defect", `${host.name} failed: ${error instanceof Error ? error.stack : reasonFrom(error)}`);
+      world.violate(
+        'defect',
+        `${host.name} failed: ${error instanceof Error ? error.stack : reasonFrom(error)}`,
+      );
     if (isFenced) host.restsUntilMs = world.nowMs + fencedMs;
     process.kill();
   };
@@ -154,8 +177,14 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
   const surroundings = (host: Host, process: SimulatedProcess, link: NatsLink) => {
     const bus = createProcessBus(link, nats);
     const onRead = (path: string) => host.restored.add(path.split('/')[2]);
-    const own = { name: 'own', blobs: createProcessBlobs({ process, weather, store: host.disk, link: null, onRead }) };
-    const shared = { name: 'shared', blobs: createProcessBlobs({ process, weather, store: nats.snapshots, link, onRead }) };
+    const own = {
+      name: 'own',
+      blobs: createProcessBlobs({ process, weather, store: host.disk, link: null, onRead }),
+    };
+    const shared = {
+      name: 'shared',
+      blobs: createProcessBlobs({ process, weather, store: nats.snapshots, link, onRead }),
+    };
     const logger = loggerOf(host.name);
     const sharedStores = settings.hasSharedStore ? [shared] : [];
     return {
@@ -169,7 +198,10 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
       pullTimeoutMs: settings.pullTimeoutMs,
       stores: host.kind === 'shard' && settings.hasOwnDisks ? [own, ...sharedStores] : sharedStores,
       archive: settings.hasSharedStore
-        ? createArchive({ stores: [shared], onDamaged: (_store, path) => world.note(`${host.name} passed over ${path}`) })
+        ? createArchive({
+            stores: [shared],
+            onDamaged: (_store, path) => world.note(`${host.name} passed over ${path}`),
+          })
         : null,
       snapshotEveryMs: settings.snapshotEveryMs,
       snapshotChains: settings.snapshotChains,
@@ -255,6 +287,7 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
     file,
     settings,
     hosts,
+    figures,
     host(name, kind) {
       const known = hosts.find((host) => host.name === name);
       if (known) return known;
@@ -295,7 +328,9 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
       host.link = link;
       process.onKill(() => died(host, process));
       world.note(`${host.name} starts`);
-      run(host, surroundings(host, process, link), process).catch((error: unknown) => failed(host, process, error));
+      run(host, surroundings(host, process, link), process).catch((error: unknown) =>
+        failed(host, process, error),
+      );
     },
     stop(host) {
       host.wanted = false;

@@ -103,7 +103,10 @@ export function createStream(options: StreamOptions): Stream {
 
   /** Carries `act` to the other end, behind what is on its way to it. */
   const carry = (from: End, act: (to: End) => void) => {
-    from.lastArrivalMs = Math.max(from.lastArrivalMs, world.nowMs + delayOf(random, weather, weather.netDelayMs));
+    from.lastArrivalMs = Math.max(
+      from.lastArrivalMs,
+      world.nowMs + delayOf(random, weather, weather.netDelayMs),
+    );
     const arrive = () => {
       const to = otherOf(from);
       if (to === null || to.over || silent) return;
@@ -154,7 +157,8 @@ export function createStream(options: StreamOptions): Stream {
       }
       const room = end.events.room();
       const most = Math.min(room.length, bytes.length);
-      const taken = bytes.length > 1 && random.chance(0.15) ? Math.min(most, 1 + random.whole(bytes.length)) : most;
+      const taken =
+        bytes.length > 1 && random.chance(0.15) ? Math.min(most, 1 + random.whole(bytes.length)) : most;
       room.set(bytes.subarray(0, taken));
       if (taken === bytes.length) end.came.shift();
       else end.came[0] = bytes.subarray(taken);
@@ -252,9 +256,13 @@ export function createStream(options: StreamOptions): Stream {
     has: (name, process) =>
       [near, far].some(
         (end) =>
-          end !== null && !end.over && end.process.name === name && (process === undefined || end.process === process),
+          end !== null &&
+          !end.over &&
+          end.process.name === name &&
+          (process === undefined || end.process === process),
       ),
-    joins: (pair) => far !== null && pair.split(' ').includes(client.name) && pair.split(' ').includes(far.process.name),
+    joins: (pair) =>
+      far !== null && pair.split(' ').includes(client.name) && pair.split(' ').includes(far.process.name),
     openClient(events) {
       near = endOf(client, events, null);
       return wireOf(near, options.peer);

@@ -14,7 +14,13 @@ export const simulationModels: Readonly<Record<'after-window' | 'at-once' | 'den
     label: 'click',
     item: 'item',
     partitions: 3,
-    tables: [{ name: 'features', wide: { optimizer }, embedding: { dim: 4, optimizer: { type: 'adam', learningRate: 0.05 } } }],
+    tables: [
+      {
+        name: 'features',
+        wide: { optimizer },
+        embedding: { dim: 4, optimizer: { type: 'adam', learningRate: 0.05 } },
+      },
+    ],
     fields: [
       { name: 'user', type: 'sparse', scope: 'user', table: 'features' },
       { name: 'item', type: 'sparse', scope: 'item', table: 'features' },

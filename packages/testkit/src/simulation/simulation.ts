@@ -35,23 +35,18 @@ export interface SimulationReport {
   readonly virtualMs: number;
   readonly events: number;
   readonly harms: Readonly<Record<string, number>>;
-  readonly scores: number;
-  readonly degraded: number;
-  /** Scores that had to be whole and in time, and were. */
-  readonly strict: number;
-  /** Logged scores that were computed again. */
-  readonly recomputed: number;
-  readonly audited: number;
-  readonly examples: number;
-  readonly blocks: number;
-  readonly starts: number;
+  /** What the run met, by name: scores, restores, moves, … */
+  readonly figures: Readonly<Record<string, number>>;
 }
 
 export async function simulate({ seed, steps, onNote, onLog }: SimulationOptions): Promise<SimulationReport> {
   const random = randomFrom(seed);
   const world = createWorld(random, onNote);
   const onRejection = (reason: unknown) =>
-    world.violate('defect', `a promise was left to reject: ${reason instanceof Error ? reason.stack : reason}`);
+    world.violate(
+      'defect',
+      `a promise was left to reject: ${reason instanceof Error ? reason.stack : reason}`,
+    );
   process.on('unhandledRejection', onRejection);
   try {
     const weather = weatherFrom(random);
@@ -67,7 +62,8 @@ export async function simulate({ seed, steps, onNote, onLog }: SimulationOptions
     const adversary = createAdversary(cluster);
     const parts = { cluster, coverage, audit, visitors, adversary };
     await world.runUntil(3_000);
-    for (let step = 0; step < steps && world.violations.length === 0; step += 1) await takeStep(parts, random);
+    for (let step = 0; step < steps && world.violations.length === 0; step += 1)
+      await takeStep(parts, random);
     adversary.relent();
     calm(weather);
     if (world.violations.length === 0) await settle(cluster, audit);
@@ -94,14 +90,14 @@ function settingsFrom(random: Random): ClusterSettings {
   return {
     replicas,
     minReplicas: random.chance(0.5) ? 1 : Math.min(2, replicas),
-    snapshotEveryMs: random.pick([1_000, 3_000, 8_000]),
+    snapshotEveryMs: random.pick([1_500, 4_000, 8_000]),
     snapshotChains: random.pick([1, 2, 2, 3]),
     hasSharedStore: random.chance(0.9),
     hasOwnDisks: random.chance(0.6),
     batchDelayUs: random.pick([50, 1_000, 5_000]),
     lanes: 1 + random.whole(2),
     queueRowsMax: 40,
-    swapEveryMs: random.pick([0, 20, 200]),
+    swapEveryMs: random.pick([0, 100, 400]),
     pullTimeoutMs: random.pick([300, 1_000]),
     drainMsMax: 15_000,
   };
@@ -141,13 +137,17 @@ function reportOf(
     virtualMs: Math.round(world.nowMs),
     events: world.steps,
     harms: adversary.counts,
-    scores: visitors.counts.answered,
-    degraded: visitors.counts.degraded,
-    strict: visitors.counts.strict,
-    recomputed,
-    audited: audit.reports,
-    examples: truth.joined().examples,
-    blocks: truth.partitions.reduce((sum, { applied }) => sum + applied.length, 0),
-    starts: hosts.reduce((sum, { starts }) => sum + starts, 0),
+    figures: {
+      scores: visitors.counts.answered,
+      degraded: visitors.counts.degraded,
+      refused: visitors.counts.refused,
+      strict: visitors.counts.strict,
+      recomputed,
+      audited: audit.reports,
+      examples: truth.joined().examples,
+      blocks: truth.partitions.reduce((sum, { applied }) => sum + applied.length, 0),
+      starts: hosts.reduce((sum, { starts }) => sum + starts, 0),
+      ...cluster.figures,
+    },
   };
 }

@@ -6,6 +6,7 @@ import { fingerprintOf, type TableLayout, tableLayouts } from '@millrace/core';
 import {
   decodeEvent,
   denseSubject,
+  type Event,
   eventsSubject,
   gradientsSubject,
   type Impression,
@@ -24,7 +25,8 @@ export interface Truth {
   readonly layouts: readonly TableLayout[];
   readonly partitions: readonly PlainPartition[];
   readonly dense: PlainDense;
-  readonly events: readonly Uint8Array[];
+  /** The event log of the model; null for what nobody can read. */
+  readonly events: readonly (Event | null)[];
   joined(): Joined;
   /** All impressions in the log, in order. */
   impressions(): readonly Impression[];
@@ -39,7 +41,7 @@ export function tellTruth(file: ModelFile, nats: SimulatedNats): Truth {
   );
   const places = new Map(partitions.map((_, partition) => [gradientsSubject(model, partition), partition]));
   const dense = createPlainDense(file, fingerprint);
-  const events: Uint8Array[] = [];
+  const events: (Event | null)[] = [];
   let joinedOf = -1;
   let joined: Joined | null = null;
 
@@ -47,7 +49,7 @@ export function tellTruth(file: ModelFile, nats: SimulatedNats): Truth {
     const place = places.get(subject);
     if (place !== undefined) partitions[place].take(sequence, payload);
     else if (subject === denseSubject(model)) dense.take(sequence, payload);
-    else if (subject === eventsSubject(model)) events.push(payload);
+    else if (subject === eventsSubject(model)) events.push(eventFrom(payload));
   };
 
   return {
@@ -64,15 +66,15 @@ export function tellTruth(file: ModelFile, nats: SimulatedNats): Truth {
       }
       return joined;
     },
-    impressions: () =>
-      events.flatMap((payload) => {
-        try {
-          const event = decodeEvent(payload);
-          return event.type === 'impression' ? [event] : [];
-        } catch (error) {
-          if (isMillraceError(error)) return [];
-          throw error;
-        }
-      }),
+    impressions: () => events.filter((event) => event?.type === 'impression'),
   };
+}
+
+function eventFrom(payload: Uint8Array): Event | null {
+  try {
+    return decodeEvent(payload);
+  } catch (error) {
+    if (isMillraceError(error)) return null;
+    throw error;
+  }
 }

@@ -52,7 +52,9 @@ export function createVisitors(cluster: SimulatedCluster, coverage: Coverage): V
   let visits = 0;
 
   const runningNode = (): Host | null => {
-    const nodes = cluster.hosts.filter(({ node, process }) => node !== null && process !== null && !process.frozen);
+    const nodes = cluster.hosts.filter(
+      ({ node, process }) => node !== null && process !== null && !process.frozen,
+    );
     return nodes.length === 0 ? null : random.pick(nodes);
   };
 
@@ -65,7 +67,12 @@ export function createVisitors(cluster: SimulatedCluster, coverage: Coverage): V
     const host = runningNode();
     if (host?.node && random.chance(0.5)) {
       const { node } = host;
-      host.process?.enter(() => void node.core.acceptOutcomes([{ ...outcome, value: outcome.value === 1 ? 1 : 0 }]).then(taken, again));
+      host.process?.enter(
+        () =>
+          void node.core
+            .acceptOutcomes([{ ...outcome, value: outcome.value === 1 ? 1 : 0 }])
+            .then(taken, again),
+      );
       return;
     }
     const event: Outcome = { type: 'outcome', timeMs: job.process.clock.now(), ...outcome };
@@ -77,7 +84,8 @@ export function createVisitors(cluster: SimulatedCluster, coverage: Coverage): V
     for (const [index, item] of items.entries()) {
       const which = random.chance(0.5) ? { index } : { item };
       const value = random.chance(0.6) ? 1 : 0;
-      const later = (ms: number, what: number) => world.after(ms, () => send({ requestId, ...which, value: what }));
+      const later = (ms: number, what: number) =>
+        world.after(ms, () => send({ requestId, ...which, value: what }));
       if (random.chance(0.1)) later(0, value);
       if (random.chance(0.5)) later(windowMs * random.uniform(), value);
       if (random.chance(0.15)) later(windowMs * random.uniform(), random.chance(0.5) ? value : 1 - value);
@@ -105,10 +113,13 @@ export function createVisitors(cluster: SimulatedCluster, coverage: Coverage): V
       if (response.degraded) counts.degraded += 1;
       answers.push({ response, logged });
       const waitedMs = world.nowMs - askedMs;
-      world.note(`${host.name} scored ${requestId} at ${response.version}${response.degraded ? ', degraded' : ''}`);
+      world.note(
+        `${host.name} scored ${requestId} at ${response.version}${response.degraded ? ', degraded' : ''}`,
+      );
       if (!isStrict || !isCalm()) return;
       counts.strict += 1;
-      if (response.degraded) world.violate('I6', `${requestId} was scored with first values, with nothing amiss`);
+      if (response.degraded)
+        world.violate('I6', `${requestId} was scored with first values, with nothing amiss`);
       if (waitedMs > delayMsMax)
         world.violate('I8', `${requestId} waited for ${waitedMs.toFixed(0)} ms, with nothing amiss`);
     };

@@ -82,6 +82,7 @@ export function calm(weather: Weather): void {
 
 /** A usual delay up to `usualMs`, seldom a slow one. */
 export function delayOf(random: Random, weather: Weather, usualMs: number): number {
-  const slow = weather.slowChance > 0 && random.chance(weather.slowChance) ? weather.slowMs * random.uniform() : 0;
+  const slow =
+    weather.slowChance > 0 && random.chance(weather.slowChance) ? weather.slowMs * random.uniform() : 0;
   return usualMs * (0.1 + 0.9 * random.uniform()) + slow;
 }

@@ -15,7 +15,11 @@ export interface WatchedAnswer {
 const answerMsMax = 1;
 
 /** @param onRows  told of each answer with rows. */
-export function watchWire(world: World, shard: SimulatedProcess, onRows: (answer: WatchedAnswer) => void): WireWatch {
+export function watchWire(
+  world: World,
+  shard: SimulatedProcess,
+  onRows: (answer: WatchedAnswer) => void,
+): WireWatch {
   const requests = new Map<number, number>();
   /** Highest applied sequence of each partition that this connection has answered with. */
   const sequences = new Map<number, number>();
@@ -34,7 +38,10 @@ export function watchWire(world: World, shard: SimulatedProcess, onRows: (answer
     for (const { partition, sequence } of applied) {
       const before = sequences.get(partition) ?? 0;
       if (sequence < before)
-        world.violate('session', `${shard.name}: partition ${partition} went back from ${before} to ${sequence} on one connection`);
+        world.violate(
+          'session',
+          `${shard.name}: partition ${partition} went back from ${before} to ${sequence} on one connection`,
+        );
       sequences.set(partition, sequence);
     }
     onRows({
