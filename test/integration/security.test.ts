@@ -24,7 +24,7 @@ import {
   systemClock,
   type TlsIdentity,
 } from '@millrace/runtime';
-import { createMillraceClient } from '@millrace/sdk';
+import { createMillraceClient, type MillraceClient } from '@millrace/sdk';
 import {
   countingModel,
   eventually,
@@ -258,13 +258,12 @@ describe('a cluster', () => {
   };
   let shardPort: number;
   let tls: TlsIdentity;
+  let client: MillraceClient;
 
   const nodeOn = async (changes: Record<string, string | undefined> = {}) => {
     const port = await freePort();
     const service = start('inference', { MILL_HTTP_PORT: String(port), ...changes });
-    const client = createMillraceClient({ url: `http://127.0.0.1:${port}` });
-    onTestFinished(() => client.close());
-    return { service, client };
+    return { service, client: createMillraceClient({ url: `http://127.0.0.1:${port}` }) };
   };
 
   beforeAll(async () => {
@@ -272,17 +271,18 @@ describe('a cluster', () => {
     shardPort = await freePort();
     start('shard', { MILL_SHARD_ID: 'guarded', MILL_SHARD_PORT: String(shardPort), MILL_REPLICAS: '1' });
     start('updater');
+    ({ client } = await nodeOn());
+    const model = countingModel('ads', { joinWindowMs: 1_000 });
+    await eventually(() => client.createModel(model), { withinMs: 60_000 });
+    await client.waitUntilReady();
   });
 
   afterAll(async () => {
+    await client?.close();
     await Promise.all(services.map(stopService));
   });
 
   test('security: cluster: scores and learns through TLS, with the token', async () => {
-    const { client } = await nodeOn();
-    const model = countingModel('ads', { joinWindowMs: 1_000 });
-    await eventually(() => client.createModel(model), { withinMs: 60_000 });
-    await client.waitUntilReady();
     const { requestId, degraded } = await client.score({ model: 'ads', items: [{ item: 'a' }] });
     expect(degraded).toBe(false);
     await client.sendOutcomes([{ model: 'ads', requestId, index: 0 }]);
@@ -371,14 +371,15 @@ describe('a cluster', () => {
 
   test('security: cluster: a node with a wrong token says so, answers degraded, and does not press', async () => {
     const wrong = 'a-wrong-token-of-the-test';
-    const { service, client } = await nodeOn({
+    const { service, client: misled } = await nodeOn({
       MILL_CLUSTER_TOKEN: wrong,
       MILL_CLUSTER_TOKEN_FILE: undefined,
     });
-    await client.waitUntilReady();
+    onTestFinished(() => misled.close());
+    await misled.waitUntilReady();
     const startMs = performance.now();
     for (let i = 0; i < 50; i += 1) {
-      expect(await client.score({ model: 'ads', items: [{ item: 'a' }] })).toMatchObject({ degraded: true });
+      expect(await misled.score({ model: 'ads', items: [{ item: 'a' }] })).toMatchObject({ degraded: true });
     }
     const seconds = (performance.now() - startMs) / 1_000;
     const lines = service
