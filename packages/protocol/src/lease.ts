@@ -3,7 +3,7 @@
  * A watcher that sees no new one for leaseLapseMs (by its own clock) takes the shard for gone, so no clocks need to agree.
  */
 import { jsonBytes, jsonFrom } from './packing.ts';
-import { checkedRecord, readRecord } from './record-checks.ts';
+import { checkedRecord, isCount, readRecord, recordInvalid } from './record-checks.ts';
 
 const what = 'shard lease';
 
@@ -22,6 +22,8 @@ export interface ModelLease {
   readonly readyPartitions: string;
   /** Log messages that its partitions have still to apply, as far as it knows. */
   readonly behind: number;
+  /** Partitions whose state neither log nor snapshots give (MILL_HISTORY_GONE); absent when there are none. */
+  readonly gone?: number;
   readonly rows: number;
   /** Bytes of row arenas. */
   readonly bytes: number;
@@ -66,7 +68,7 @@ export function decodeShardLease(bytes: Uint8Array): ShardLease {
     models: 'list',
   });
   for (const model of lease.models) {
-    checkedRecord<ModelLease>(what, model, {
+    checkedRecord<Omit<ModelLease, 'gone'>>(what, model, {
       model: 'text',
       epoch: 'count',
       partitions: 'count',
@@ -81,6 +83,8 @@ export function decodeShardLease(bytes: Uint8Array): ShardLease {
       rejected: 'count',
       stalenessMs: 'number or null',
     });
+    if (model.gone !== undefined && !isCount(model.gone))
+      throw recordInvalid(what, 'gone: a count', 'another');
   }
   return lease;
 }

@@ -121,3 +121,12 @@ test('places: stand in the order of completing event, impression, item', () => {
     for (const [j, b] of ascending.entries()) expect(Math.sign(comparePlaces(a, b))).toBe(Math.sign(i - j));
   }
 });
+
+test('lease: partitions whose history is gone are counted, where there are any', () => {
+  const withGone = (gone: unknown) =>
+    Buffer.from(JSON.stringify({ ...lease, models: lease.models.map((model) => ({ ...model, gone })) }));
+  expect(decodeShardLease(withGone(3)).models[0].gone).toBe(3);
+  expect(decodeShardLease(withGone(undefined)).models[0].gone).toBeUndefined();
+  for (const wrong of [-1, 0.5, '3', null])
+    expect(() => decodeShardLease(withGone(wrong))).toThrow('gone: a count');
+});

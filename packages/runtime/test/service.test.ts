@@ -60,6 +60,32 @@ test('service: close: a part that fails or never ends does not keep the others',
   expect(clock.timersWaiting).toBe(0);
 });
 
+test('service: close: a part may have a limit of its own', async () => {
+  const { service, clock, lines } = serviceWith({ closeMsMax: 100 });
+  let end = () => {};
+  const slow = {
+    close: () =>
+      new Promise<void>((resolve) => {
+        end = resolve;
+      }),
+  };
+  service.own('slow', slow, { closeMsMax: 1_000 });
+  const closing = service.close();
+  await expect.poll(() => clock.timersWaiting).toBe(1);
+  clock.advanceBy(999);
+  end();
+  await closing;
+  expect(lines).toEqual([]);
+
+  const late = serviceWith({ closeMsMax: 100 });
+  late.service.own('slow', slow, { closeMsMax: 1_000 });
+  const closingLate = late.service.close();
+  await expect.poll(() => late.clock.timersWaiting).toBe(1);
+  late.clock.advanceBy(1_000);
+  await closingLate;
+  expect(late.lines).toMatchObject([{ level: 'warn', part: 'slow', limitMs: 1_000 }]);
+});
+
 test('service: background: a rejection fails the service and is logged', async () => {
   const { service, lines } = serviceWith();
   service.background(Promise.resolve('fine'), 'fine');

@@ -23,13 +23,18 @@ export function leaseFrom(model: HeldModel, nowMs: number): ModelLease {
     if (isReadable(shard, partition)) counts.ready += 1;
   }
   let behind = 0;
-  for (const holding of holdings.values()) behind += holding.behind;
+  let gone = 0;
+  for (const holding of holdings.values()) {
+    behind += holding.behind;
+    if (holding.phase === 'gone') gone += 1;
+  }
   return {
     model: shard.file.name,
     epoch: model.epoch,
     partitions: owned.size,
     readyPartitions: partitionSetText(shard.partitions, (partition) => isReadable(shard, partition)),
     behind,
+    ...(gone > 0 ? { gone } : {}),
     ...counts,
     stalenessMs: staleness.ofRead(partitions, sequences, partitions.length, nowMs),
   };

@@ -16,6 +16,7 @@ import {
   type MemoryBus,
   watchCluster,
 } from '@millrace/runtime';
+import { type Archive, trimBehind } from '@millrace/snapshot';
 import { expect, onTestFinished, test } from 'vitest';
 import { createHoldings, type HoldingsKeeper } from '../src/holdings.ts';
 import { reportPartitions } from '../src/model-shard.ts';
@@ -37,7 +38,10 @@ async function settled(): Promise<void> {
 }
 
 /** Holdings of shard "a" over a model that is there already. */
-async function open(over: (bus: MemoryBus) => Bus = (bus) => bus): Promise<Stage> {
+async function open(
+  over: (bus: MemoryBus) => Bus = (bus) => bus,
+  archive: Archive | null = null,
+): Promise<Stage> {
   const bus = createMemoryBus();
   const clock = createManualClock(0);
   const view = await watchCluster(bus, clock);
@@ -50,7 +54,7 @@ async function open(over: (bus: MemoryBus) => Bus = (bus) => bus): Promise<Stage
     logger: quietLogger,
     view,
     shard: 'a',
-    archive: null,
+    archive,
     onChange: () => {
       news += 1;
     },
@@ -320,6 +324,62 @@ test('holdings: a log that is out of reach for a while holds up that partition a
     [3, 0, true],
   ]);
   expect(holdings.ready).toBe(true);
+});
+
+test('holdings: a partition whose history is gone is not readable, and is told', async () => {
+  const { bus, clock, holdings } = await open();
+  await append(bus, 0, 1);
+  await append(bus, 0, 2);
+  const subject = gradientsSubject(modelNameFrom('ads'), 0);
+  await trimBehind(bus, { log: 'gradients', subject }, 2, 0);
+  await putMap(bus, 1, [[0], [0], [1], [1]]);
+  await reconciled({ holdings });
+  expect([holdings.goneCount, holdings.leases()[0].gone]).toEqual([0, undefined]);
+  clock.advanceBy(500);
+  await settled();
+  expect(holdings.goneCount).toBe(1);
+  expect(holdings.leases()).toMatchObject([{ partitions: 2, ready: 1, readyPartitions: 'Ag==', gone: 1 }]);
+  expect([holdings.ready, holdings.readable().map(({ partition }) => partition)]).toEqual([false, [1]]);
+});
+
+test('holdings: a map is acted on while partitions are being restored, at most four at a time', async () => {
+  const asked = new Set<string>();
+  let answer = () => {};
+  const answered = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const archive: Archive = Object.create(null);
+  archive.restorePartition = async ({ model, partition }) => {
+    asked.add(`${model}/${partition}`);
+    await answered;
+    return null;
+  };
+  const { bus, holdings } = await open((real) => real, archive);
+  for (const name of ['ads', 'shop', 'news']) {
+    await (await bus.kv('models')).put(name, jsonBytes({ ...file, name }));
+    const map: PartitionMap = { model: name, epoch: 1, shards: ['a'], owners: [[0], [0], [0], [0]] };
+    await (await bus.kv('maps')).put(name, encodePartitionMap(map));
+  }
+  await reconciled({ holdings });
+  expect([...asked]).toEqual(['ads/0', 'ads/1', 'ads/2', 'ads/3']);
+  expect(holdings.leases().map(({ epoch, ready }) => [epoch, ready])).toEqual([
+    [1, 0],
+    [1, 0],
+    [1, 0],
+  ]);
+  await putMap(bus, 2, [[0], [1], [1], [1]]);
+  await reconciled({ holdings });
+  expect(holdings.models.get('ads')!.held).toEqual([true, false, false, false]);
+  expect(asked.size).toBe(4);
+  answer();
+  await settled();
+  expect(asked.size).toBe(12);
+  expect(held(holdings)).toEqual([[0, 0, true]]);
+  expect(holdings.leases().map(({ model, ready }) => [model, ready])).toEqual([
+    ['ads', 1],
+    ['shop', 4],
+    ['news', 4],
+  ]);
 });
 
 test('holdings: close: follows no log any more, and takes nothing on afterwards', async () => {
