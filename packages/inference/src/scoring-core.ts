@@ -2,7 +2,6 @@
 import type { RowSource } from '@millrace/client';
 import type { EngineName } from '@millrace/model';
 import {
-  type ClusterStatus,
   decodeHeads,
   encodeEvent,
   eventsSubject,
@@ -22,6 +21,7 @@ import {
 import type { Bus, Clock, ClusterView, Logger, LogReader } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
 import type { BatchingLimits } from './batcher.ts';
+import { isModelReady, statusOf } from './cluster-status.ts';
 import { createImpressionLog } from './impression-log.ts';
 import { storeModel } from './model-catalog.ts';
 import type { ScoringService } from './scoring-service.ts';
@@ -193,65 +193,4 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
 
 function joinWindowMs({ learning }: ModelFile): number {
   return learning?.joinWindowMs ?? joinWindowMsDefault;
-}
-
-/** A model is ready when its dense part has caught up and every partition has an owner that answers. */
-function isModelReady(view: ClusterView, file: ModelFile, model: ServedModel | undefined): boolean {
-  if (!model?.ready) return false;
-  const map = view.mapOf(file.name);
-  if (!map) return false;
-  const ready = new Set(
-    view.shards().flatMap(({ live, lease }) => {
-      const entry = lease.models.find((candidate) => candidate.model === file.name);
-      return live && entry && entry.partitions > 0 && entry.ready >= entry.partitions ? [lease.shard] : [];
-    }),
-  );
-  return map.owners.every((owners) => owners.some((owner) => ready.has(map.shards[owner])));
-}
-
-function statusOf(options: ScoringCoreOptions, served: ReadonlyMap<string, ServedModel>): ClusterStatus {
-  const { view, cluster } = options;
-  const node = { scored: 0, batches: 0, queueRows: 0 };
-  for (const model of served.values()) {
-    node.scored += model.counts.scored;
-    node.batches += model.counts.batches;
-    node.queueRows += model.batcher.queueRows;
-  }
-  return {
-    cluster,
-    models: [...served.values()].map((model) => modelStatus(model, view)),
-    shards: view.shards().map(({ lease, live }) => {
-      const { shard, host, port, models } = lease;
-      const sum = (of: (entry: (typeof models)[number]) => number) =>
-        models.reduce((total, entry) => total + of(entry), 0);
-      const staleness = models.map((entry) => entry.stalenessMs).filter((ms) => ms !== null);
-      return {
-        id: shard,
-        address: `${host}:${port}`,
-        live,
-        ready: live && models.every((entry) => entry.ready >= entry.partitions),
-        rows: sum((entry) => entry.rows),
-        bytes: sum((entry) => entry.bytes),
-        sequence: Math.max(0, ...models.map((entry) => entry.sequence)),
-        stalenessMs: staleness.length > 0 ? Math.max(...staleness) : null,
-      };
-    }),
-    node: { ...node, meanBatchRows: node.batches === 0 ? 0 : node.scored / node.batches },
-  };
-}
-
-function modelStatus(model: ServedModel, view: ClusterView): ClusterStatus['models'][number] {
-  const { file, versions, engine } = model.net;
-  const counters = model.heads?.counters;
-  return {
-    name: file.name,
-    version: versions.current.version,
-    engine: engine.name,
-    epoch: view.mapOf(file.name)?.epoch ?? 0,
-    partitions: file.partitions ?? partitionsDefault,
-    stalenessMs: model.counts.stalenessMs,
-    learned: counters?.learned ?? 0,
-    openImpressions: counters?.openImpressions ?? 0,
-    rejected: counters?.rejectedOutcomes ?? 0,
-  };
 }

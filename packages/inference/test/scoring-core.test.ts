@@ -48,8 +48,8 @@ async function putLease(bus: Bus, shard: string, change: Partial<ModelLease> & {
   await (await bus.kv('shards')).put(shard, encodeShardLease(lease));
 }
 
-async function putMap(bus: Bus, owners: number[][]): Promise<void> {
-  const map = { model: 'ads', epoch: 1, shards: ['a', 'b'], owners };
+async function putMap(bus: Bus, owners: number[][], former?: number[][]): Promise<void> {
+  const map = { model: 'ads', epoch: 1, shards: ['a', 'b'], owners, ...(former && { former }) };
   await (await bus.kv('maps')).put('ads', encodePartitionMap(map));
 }
 
@@ -405,14 +405,20 @@ test('scoring core: rejected outcomes: newest first, the newest 100, of one mode
   expect(kept).toEqual(Array.from({ length: 100 }, (_, i) => 199 - i));
 });
 
-test('scoring core: ready: once every partition of every model has an owner that is ready', async () => {
+test('scoring core: ready: once every partition of every model has a holder that answers', async () => {
   const { core, bus, clock } = await openStage();
   expect(core.ready).toBe(false);
   await putMap(bus, [[0], [0, 1]]);
   expect(core.ready).toBe(false);
-  await putLease(bus, 'a', { ready: 1 });
+  // Base64 of the bits 0b10 and 0b11: "a" has partition 1 alone.
+  await putLease(bus, 'a', { ready: 1, readyPartitions: 'Ag==' });
   await putLease(bus, 'b');
   // Partition 0 is on "a" alone, which is still catching up.
+  expect(core.ready).toBe(false);
+  // A former owner that still serves it is as good.
+  await putMap(bus, [[0], [0, 1]], [[1], []]);
+  expect(core.ready).toBe(true);
+  await putMap(bus, [[0], [0, 1]]);
   expect(core.ready).toBe(false);
   await putLease(bus, 'a');
   expect([core.ready, core.models()[0].ready]).toEqual([true, true]);
@@ -424,9 +430,9 @@ test('scoring core: ready: once every partition of every model has an owner that
 
 test('scoring core: status: models, shards and this node', async () => {
   const { core, bus } = await openStage();
-  await putMap(bus, [[0], [1]]);
-  await putLease(bus, 'a', { ready: 1 });
-  await putLease(bus, 'b', { stalenessMs: null, sequence: 4 });
+  await putMap(bus, [[0], [1]], [[1], []]);
+  await putLease(bus, 'a', { ready: 0, readyPartitions: 'Ag==', behind: 7 });
+  await putLease(bus, 'b', { stalenessMs: null, sequence: 4, draining: true });
   tellHeads(bus, {});
   expect(core.status()).toEqual({
     cluster: 'demo',
@@ -437,6 +443,9 @@ test('scoring core: status: models, shards and this node', async () => {
         engine: 'plain',
         epoch: 1,
         partitions: 2,
+        replicas: 1,
+        moving: 1,
+        moves: [{ partition: 0, former: ['b'], owners: [{ shard: 'a', ready: false }] }],
         stalenessMs: null,
         learned: 30,
         openImpressions: 2,
@@ -447,21 +456,31 @@ test('scoring core: status: models, shards and this node', async () => {
       {
         id: 'a',
         address: 'h:70',
+        zone: '',
         live: true,
+        draining: false,
         ready: false,
+        owned: 2,
+        readyPartitions: 1,
         rows: 5,
         bytes: 100,
         sequence: 9,
+        behind: 7,
         stalenessMs: 3,
       },
       {
         id: 'b',
         address: 'h:70',
+        zone: '',
         live: true,
+        draining: true,
         ready: true,
+        owned: 2,
+        readyPartitions: 2,
         rows: 5,
         bytes: 100,
         sequence: 4,
+        behind: 0,
         stalenessMs: null,
       },
     ],

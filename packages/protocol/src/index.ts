@@ -39,7 +39,7 @@ export * from './limits.ts';
 export * from './model-file.ts';
 export { jsonBytes, jsonFrom, packed, unpacked } from './packing.ts';
 export { decodePartitionMap, encodePartitionMap, type PartitionMap } from './partition-map.ts';
-export { partitionSetFrom, partitionSetText } from './partition-set.ts';
+export { partitionSetFrom, partitionSetSize, partitionSetText } from './partition-set.ts';
 export * from './pull-frame.ts';
 export { decodeReadLog, encodePlacedReads, encodeReadLog, type LoggedRead, readPlaceOf } from './read-log.ts';
 export * from './score-api.ts';

@@ -14,3 +14,12 @@ export function partitionSetFrom(text: string): (partition: number) => boolean {
   const bits = Buffer.from(text, 'base64');
   return (partition) => ((bits[partition >> 3] ?? 0) & (1 << (partition & 7))) !== 0;
 }
+
+/** Members of a set written by partitionSetText. */
+export function partitionSetSize(text: string): number {
+  let size = 0;
+  for (const byte of Buffer.from(text, 'base64')) {
+    for (let bits = byte; bits > 0; bits >>= 1) size += bits & 1;
+  }
+  return size;
+}

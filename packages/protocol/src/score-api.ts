@@ -100,6 +100,12 @@ export interface ModelStatus {
   /** Generation of the model's partition map. */
   readonly epoch: number;
   readonly partitions: number;
+  /** Owners that a partition has, at most. */
+  readonly replicas: number;
+  /** Partitions that some owner does not answer for yet, or that former owners still serve. */
+  readonly moving: number;
+  /** The first 64 of them. */
+  readonly moves: readonly PartitionMove[];
   readonly stalenessMs: number | null;
   /** Examples learned by the running updater. */
   readonly learned: number;
@@ -109,19 +115,38 @@ export interface ModelStatus {
   readonly rejected: number;
 }
 
+/** A partition on its way to other shards. */
+export interface PartitionMove {
+  readonly partition: number;
+  /** Shards that owned it before and serve on until enough owners answer; none when those that stay are enough. */
+  readonly former: readonly string[];
+  /** Shards that own it, and whether they answer reads of it. */
+  readonly owners: readonly { readonly shard: string; readonly ready: boolean }[];
+}
+
 export interface ShardStatus {
   readonly id: string;
   /** host:port of its pull server. */
   readonly address: string;
+  /** Where it runs; '' when nothing was said. */
+  readonly zone: string;
   /** Its lease is fresh. */
   readonly live: boolean;
+  /** It leaves, once others answer for what it holds. */
+  readonly draining: boolean;
   /** It has caught up with the log. */
   readonly ready: boolean;
+  /** Partitions that maps give it, of all models. */
+  readonly owned: number;
+  /** Partitions that it answers reads of, those still served for others included. */
+  readonly readyPartitions: number;
   readonly rows: number;
   /** Memory of its rows, bytes. */
   readonly bytes: number;
   /** Highest log sequence that it has applied. */
   readonly sequence: number;
+  /** Log messages that it has still to apply, as far as it knows. */
+  readonly behind: number;
   readonly stalenessMs: number | null;
 }
 

@@ -46,12 +46,24 @@ export const rejectedOutcomesResponseSchema = answerOf('RejectedOutcomesResponse
   rejected: listOf('RejectedOutcome'),
 });
 
+export const partitionMoveSchema = answerOf('PartitionMove', {
+  partition: count,
+  former: { type: 'array', items: text },
+  owners: {
+    type: 'array',
+    items: { type: 'object', required: ['shard', 'ready'], properties: { shard: text, ready: flag } },
+  },
+});
+
 export const modelStatusSchema = answerOf('ModelStatus', {
   name: text,
   version: count,
   engine: text,
   epoch: count,
   partitions: count,
+  replicas: count,
+  moving: count,
+  moves: listOf('PartitionMove'),
   stalenessMs: staleness,
   learned: count,
   openImpressions: count,
@@ -61,11 +73,16 @@ export const modelStatusSchema = answerOf('ModelStatus', {
 export const shardStatusSchema = answerOf('ShardStatus', {
   id: text,
   address: text,
+  zone: text,
   live: flag,
+  draining: flag,
   ready: flag,
+  owned: count,
+  readyPartitions: count,
   rows: count,
   bytes: count,
   sequence: count,
+  behind: count,
   stalenessMs: staleness,
 });
 
@@ -113,6 +130,7 @@ export const answerSchemas = [
   createModelResponseSchema,
   rejectedOutcomeSchema,
   rejectedOutcomesResponseSchema,
+  partitionMoveSchema,
   modelStatusSchema,
   shardStatusSchema,
   nodeStatusSchema,
