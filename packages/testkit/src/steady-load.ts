@@ -4,7 +4,7 @@ import { createMillraceClient, type OutcomeRequest, type ScoreRequest } from '@m
 import { pause } from './eventually.ts';
 
 export interface SteadyLoadOptions {
-  readonly url: string;
+  readonly url: string | readonly string[];
   /** Requests under way at the same time. */
   readonly lanes: number;
   /** Pause of a lane between an answer and its next request. */
