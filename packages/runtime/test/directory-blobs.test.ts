@@ -105,3 +105,30 @@ test('directory blobs: a file cut short gives what is left: whoever reads it che
   await truncate(join(root, 'a'), 300_000);
   expect((await contentOf(blobs, 'a')).length).toBe(300_000);
 });
+
+/** Puts a short value, then a long one over it, and prints how that ended. */
+const fillingUp = (module: string, directory: string) => `
+  import { createDirectoryBlobs } from ${JSON.stringify(module)};
+  const blobs = createDirectoryBlobs(${JSON.stringify(directory)});
+  await blobs.put('ads/1', [new Uint8Array(1_000)]);
+  await blobs.put('ads/1', Array.from({ length: 64 }, () => new Uint8Array(65_536))).catch(({ code }) => console.log(code));
+`;
+
+test('directory blobs: without room the old value stays, no file is left behind, and it is said', async () => {
+  const script = join(root, 'fill.mts');
+  const store = join(root, 'store');
+  await writeFile(script, fillingUp(join(import.meta.dirname, '../src/directory-blobs.ts'), store));
+  // A limit on the length of files is what a process can be given without a disk of its own. 2,000 blocks are 1 or 2 MB.
+  const node = [process.execPath, '--conditions=source', '--import', import.meta.resolve('tsx'), script];
+  const child = spawn('sh', ['-c', 'ulimit -f 2000; exec "$@"', 'sh', ...node], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let printed = '';
+  child.stdout.on('data', (chunk) => {
+    printed += chunk;
+  });
+  await once(child, 'close');
+  expect(printed.trim()).toBe('MILL_STORE_UNAVAILABLE');
+  expect(await createDirectoryBlobs(store).list('')).toEqual([{ name: 'ads/1', bytes: 1_000 }]);
+  expect(await filesIn(store)).toEqual(['1']);
+}, 30_000);
