@@ -15,6 +15,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
   },
   'Use a running cluster:': {
     status: async () => (await import('./commands/status.ts')).statusCommand(),
+    shards: async () => (await import('./commands/shards.ts')).shardsCommand(),
     score: async () => (await import('./commands/score.ts')).scoreCommand(),
     replay: async () => (await import('./commands/replay.ts')).replayCommand(),
   },

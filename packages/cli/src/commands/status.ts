@@ -3,6 +3,7 @@ import { type ClusterStatus, createMillraceClient } from '@millrace/sdk';
 import { Command } from 'commander';
 import pc from 'picocolors';
 import { clusterUrls } from '../cluster-url.ts';
+import { stalenessText, textTable } from '../screen/text-table.ts';
 import { jsonOption, urlOption } from './options.ts';
 
 export function statusCommand(): Command {
@@ -26,18 +27,10 @@ export function statusCommand(): Command {
 
 export function statusText(url: string, status: ClusterStatus): string {
   const { node } = status;
-  const table = (rows: readonly (readonly string[])[]) => {
-    const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-    return rows.map((row, i) => {
-      const line = row.map((cell, column) => cell.padEnd(widths[column])).join('  ');
-      return i === 0 ? pc.dim(line) : line;
-    });
-  };
-  const staleness = (ms: number | null) => (ms === null ? '–' : `${Math.round(ms)} ms`);
   return [
     `${pc.bold(status.cluster)} at ${url}`,
     '',
-    ...table([
+    ...textTable([
       ['model', 'engine', 'version', 'epoch', 'partitions', 'learned', 'open', 'rejected', 'staleness'],
       ...status.models.map((model) => [
         model.name,
@@ -48,11 +41,11 @@ export function statusText(url: string, status: ClusterStatus): string {
         String(model.learned),
         String(model.openImpressions),
         String(model.rejected),
-        staleness(model.stalenessMs),
+        stalenessText(model.stalenessMs),
       ]),
     ]),
     '',
-    ...table([
+    ...textTable([
       ['shard', 'address', 'state', 'rows', 'MiB', 'sequence', 'staleness'],
       ...status.shards.map((shard) => [
         shard.id,
@@ -61,7 +54,7 @@ export function statusText(url: string, status: ClusterStatus): string {
         String(shard.rows),
         (shard.bytes / 1024 / 1024).toFixed(1),
         String(shard.sequence),
-        staleness(shard.stalenessMs),
+        stalenessText(shard.stalenessMs),
       ]),
     ]),
     '',
