@@ -75,6 +75,8 @@ class Holding implements PartitionHolding {
   readonly #logger: Logger;
   readonly #subject: string;
   #dropped = false;
+  /** Which attempt counts: one that a newer one has overtaken changes nothing any more. */
+  #attempts = 0;
   #failures = 0;
   #timer: Timer = { cancel() {} };
 
@@ -105,21 +107,24 @@ class Holding implements PartitionHolding {
 
   /** Restores and follows, or tries again later. Never rejects. */
   async #attempt(): Promise<void> {
-    const { turns } = this.#options;
+    this.#timer.cancel();
+    this.#attempts += 1;
+    const mine = this.#attempts;
+    const isOver = () => this.#dropped || mine !== this.#attempts;
     try {
-      await turns.run(async () => {
-        if (this.#dropped) return;
+      await this.#options.turns.run(async () => {
+        if (isOver()) return;
         // A state that reads have seen was proven whole, so following it goes on where it stands.
         if (this.phase !== 'ready') {
           const state = await this.#restored();
-          if (this.#dropped) return;
+          if (isOver()) return;
           takePartition(this.#options.shard, this.partition, state);
           this.phase = 'following';
         }
         await this.#follow();
       });
     } catch (error) {
-      await this.#tryLater(error);
+      if (!isOver()) await this.#tryLater(error);
     }
   }
 
@@ -154,6 +159,7 @@ class Holding implements PartitionHolding {
     const state = shard.states[this.partition];
     if (state === null) return;
     await this.#unfollow();
+    if (this.#dropped || shard.states[this.partition] !== state) return;
     const follower = await followPartition(bus, state, this.#events(state));
     // Dropped meanwhile, or stopped by what it met at once.
     if (this.#dropped || shard.states[this.partition] !== state) await follower.close();

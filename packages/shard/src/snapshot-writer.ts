@@ -66,6 +66,8 @@ export interface SnapshotWriter {
 interface History {
   markedSince: Sequence | null;
   readonly chains: Map<StoreName, ChainMark>;
+  /** Sequences at which somebody else's snapshot was found, so that an idle partition is not looked up each round. */
+  readonly found: Map<StoreName, Sequence>;
   /** Stores where the newest write failed, so that what lies there may be damaged. */
   readonly suspect: Set<StoreName>;
   /** Stores with a full snapshot that was not yet followed by a prune. */
@@ -144,6 +146,7 @@ class Writer implements SnapshotWriter {
     const history: History = {
       markedSince: null,
       chains: new Map(),
+      found: new Map(),
       suspect: new Set(),
       unpruned: new Set(),
     };
@@ -166,9 +169,13 @@ class Writer implements SnapshotWriter {
     const chain = history.chains.get(store);
     if (chain) return chain.sequence < sequence;
     if (history.suspect.has(store)) return true;
+    if (history.found.get(store) === sequence) return false;
     const of = foldOf(target);
     const [newest] = await this.#options.archive.list(store, of);
-    return newest?.sequence !== sequence || this.#options.isDamaged(store, snapshotPath(of, newest));
+    if (newest?.sequence !== sequence || this.#options.isDamaged(store, snapshotPath(of, newest)))
+      return true;
+    history.found.set(store, sequence);
+    return false;
   }
 
   async #capture(
