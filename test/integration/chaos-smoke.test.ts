@@ -24,6 +24,7 @@ test('chaos: three harms under load: no score fails, no block is lost or applied
     doubleApplied: 0,
     doubleClicks: 0,
     verify: 'equal',
+    denseNodes: 'equal',
     failures: [],
   });
   expect(report.scored).toBeGreaterThan(100);

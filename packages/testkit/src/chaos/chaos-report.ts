@@ -30,8 +30,10 @@ export interface ChaosReport {
   readonly recoverySeconds: Readonly<Partial<Record<HarmTarget, Recovery>>>;
   /** `equal`, or what differs. */
   readonly verify: string;
-  /** Partitions whose log was trimmed behind their snapshots. */
-  readonly trimmedPartitions: number;
+  /** Whether all inference nodes answer alike at the newest dense version: `equal`, or how they differ. */
+  readonly denseNodes: string;
+  /** Partitions and dense logs that were trimmed behind their snapshots. */
+  readonly trimmedLogs: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
   /** A few of the failures, as the client told them. */
@@ -40,10 +42,12 @@ export interface ChaosReport {
 
 /** Empty when all that must hold has held, else what has not. */
 export function faultsOf(report: ChaosReport): readonly string[] {
-  const { failedScores, lostBlocks, lostExamples, doubleApplied, verify } = report;
+  const { failedScores, lostBlocks, lostExamples, doubleApplied, verify, denseNodes } = report;
   const counts = { failedScores, lostBlocks, lostExamples, doubleApplied };
   const faults = Object.entries(counts).flatMap(([name, count]) => (count === 0 ? [] : [`${name} ${count}`]));
-  return verify === 'equal' ? faults : [...faults, `verify: ${verify}`];
+  if (verify !== 'equal') faults.push(`verify: ${verify}`);
+  if (denseNodes !== 'equal') faults.push(`inference nodes: ${denseNodes}`);
+  return faults;
 }
 
 /** How often each harm was done: `kill shard`, `stop inference`, …. */
@@ -84,7 +88,7 @@ export function reportText(report: ChaosReport): string {
     `${report.acknowledgedClicks} clicks acknowledged, ${report.learnedClicks} learned, ${report.lostClicks} lost (${report.clicksWithoutImpression} with their impression), ${report.doubleClicks} twice`,
     `${report.lostBlocks} blocks and ${report.lostExamples} examples lost, ${report.doubleApplied} applied twice, ${report.lostImpressions} impressions lost`,
     `whole again after ${recoveries.join(', ')}`,
-    `verify: ${report.verify}; ${report.trimmedPartitions} logs trimmed behind snapshots`,
+    `verify: ${report.verify}; inference nodes: ${report.denseNodes}; ${report.trimmedLogs} logs trimmed behind snapshots`,
     ...failures.map((failure) => `failed: ${failure}`),
     faults.length === 0 ? 'all held' : `broken: ${faults.join(', ')}`,
   ].join('\n');

@@ -2,19 +2,19 @@
  * A running cluster under load while its parts are killed, stopped and cut off in turn, one at a time: the next harm is done
  * only when the cluster is whole again. Then everything that was answered is compared with everything that was learned.
  */
-import { type ModelFile, partitionsDefault, replicasDefault } from '@millrace/protocol';
-import { countingModel } from '../counting-model.ts';
+import { partitionsDefault, replicasDefault } from '@millrace/protocol';
 import { eventually, pause } from '../eventually.ts';
 import { type LocalClusterFixture, startLocalCluster } from '../local-cluster-fixture.ts';
 import { auditOf, countsOfRequests, storedIn } from './audit.ts';
 import { auditBlockChains } from './block-chains.ts';
-import { type ChaosLoad, type Ledger, startChaosLoad } from './chaos-load.ts';
 import { type ChaosReport, harmCounts, quantile, recoveryOf, rounded } from './chaos-report.ts';
+import { compareNodes } from './dense-agreement.ts';
 import { type Harm, type HarmTarget, harmsFrom } from './harms.ts';
 import { harmText, inflict, processOf } from './inflict.ts';
 import { settledEvents } from './settle.ts';
+import { type Subjects, startSubjects } from './subjects.ts';
 import { verifyCluster } from './verify-cluster.ts';
-import { type Before, type Wholeness, watchWholeness } from './wholeness.ts';
+import type { Before } from './wholeness.ts';
 
 export interface ChaosOptions {
   readonly seed: number;
@@ -58,40 +58,31 @@ const calmMs = 500;
 const wholeMsMax = 60_000;
 const lookMs = 100;
 const sightMs = 250;
-const callers = 4;
-const callerPauseMs = 10;
 /** Beyond what a stop can hold up a request that another node has answered meanwhile, or a click. */
 const joinMarginMs = 6_000;
+/** A click is sent again for the join window less this. */
+const clickMarginMs = 2_000;
 const failuresTold = 5;
 
 /** @throws when the cluster does not start, or does not become whole again. It is stopped and its directory removed in any case. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const { shards, inference, watch } = options;
-  const joinWindowMs = options.lastsMsMax + joinMarginMs;
-  const file = countingModel('chaos', { joinWindowMs, batchDelayMs: 20 });
   watch.say(`starting ${shards} shards, ${inference} inference nodes, an updater and nats-server`);
   const env = { ...frequentSnapshots, ...options.env };
   const cluster = await startLocalCluster({ shards, inference, natsWays: 'own', env });
-  let load: ChaosLoad | null = null;
-  let wholeness: Wholeness | null = null;
+  let subjects: Subjects | null = null;
   try {
-    await cluster.client.createModel(file);
-    wholeness = await watchWholeness(cluster, await cluster.bus(), file.name, shards);
-    load = startChaosLoad({
-      urls: cluster.urls,
-      model: file.name,
-      callers,
-      pauseMs: callerPauseMs,
-      clickPatienceMs: joinWindowMs - 2_000,
-    });
-    const done = await harmInTurn(options, cluster, load, wholeness);
+    const joinWindowMs = options.lastsMsMax + joinMarginMs;
+    const clickPatienceMs = joinWindowMs - clickMarginMs;
+    subjects = await startSubjects(cluster, { shards, joinWindowMs, clickPatienceMs });
+    const done = await harmInTurn(options, cluster, subjects);
     watch.say('load stops');
-    const ledger = await load.stop();
+    await subjects.stop();
     watch.say('waiting until everything is learned');
-    return await reportOn({ options, env, cluster, file, ledger, wholeness, done });
+    return await reportOn({ options, env, cluster, subjects, done });
   } finally {
-    await load?.stop().catch(() => undefined);
-    await wholeness?.close().catch(() => undefined);
+    await subjects?.stop().catch(() => undefined);
+    await subjects?.close().catch(() => undefined);
     await cluster.remove();
   }
 }
@@ -105,8 +96,7 @@ interface Done {
 async function harmInTurn(
   options: ChaosOptions,
   cluster: LocalClusterFixture,
-  load: ChaosLoad,
-  wholeness: Wholeness,
+  subjects: Subjects,
 ): Promise<Done> {
   const { seconds, harmsMax = Number.POSITIVE_INFINITY, signal, watch } = options;
   const harms: Harm[] = [];
@@ -115,29 +105,34 @@ async function harmInTurn(
   const elapsed = () => (performance.now() - startedMs) / 1_000;
   let now = 'whole';
   const redraw = setInterval(() => {
-    const { scored, failures, degraded } = load.ledger;
-    const counts = { scored: scored.size, failed: failures.length, degraded: degraded.size };
-    watch.progress({ seconds: elapsed(), harms: harms.length, now, ...counts });
+    const { scored, failures, degraded } = subjects.figures();
+    watch.progress({
+      seconds: elapsed(),
+      harms: harms.length,
+      now,
+      scored,
+      failed: failures.length,
+      degraded,
+    });
   }, sightMs);
-  const becomesWhole = async (before: Before, killed: string | null) => {
+  const becomesWhole = async (before: readonly Before[], killed: string | null) => {
     const check = async () => {
-      const missing = await wholeness.missing(before, killed);
+      const missing = await subjects.missing(before, killed);
       now = missing ?? 'whole';
       if (missing !== null) throw new Error(missing);
     };
     await eventually(check, { withinMs: wholeMsMax, everyMs: lookMs });
   };
   try {
-    await becomesWhole(wholeness.before(), null);
+    await becomesWhole(subjects.before(), null);
     for (const harm of harmsFrom(options)) {
       await pause(calmMs);
       if (signal?.aborted || elapsed() >= seconds || harms.length >= harmsMax) break;
       now = harmText(harm);
       watch.say(`${elapsed().toFixed(1).padStart(6)} s  ${now}`);
       harms.push(harm);
-      const failedBefore = load.ledger.failures.length;
-      const degradedBefore = load.ledger.degraded.size;
-      const before = wholeness.before();
+      const figuresBefore = subjects.figures();
+      const before = subjects.before();
       const { back } = await inflict(cluster, harm);
       const overMs = performance.now();
       now = `${processOf(harm)} not back`;
@@ -147,8 +142,9 @@ async function harmInTurn(
       });
       const recovery = (performance.now() - overMs) / 1_000;
       recoveries.set(harm.target, [...(recoveries.get(harm.target) ?? []), recovery]);
-      const failed = load.ledger.failures.length - failedBefore;
-      const degraded = load.ledger.degraded.size - degradedBefore;
+      const figures = subjects.figures();
+      const failed = figures.failures.length - figuresBefore.failures.length;
+      const degraded = figures.degraded - figuresBefore.degraded;
       watch.say(`          whole after ${recovery.toFixed(1)} s, ${failed} failed, ${degraded} degraded`);
     }
     return { harms, recoveries, seconds: elapsed() };
@@ -161,41 +157,36 @@ interface ReportInput {
   readonly options: ChaosOptions;
   readonly env: Readonly<Record<string, string>>;
   readonly cluster: LocalClusterFixture;
-  readonly file: ModelFile;
-  readonly ledger: Ledger;
-  readonly wholeness: Wholeness;
+  readonly subjects: Subjects;
   readonly done: Done;
 }
 
-async function reportOn({
-  options,
-  env,
-  cluster,
-  file,
-  ledger,
-  wholeness,
-  done,
-}: ReportInput): Promise<ChaosReport> {
+async function reportOn({ options, env, cluster, subjects, done }: ReportInput): Promise<ChaosReport> {
+  const { counting, dense } = subjects;
   const bus = await cluster.bus();
-  const events = await settledEvents(bus, file.name, wholeness);
-  const statesMin = (file.partitions ?? partitionsDefault) * Math.min(replicasDefault, options.shards);
-  const verify = await verifyCluster(cluster, { model: file.name, statesMin, env });
+  const events = await settledEvents(bus, counting.file.name, counting.wholeness);
+  await settledEvents(bus, dense.file.name, dense.wholeness);
+  const owners = Math.min(replicasDefault, options.shards);
+  const partitions = [counting, dense].map(({ file }) => file.partitions ?? partitionsDefault);
+  const statesMin = owners * partitions.reduce((sum, count) => sum + count, 0);
+  const verify = await verifyCluster(cluster, { statesMin, env });
+  const { ledger } = counting.load;
   const sent = [...new Set([...ledger.scored, ...ledger.failures.map(({ request }) => request)])];
-  const counts = await countsOfRequests(bus, file, sent);
-  const audit = auditOf(ledger, storedIn(events), counts);
-  const chains = await auditBlockChains(bus, file);
+  const audit = auditOf(ledger, storedIn(events), await countsOfRequests(bus, counting.file, sent));
+  const chains = [await auditBlockChains(bus, counting.file), await auditBlockChains(bus, dense.file)];
   if (audit.suspects.length > 0) options.watch.say(`suspect requests: ${audit.suspects.join(', ')}`);
+  const { scored, failures, degraded, latenciesMs } = subjects.figures();
   return {
     seed: options.seed,
     seconds: rounded(done.seconds, 1),
     kills: done.harms.length,
     harms: harmCounts(done.harms),
-    scored: ledger.scored.size,
-    failedScores: ledger.failures.length,
-    degradedScores: ledger.degraded.size,
+    scored,
+    failedScores: failures.length,
+    degradedScores: degraded,
     acknowledgedClicks: ledger.acknowledged.size,
     learnedClicks: audit.learnedClicks,
-    lostBlocks: chains.lost,
+    lostBlocks: chains.reduce((sum, { lost }) => sum + lost, 0),
     doubleApplied: audit.doubleExamples,
     lostExamples: audit.lostExamples,
     lostClicks: audit.lostClicks,
@@ -206,10 +197,11 @@ async function reportOn({
       [...done.recoveries].map(([target, seconds]) => [target, recoveryOf(seconds)]),
     ),
     verify,
-    trimmedPartitions: (await (await bus.kv('trims')).keys()).length,
-    p50Ms: rounded(quantile(ledger.latenciesMs, 0.5), 1),
-    p99Ms: rounded(quantile(ledger.latenciesMs, 0.99), 1),
-    failures: ledger.failures
+    denseNodes: await compareNodes(cluster.urls, bus, dense.file),
+    trimmedLogs: (await (await bus.kv('trims')).keys()).length,
+    p50Ms: rounded(quantile(latenciesMs, 0.5), 1),
+    p99Ms: rounded(quantile(latenciesMs, 0.99), 1),
+    failures: failures
       .slice(0, failuresTold)
       .map(({ atMs, code, message }) => `${(atMs / 1_000).toFixed(1)} s ${code}: ${message}`),
   };

@@ -3,7 +3,6 @@ import type { LocalClusterFixture } from '../local-cluster-fixture.ts';
 import { runMillrace } from '../run-millrace.ts';
 
 export interface VerifyQuestion {
-  readonly model: string;
   /** States that must have been compared: owners of all partitions. */
   readonly statesMin: number;
   /** Settings of the cluster, such as where its snapshots are. */
@@ -13,7 +12,7 @@ export interface VerifyQuestion {
 interface VerifyAnswer {
   readonly equal: boolean;
   readonly compared: number;
-  readonly differences: readonly { partition: number; message: string }[];
+  readonly differences: readonly { model: string; partition: number | 'dense'; message: string }[];
   readonly damaged: readonly string[];
 }
 
@@ -22,15 +21,15 @@ const differencesTold = 3;
 
 /** `equal`, or what differs. */
 export async function verifyCluster(cluster: LocalClusterFixture, question: VerifyQuestion): Promise<string> {
-  const { model, statesMin, env } = question;
-  const args = ['verify', '--data', cluster.directory, '--model', model, '--json'];
+  const { statesMin, env } = question;
+  const args = ['verify', '--data', cluster.directory, '--json'];
   const { stdout, stderr } = await runMillrace(args, { env: { ...env, MILL_DATA: undefined }, limitMs });
   const answer = answerFrom(stdout);
   if (answer === null) return `no answer: ${stderr.trim().slice(-500)}`;
   const { equal, compared, differences, damaged } = answer;
   const found = differences
     .slice(0, differencesTold)
-    .map(({ partition, message }) => `partition ${partition}: ${message}`);
+    .map(({ model, partition, message }) => `${model}/${partition}: ${message}`);
   if (!equal) return `${differences.length} differences: ${found.join('; ')}`;
   if (damaged.length > 0) return `damaged snapshots: ${damaged.join('; ')}`;
   return compared >= statesMin ? 'equal' : `${compared} states of ${statesMin} compared`;

@@ -27,7 +27,8 @@ const good: ChaosReport = {
   clicksWithoutImpression: 0,
   recoverySeconds: { shard: { median: 1, max: 2 } },
   verify: 'equal',
-  trimmedPartitions: 4,
+  denseNodes: 'equal',
+  trimmedLogs: 4,
   p50Ms: 5,
   p99Ms: 50,
   failures: [],
@@ -44,6 +45,9 @@ test('chaos: report: what must hold', () => {
     'doubleApplied 4',
   ]);
   expect(faultsOf({ ...good, verify: 'partition 3 differs' })).toEqual(['verify: partition 3 differs']);
+  expect(faultsOf({ ...good, denseNodes: 'one at version 3 of 4' })).toEqual([
+    'inference nodes: one at version 3 of 4',
+  ]);
 });
 
 test('chaos: report: text names what was done, what was lost, and the verdict', () => {
