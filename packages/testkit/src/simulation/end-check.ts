@@ -10,6 +10,7 @@ import type { Visitors } from './visitors.ts';
 /** Leases lapse, supervisors wait, joins close, drains end: all of it within this. */
 const settleMsMax = 90_000;
 const lookEveryMs = 500;
+const brokenMs = 8_000;
 
 /** Lets the cluster run with two shards or more, one node or more, and one updater, until it is at rest. */
 export async function settle(cluster: SimulatedCluster, audit: Audit): Promise<void> {
@@ -23,11 +24,16 @@ export async function settle(cluster: SimulatedCluster, audit: Audit): Promise<v
 
   const untilMs = world.nowMs + settleMsMax;
   let lacks: readonly string[] = ['not looked at'];
-  while (world.nowMs < untilMs && lacks.length > 0 && world.violations.length === 0) {
-    await world.runUntil(world.nowMs + lookEveryMs);
+  // A broken run is looked at once more all around, and not waited for.
+  const isBroken = world.violations.length > 0;
+  while (world.nowMs < untilMs && lacks.length > 0) {
+    await world.runUntil(world.nowMs + (isBroken ? brokenMs : lookEveryMs));
     lacks = await lacking(cluster, audit);
+    if (world.violations.length > 0) {
+      await lackingShards(cluster, audit);
+      return;
+    }
   }
-  if (world.violations.length > 0) return;
   for (const lack of lacks.slice(0, 5))
     world.violate('liveness', `${settleMsMax} ms after the last harm: ${lack}`);
 }

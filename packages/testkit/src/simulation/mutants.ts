@@ -24,11 +24,214 @@ export function assertPatches({ name, file, find }: Mutant): void {
 }
 
 export const mutants: readonly Mutant[] = [
+  // I1: nothing changes a row but applying a message of its log.
+  {
+    name: 'foreign-block-applied',
+    invariant: 'I1',
+    file: 'packages/core/src/fold/partition-fold.ts',
+    find: '    block.partition !== state.partition ||\n',
+    replace: '',
+  },
+  {
+    name: 'later-sections-dropped',
+    invariant: 'I1',
+    file: 'packages/core/src/fold/partition-fold.ts',
+    find: 'for (const section of block.sections) applySection(state, section);',
+    replace: 'for (const section of block.sections.slice(0, 1)) applySection(state, section);',
+  },
+  // I2: what applying does depends on the log alone.
+  {
+    name: 'admission-by-dice',
+    invariant: 'I2',
+    file: 'packages/core/src/fold/partition-fold.ts',
+    find: '      !isFiniteRow(gradients, i * dim, dim) ||\n',
+    replace: '      Math.random() < 0.02 ||\n      !isFiniteRow(gradients, i * dim, dim) ||\n',
+  },
+  {
+    name: 'load-shed-when-behind',
+    invariant: 'I2',
+    file: 'packages/shard/src/partition-follower.ts',
+    find: "    const outcome = applyGradients(state, message, 'report');\n",
+    replace:
+      "    if (message.pending > 4) {\n      state.sequence = message.sequence;\n      return;\n    }\n    const outcome = applyGradients(state, message, 'report');\n",
+  },
+  // I3: each block once, and whatever was acknowledged.
   {
     name: 'duplicate-off-by-one',
     invariant: 'I3',
     file: 'packages/core/src/fold/producers.ts',
     find: 'mark.sequence <= last',
     replace: 'mark.sequence < last',
+  },
+  {
+    name: 'hole-without-second-look',
+    invariant: 'I3',
+    file: 'packages/shard/src/partition-follower.ts',
+    find: 'if (message.sequence !== this.#suspect) {',
+    replace: 'if (this.#suspect < 0) {',
+  },
+  {
+    name: 'record-after-blocks',
+    invariant: 'I3',
+    file: 'packages/updater/src/model-updater.ts',
+    find: '    await publisher.record(written);\n    if (found.length > 0) {\n      const { examples, current, trained } = await trainCut(found, written);\n      await publisher.publish(current, trained);\n',
+    replace:
+      '    if (found.length > 0) {\n      const { examples, current, trained } = await trainCut(found, written);\n      await publisher.publish(current, trained);\n      await publisher.record(current);\n',
+  },
+  {
+    name: 'unfinished-batch-forgotten',
+    invariant: 'I3',
+    file: 'packages/updater/src/model-updater.ts',
+    find: 'let unfinished: BatchRecord | null = found;',
+    replace: 'let unfinished: BatchRecord | null = null;',
+  },
+  {
+    name: 'outcome-acknowledged-unstored',
+    invariant: 'I3',
+    file: 'packages/inference/src/scoring-core.ts',
+    find: '    await Promise.all(appends);\n',
+    replace: '    void Promise.allSettled(appends);\n',
+  },
+  {
+    name: 'trimmed-behind-the-state',
+    invariant: 'I3',
+    file: 'packages/shard/src/snapshot-writer.ts',
+    find: 'oldestFull + 1, clock.now()',
+    replace: 'target.state.sequence + 1, clock.now()',
+  },
+  // I4: a snapshot is one partition at one sequence, whole, or it is not served.
+  {
+    name: 'producers-not-saved',
+    invariant: 'I4',
+    file: 'packages/snapshot/src/capture.ts',
+    find: '    base,\n    producers: [...state.producers].sort(byName),',
+    replace: '    base,\n    producers: [],',
+  },
+  {
+    name: 'checksum-ignored',
+    invariant: 'I4',
+    file: 'packages/protocol/src/envelope.ts',
+    find: 'if (checksum !== view.getUint32(4, true))',
+    replace: "if (checksum !== view.getUint32(4, true) && !magic.startsWith('MS'))",
+  },
+  {
+    name: 'captured-while-applying',
+    invariant: 'I4',
+    file: 'packages/shard/src/snapshot-writer.ts',
+    find: '    await follower.hold();\n',
+    replace: '',
+  },
+  {
+    name: 'marks-cleared-too-soon',
+    invariant: 'I4',
+    file: 'packages/shard/src/snapshot-writer.ts',
+    find: '      const { sequence } = state;\n      const blocks = await',
+    replace:
+      '      const { sequence } = state;\n      for (const table of state.tables) table.changed[0] &= 0xfffffffe;\n      const blocks = await',
+  },
+  // I5: a score comes of one dense version, the one that it tells.
+  {
+    name: 'version-of-the-fold',
+    invariant: 'I5',
+    file: 'packages/inference/src/served-model.ts',
+    find: '      await net.program.forward(loaded, input, space.logits);\n      return version;',
+    replace: '      await net.program.forward(loaded, input, space.logits);\n      return Math.max(version, net.dense.sequence);',
+  },
+  {
+    name: 'weights-not-copied',
+    invariant: 'I5',
+    file: 'packages/model/src/plain-engine.ts',
+    find: 'weights.slice(0, this.#shape.parameters)',
+    replace: 'weights.subarray(0, this.#shape.parameters)',
+  },
+  {
+    name: 'dense-hole-accepted',
+    invariant: 'I5',
+    file: 'packages/client/src/dense-follower.ts',
+    find: "    if (!apply(message, 'report')) return mend(message);\n",
+    replace: "    apply(message, 'accept');\n",
+  },
+  // I6: the map rules, and every partition has somebody who answers for it.
+  {
+    name: 'former-owner-dropped-early',
+    invariant: 'I6',
+    file: 'packages/core/src/placement.ts',
+    find: 'if (target.filter(answers).length >= Math.min(minReplicas, target.length)) return [];',
+    replace: 'if (target.length >= Math.min(minReplicas, target.length)) return [];',
+  },
+  {
+    name: 'drained-at-once',
+    invariant: 'I6',
+    file: 'packages/shard/src/start-shard.ts',
+    find: 'const end = await awaitHandover({ bus, clock, view, shard, waitMsMax: options.drainMsMax });',
+    replace: 'const end = await awaitHandover({ bus, clock, view, shard, waitMsMax: 0 });',
+  },
+  {
+    name: 'answers-after-letting-go',
+    invariant: 'I6',
+    file: 'packages/shard/src/model-shard.ts',
+    find: '  shard.held[partition] = false;\n  forgetState(shard, partition);\n',
+    replace: '  shard.held[partition] = false;\n',
+  },
+  // I7: everything has a limit.
+  {
+    name: 'queue-without-limit',
+    invariant: 'I7',
+    file: 'packages/inference/src/batcher.ts',
+    find: 'queueRows + rows > limits.queueRowsMax',
+    replace: 'queueRows + rows > 100 * limits.queueRowsMax',
+  },
+  {
+    name: 'readers-left-open',
+    invariant: 'I7',
+    file: 'packages/shard/src/partition-follower.ts',
+    find: '        await old?.close();\n',
+    replace: '        void old;\n',
+  },
+  // I8: reads wait for nothing but the network.
+  {
+    name: 'answers-collected',
+    invariant: 'I8',
+    file: 'packages/shard/src/tcp-server.ts',
+    find: '    wire.write(answer, () => pool.give(answer));\n',
+    replace: '    clock.setTimer(20, () => wire.write(answer, () => pool.give(answer)));\n',
+  },
+  {
+    name: 'score-waits-for-the-log',
+    invariant: 'I8',
+    file: 'packages/inference/src/scoring-core.ts',
+    find: '      impressions.write(name, impression, joinWindowMs(model.net.file) / 2);\n',
+    replace:
+      "      await bus.append('events', eventsSubject(modelNameFrom(name)), encodeEvent(impression));\n",
+  },
+  // I9: an impression tells what explains its score.
+  {
+    name: 'degraded-not-logged',
+    invariant: 'I9',
+    file: 'packages/inference/src/scoring-core.ts',
+    find: '        ...(degraded && { degraded }),\n',
+    replace: '',
+  },
+  {
+    name: 'newest-version-logged',
+    invariant: 'I9',
+    file: 'packages/inference/src/scoring-core.ts',
+    find: '        version,\n        engine,\n',
+    replace: '        version: model.net.dense.sequence,\n        engine,\n',
+  },
+  // A client never sees a shard go back.
+  {
+    name: 'ready-partition-restored-again',
+    invariant: 'session',
+    file: 'packages/shard/src/partition-holding.ts',
+    find: "        if (this.phase !== 'ready') {\n          const state = await this.#restored();",
+    replace: "        if (this.phase !== 'gone') {\n          const state = await this.#restored();",
+  },
+  {
+    name: 'sequence-of-another-state',
+    invariant: 'session',
+    file: 'packages/shard/src/partition-holding.ts',
+    find: '        forgetState(shard, this.partition);\n        this.phase = \'restoring\';\n',
+    replace: "        this.phase = 'restoring';\n",
   },
 ];

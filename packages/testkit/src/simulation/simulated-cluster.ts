@@ -139,8 +139,10 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
         write(line) {
           options.onLog?.(line);
           for (const [text, what] of told) if (line.includes(text)) count(what);
-          if (line.includes('log lacks a block'))
+          if (line.includes('"msg":"log lacks a block"'))
             world.violate('I3', `${name} took a block for missing that the log has`);
+          if (line.includes('"msg":"partition cannot be restored"'))
+            world.violate('I3', `${name} finds neither snapshot nor log for a partition`);
         },
       },
     });

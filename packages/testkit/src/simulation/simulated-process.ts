@@ -50,6 +50,7 @@ export function createSimulatedProcess({ name, world, clockRate }: ProcessOption
   let catchingUp = false;
   let jumpedMs = 0;
   let timers = 0;
+  let workedMs = 0;
 
   const run = (act: () => void) => {
     if (!alive) return;
@@ -76,7 +77,11 @@ export function createSimulatedProcess({ name, world, clockRate }: ProcessOption
 
   const clock: Clock = {
     now: () => Math.floor(startMs + jumpedMs + world.nowMs * clockRate),
-    monotonicMs: () => (world.nowMs - bornMs) * clockRate,
+    monotonicMs() {
+      // Work takes time too, now and then: what measures itself finds its turn over in the middle.
+      if (world.random.chance(0.05)) workedMs += 2 * world.random.uniform();
+      return (world.nowMs - bornMs) * clockRate + workedMs;
+    },
     setTimer(delayMs, fire) {
       let waits = true;
       timers += 1;

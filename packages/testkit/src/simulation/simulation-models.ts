@@ -16,14 +16,15 @@ export const simulationModels: Readonly<Record<'after-window' | 'at-once' | 'den
     partitions: 3,
     tables: [
       {
-        name: 'features',
+        name: 'users',
         wide: { optimizer },
         embedding: { dim: 4, optimizer: { type: 'adam', learningRate: 0.05 } },
       },
+      { name: 'items', wide: { optimizer }, embedding: { dim: 4, optimizer } },
     ],
     fields: [
-      { name: 'user', type: 'sparse', scope: 'user', table: 'features' },
-      { name: 'item', type: 'sparse', scope: 'item', table: 'features' },
+      { name: 'user', type: 'sparse', scope: 'user', table: 'users' },
+      { name: 'item', type: 'sparse', scope: 'item', table: 'items' },
     ],
     net: { wide: true, fm: true, layers: [{ units: 6 }] },
     loss: 'logloss',

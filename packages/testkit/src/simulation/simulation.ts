@@ -66,7 +66,7 @@ export async function simulate({ seed, steps, onNote, onLog }: SimulationOptions
       await takeStep(parts, random);
     adversary.relent();
     calm(weather);
-    if (world.violations.length === 0) await settle(cluster, audit);
+    await settle(cluster, audit);
     const recomputed = await checkScores(world, cluster.truth, visitors.answers);
     coverage.end();
     if (world.violations.length === 0) await checkEnd(cluster, visitors);

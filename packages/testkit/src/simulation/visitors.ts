@@ -126,7 +126,8 @@ export function createVisitors(cluster: SimulatedCluster, coverage: Coverage): V
     const refused = (error: unknown) => {
       counts.refused += 1;
       const code = isMillraceError(error) ? error.code : '';
-      if (!refusals.has(code)) world.violate('defect', `a score failed: ${reasonFrom(error)}`);
+      if (code === 'MILL_LOG_UNAVAILABLE') world.violate('I8', `a score waited for the log, in vain`);
+      else if (!refusals.has(code)) world.violate('defect', `a score failed: ${reasonFrom(error)}`);
       else if (isStrict && isCalm() && code !== 'MILL_OVERLOADED' && !host.leaving)
         world.violate('I8', `a score was refused with nothing amiss: ${code}`);
     };
