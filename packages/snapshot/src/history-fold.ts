@@ -162,12 +162,7 @@ async function startOf<State extends { sequence: number }>(
   const isAnswer = 'sequence' in until && state.sequence === until.sequence;
   if (isAnswer || !isBehindTrim(state.sequence, before)) return state;
   const asked = 'timeMs' in until ? `the time ${new Date(until.timeMs).toISOString()}` : `sequence ${limit}`;
-  throw gone(
-    kind.name,
-    `wanted ${asked}; the log begins at ${before}, and the newest snapshot below is ${
-      state.sequence === 0 ? 'none' : `at ${state.sequence}`
-    }`,
-  );
+  throw gone(kind.name, `wanted ${asked}, and nothing before sequence ${before - 1} is kept`);
 }
 
 /** The oldest whole snapshot within limits, null when there is none. */
