@@ -113,7 +113,7 @@ test('put rows: agrees with putting one after the other, whatever is there and h
     }),
     { numRuns: 60 },
   );
-});
+}, 60_000);
 
 test('put rows: keep their bits, also where they are no numbers', () => {
   const bits = Uint32Array.of(0x7fc1_2345, 0xffa0_0001, 0x8000_0000, 0x7f80_0000);

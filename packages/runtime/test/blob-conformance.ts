@@ -128,7 +128,8 @@ export function blobConformance(name: string, open: () => Promise<OpenedBlobs>):
       for (const name of names) await blobs.put(name, [bytesOf('x')]);
       const found = (await blobs.list('')).map(({ name }) => name);
       expect(found.sort()).toEqual(names.sort());
-    });
+      // Each put is brought to the disk.
+    }, 60_000);
 
     test('blobs: get: a reader that leaves early holds nobody up', async () => {
       await blobs.put('a', [patternOf(2_000_000)]);

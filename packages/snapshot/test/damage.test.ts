@@ -95,7 +95,7 @@ describe.each(kinds)('damage: $kind', ({ take }) => {
       }
     }
     expect(await taken.restore(bytes)).toBe(taken.hash);
-  });
+  }, 60_000);
 
   test('damage: cut short at any length, or longer, it is refused', async () => {
     const taken = take();
@@ -106,7 +106,7 @@ describe.each(kinds)('damage: $kind', ({ take }) => {
       await expectRefused(taken, Buffer.concat([bytes, Buffer.alloc(more)]), `${more} bytes more`);
     await expectRefused(taken, Buffer.concat([bytes, bytes]), 'twice');
     await expectRefused(taken, Buffer.concat([bytes, taken.blocks[1]]), 'a block behind the end');
-  });
+  }, 60_000);
 
   test('damage: a block that is missing, twice there, or in the place of another is found out', async () => {
     const taken = take();

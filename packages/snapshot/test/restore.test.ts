@@ -87,7 +87,7 @@ test('restore: a chain gives the state at each of its ends, and the same log goe
     ),
     { numRuns: 60 },
   );
-});
+}, 60_000);
 
 test('restore: a log folded with restarts from snapshots anywhere gives the state of the log folded once (property)', async () => {
   const anyBlock = fc.record({ keys: anyKeys, restart: fc.constantFrom('no', 'no', 'no', 'full', 'delta') });
@@ -120,7 +120,7 @@ test('restore: a log folded with restarts from snapshots anywhere gives the stat
     }),
     { numRuns: 60 },
   );
-});
+}, 60_000);
 
 test('restore: a delta holds the rows that changed, and only these', async () => {
   const state = emptyState();

@@ -206,7 +206,7 @@ test('partition fold: a block with any one bit flipped is rejected and changes n
   expect([bytesOfState(state), state.tables.map(changedCount)]).toEqual([before, [0, 0, 0]]);
   // Its producer's block, sent again whole, is applied.
   expect(kindOf(state, sequence + 1, payload)).toBe('applied');
-});
+}, 60_000);
 
 test('partition fold: a block cut short at any length, or longer, is rejected and changes no row', () => {
   const payload = payloadOf({ sections: richSections });
