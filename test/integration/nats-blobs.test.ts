@@ -200,7 +200,7 @@ describe('nats blobs', () => {
     for (let i = 0; i < 400; i += 1) await blobs.put(`ads/0000004d/${i % 64}/${i}-full`, [patternOf(20_000)]);
     const started = performance.now();
     expect((await blobs.list('ads/0000004d/7/')).length).toBe(7);
-    expect(performance.now() - started).toBeLessThan(1_000);
+    expect(performance.now() - started).toBeLessThan(3_000);
     // The log of the same server goes on meanwhile.
     await bus.ensure();
     expect(await bus.append('gradients', gradientsSubject(modelNameFrom('ads'), 0), patternOf(10))).toBe(1);
