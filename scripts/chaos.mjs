@@ -2,6 +2,7 @@
  * Kills, stops and cuts off the parts of a running cluster under load, one after the other, and tells what was lost.
  *
  *   npm run chaos -- [--seconds 120] [--shards 3] [--inference 2] [--seed S] [--json]
+ *                    [--only 'kill shard,stop nats-server'] [--logs DIRECTORY]
  *
  * With --json the last line of the standard output is one JSON object; progress goes to the standard error stream. Ends with
  * code 1 when a score failed, a block was lost or applied twice, or the owners of a partition differ.

@@ -9,6 +9,8 @@ const { values } = parseArgs({
     shards: { type: 'string', default: '3' },
     inference: { type: 'string', default: '2' },
     seed: { type: 'string', default: process.env.SEED ?? `${1 + Math.floor(Math.random() * 1_000_000)}` },
+    only: { type: 'string' },
+    logs: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -62,6 +64,8 @@ try {
     inference: wholeFrom('inference', values.inference),
     lastsMsMin: 2_000,
     lastsMsMax: 6_000,
+    ...(values.only !== undefined && { only: values.only.split(',').map((name) => name.trim()) }),
+    ...(values.logs !== undefined && { logsTo: values.logs }),
     signal: abort.signal,
     watch: { say, progress },
   });

@@ -1,5 +1,5 @@
 /** What a chaos run has found, as one JSON object and as text. */
-import type { Harm, HarmKind, HarmTarget } from './harms.ts';
+import { type Harm, type HarmTarget, harmName } from './harms.ts';
 
 export interface Recovery {
   readonly median: number;
@@ -36,7 +36,7 @@ export interface ChaosReport {
   readonly trimmedLogs: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** A few of the failures, as the client told them. */
+  /** A few of the failures, as the client told them, and of the degraded scores. */
   readonly failures: readonly string[];
 }
 
@@ -54,7 +54,7 @@ export function faultsOf(report: ChaosReport): readonly string[] {
 export function harmCounts(harms: readonly Harm[]): Readonly<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const { kind, target } of harms) {
-    const name: `${HarmKind} ${HarmTarget}` = `${kind} ${target}`;
+    const name = harmName(kind, target);
     counts[name] = (counts[name] ?? 0) + 1;
   }
   return counts;
@@ -89,7 +89,7 @@ export function reportText(report: ChaosReport): string {
     `${report.lostBlocks} blocks and ${report.lostExamples} examples lost, ${report.doubleApplied} applied twice, ${report.lostImpressions} impressions lost`,
     `whole again after ${recoveries.join(', ')}`,
     `verify: ${report.verify}; inference nodes: ${report.denseNodes}; ${report.trimmedLogs} logs trimmed behind snapshots`,
-    ...failures.map((failure) => `failed: ${failure}`),
+    ...failures,
     faults.length === 0 ? 'all held' : `broken: ${faults.join(', ')}`,
   ].join('\n');
 }

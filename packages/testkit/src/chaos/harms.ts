@@ -23,6 +23,8 @@ export interface HarmOptions {
   /** A stop or a cut lasts between these. */
   readonly lastsMsMin: number;
   readonly lastsMsMax: number;
+  /** Names of harms, such as `kill shard`, to do no others. Default: all. */
+  readonly only?: readonly string[];
 }
 
 /** nats-server cannot be cut off from itself. */
@@ -40,12 +42,23 @@ export const harms: readonly (readonly [HarmKind, HarmTarget])[] = [
   ['cut', 'updater'],
 ];
 
-/** Harms without end, the same for the same seed; each eleven of them are all that there are. */
+export function harmName(kind: HarmKind, target: HarmTarget): string {
+  return `${kind} ${target}`;
+}
+
+/**
+ * Harms without end, the same for the same seed; each eleven of them are all that there are.
+ * @throws when `only` names one that there is not.
+ */
 export function* harmsFrom(options: HarmOptions): Generator<Harm, never, undefined> {
   const random = randomFrom(options.seed);
-  const { lastsMsMin, lastsMsMax } = options;
+  const { lastsMsMin, lastsMsMax, only } = options;
+  const known = harms.map(([kind, target]) => harmName(kind, target));
+  const unknown = only?.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new Error(`no harm is named "${unknown}"; there are ${known.join(', ')}`);
+  const deck = only === undefined ? harms : harms.filter((harm) => only.includes(harmName(...harm)));
   for (;;) {
-    for (const [kind, target] of shuffled(harms, random)) {
+    for (const [kind, target] of shuffled(deck, random)) {
       const places = target === 'shard' ? options.shards : target === 'inference' ? options.inference : 1;
       const lasting = lastsMsMin + random.whole(lastsMsMax - lastsMsMin + 1);
       yield {

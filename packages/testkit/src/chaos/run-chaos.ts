@@ -2,6 +2,8 @@
  * A running cluster under load while its parts are killed, stopped and cut off in turn, one at a time: the next harm is done
  * only when the cluster is whole again. Then everything that was answered is compared with everything that was learned.
  */
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
 import { partitionsDefault, replicasDefault } from '@millrace/protocol';
 import { eventually, pause } from '../eventually.ts';
 import { type LocalClusterFixture, startLocalCluster } from '../local-cluster-fixture.ts';
@@ -27,6 +29,10 @@ export interface ChaosOptions {
   /** A stop or a cut lasts between these. */
   readonly lastsMsMin: number;
   readonly lastsMsMax: number;
+  /** Names of harms, such as `kill shard`, to do no others. Default: all. */
+  readonly only?: readonly string[];
+  /** Directory that the logs of all processes are copied to at the end. Default: none. */
+  readonly logsTo?: string;
   /** Settings of all processes, over those that make snapshots frequent. */
   readonly env?: Readonly<Record<string, string>>;
   /** Ends the run early, as if its time were over. */
@@ -62,7 +68,7 @@ const sightMs = 250;
 const joinMarginMs = 6_000;
 /** A click is sent again for the join window less this. */
 const clickMarginMs = 2_000;
-const failuresTold = 5;
+const told = 5;
 
 /** @throws when the cluster does not start, or does not become whole again. It is stopped and its directory removed in any case. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
@@ -83,6 +89,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   } finally {
     await subjects?.stop().catch(() => undefined);
     await subjects?.close().catch(() => undefined);
+    const { logsTo } = options;
+    if (logsTo !== undefined)
+      await cp(join(cluster.directory, 'logs'), logsTo, { recursive: true }).catch(() => undefined);
     await cluster.remove();
   }
 }
@@ -105,14 +114,14 @@ async function harmInTurn(
   const elapsed = () => (performance.now() - startedMs) / 1_000;
   let now = 'whole';
   const redraw = setInterval(() => {
-    const { scored, failures, degraded } = subjects.figures();
+    const { scored, failures, degradedAtMs } = subjects.figures();
     watch.progress({
       seconds: elapsed(),
       harms: harms.length,
       now,
       scored,
       failed: failures.length,
-      degraded,
+      degraded: degradedAtMs.length,
     });
   }, sightMs);
   const becomesWhole = async (before: readonly Before[], killed: string | null) => {
@@ -144,7 +153,7 @@ async function harmInTurn(
       recoveries.set(harm.target, [...(recoveries.get(harm.target) ?? []), recovery]);
       const figures = subjects.figures();
       const failed = figures.failures.length - figuresBefore.failures.length;
-      const degraded = figures.degraded - figuresBefore.degraded;
+      const degraded = figures.degradedAtMs.length - figuresBefore.degradedAtMs.length;
       watch.say(`          whole after ${recovery.toFixed(1)} s, ${failed} failed, ${degraded} degraded`);
     }
     return { harms, recoveries, seconds: elapsed() };
@@ -175,7 +184,8 @@ async function reportOn({ options, env, cluster, subjects, done }: ReportInput):
   const audit = auditOf(ledger, storedIn(events), await countsOfRequests(bus, counting.file, sent));
   const chains = [await auditBlockChains(bus, counting.file), await auditBlockChains(bus, dense.file)];
   if (audit.suspects.length > 0) options.watch.say(`suspect requests: ${audit.suspects.join(', ')}`);
-  const { scored, failures, degraded, latenciesMs } = subjects.figures();
+  const { scored, failures, degradedAtMs, latenciesMs } = subjects.figures();
+  const at = (ms: number) => `${(ms / 1_000).toFixed(1)} s`;
   return {
     seed: options.seed,
     seconds: rounded(done.seconds, 1),
@@ -183,7 +193,7 @@ async function reportOn({ options, env, cluster, subjects, done }: ReportInput):
     harms: harmCounts(done.harms),
     scored,
     failedScores: failures.length,
-    degradedScores: degraded,
+    degradedScores: degradedAtMs.length,
     acknowledgedClicks: ledger.acknowledged.size,
     learnedClicks: audit.learnedClicks,
     lostBlocks: chains.reduce((sum, { lost }) => sum + lost, 0),
@@ -201,8 +211,9 @@ async function reportOn({ options, env, cluster, subjects, done }: ReportInput):
     trimmedLogs: (await (await bus.kv('trims')).keys()).length,
     p50Ms: rounded(quantile(latenciesMs, 0.5), 1),
     p99Ms: rounded(quantile(latenciesMs, 0.99), 1),
-    failures: failures
-      .slice(0, failuresTold)
-      .map(({ atMs, code, message }) => `${(atMs / 1_000).toFixed(1)} s ${code}: ${message}`),
+    failures: [
+      ...failures.slice(0, told).map(({ atMs, code, message }) => `${at(atMs)} ${code}: ${message}`),
+      ...degradedAtMs.slice(0, told).map((atMs) => `${at(atMs)} degraded`),
+    ],
   };
 }

@@ -30,7 +30,8 @@ export interface Subjects {
 export interface Figures {
   readonly scored: number;
   readonly failures: Ledger['failures'];
-  readonly degraded: number;
+  /** When they were sent, ms from the start of their load. */
+  readonly degradedAtMs: readonly number[];
   readonly latenciesMs: readonly number[];
 }
 
@@ -82,7 +83,7 @@ export async function startSubjects(
       return {
         scored: sum(({ scored }) => scored.size),
         failures: ledgers.flatMap(({ failures }) => failures),
-        degraded: sum(({ degraded }) => degraded.size),
+        degradedAtMs: ledgers.flatMap(({ degraded }) => [...degraded.values()]),
         latenciesMs: ledgers.flatMap(({ latenciesMs }) => latenciesMs),
       };
     },

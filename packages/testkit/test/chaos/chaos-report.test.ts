@@ -54,7 +54,7 @@ test('chaos: report: text names what was done, what was lost, and the verdict', 
   const text = reportText({ ...good, lostBlocks: 1, failures: ['3.0 s MILL_TIMEOUT: late'] });
   expect(text).toContain('1 × kill shard, 1 × cut updater');
   expect(text).toContain('shard 1 s (longest 2 s)');
-  expect(text).toContain('failed: 3.0 s MILL_TIMEOUT: late');
+  expect(text).toContain('\n3.0 s MILL_TIMEOUT: late');
   expect(text.split('\n').at(-1)).toBe('broken: lostBlocks 1');
   expect(reportText(good).split('\n').at(-1)).toBe('all held');
 });

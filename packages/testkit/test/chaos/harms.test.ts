@@ -40,3 +40,10 @@ test('chaos: harms: reach every shard and node, last as long as asked, and are o
   expect(found.filter(({ kind, lastsMs }) => kind === 'kill' && lastsMs !== 0)).toEqual([]);
   expect(new Set(found.map(({ closing }) => closing))).toEqual(new Set(['silent', 'refusing']));
 });
+
+test('chaos: harms: only those that are asked for, and no unknown ones', () => {
+  const some = harmsFrom({ ...options, only: ['stop updater', 'kill shard'] });
+  const names = [nameOf(some.next().value), nameOf(some.next().value)].sort();
+  expect(names).toEqual(['kill shard', 'stop updater']);
+  expect(() => harmsFrom({ ...options, only: ['tickle shard'] }).next()).toThrow('tickle shard');
+});
