@@ -28,6 +28,7 @@ export {
   startMillrace,
   textOf,
 } from './run-millrace.ts';
+export { type FailedSeed, failedSeeds } from './simulation/failed-seeds.ts';
 export {
   type SimulationOptions,
   type SimulationReport,

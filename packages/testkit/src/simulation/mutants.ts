@@ -135,7 +135,8 @@ export const mutants: readonly Mutant[] = [
     invariant: 'I5',
     file: 'packages/inference/src/served-model.ts',
     find: '      await net.program.forward(loaded, input, space.logits);\n      return version;',
-    replace: '      await net.program.forward(loaded, input, space.logits);\n      return Math.max(version, net.dense.sequence);',
+    replace:
+      '      await net.program.forward(loaded, input, space.logits);\n      return Math.max(version, net.dense.sequence);',
   },
   {
     name: 'weights-not-copied',
@@ -231,7 +232,7 @@ export const mutants: readonly Mutant[] = [
     name: 'sequence-of-another-state',
     invariant: 'session',
     file: 'packages/shard/src/partition-holding.ts',
-    find: '        forgetState(shard, this.partition);\n        this.phase = \'restoring\';\n',
+    find: "        forgetState(shard, this.partition);\n        this.phase = 'restoring';\n",
     replace: "        this.phase = 'restoring';\n",
   },
 ];

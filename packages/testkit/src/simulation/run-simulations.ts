@@ -1,103 +1,125 @@
 /** The command: runs seeds, tells which are broken, and sums up. Started by scripts/simulate.mjs. */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { assertPatches, type Mutant, mutants } from './mutants.ts';
+import { runMutants } from './mutant-run.ts';
+import { mutants } from './mutants.ts';
 import { type SimulationReport, simulate } from './simulation.ts';
 import { runSeeds } from './simulation-pool.ts';
 import { failureLines, summaryLines, summaryOf } from './simulation-summary.ts';
 
-const usage = `npm run simulate -- [--seeds 100] [--from 1] [--steps 200] [--json] [--workers n] [--mutant NAME]
-SEED=17 npm run simulate -- [--trace]      one seed again; --trace prints what happens
-npm run simulate -- --mutants              lists the planted bugs`;
+const usage = `npm run simulate -- [--seeds 100] [--from 1] [--steps 200] [--json] [--workers n]
+SEED=17 npm run simulate -- [--trace]           one seed again; --trace prints what happens
+npm run simulate -- --mutant NAME | all         plants a bug and runs seeds until its invariant is named; \`list\` lists them`;
 
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string' },
-    from: { type: 'string' },
+    from: { type: 'string', default: '1' },
     steps: { type: 'string', default: '200' },
     workers: { type: 'string' },
     json: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     mutant: { type: 'string' },
-    mutants: { type: 'boolean', default: false },
-    /** With --mutant: ends at the first broken seed. */
-    'until-broken': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
-const seed = process.env.SEED;
+const replayed = process.env.SEED;
 const steps = Number(values.steps);
+const workers = Number(values.workers ?? Math.min(8, availableParallelism()));
+const print = (line: string) => void process.stdout.write(`${line}\n`);
 
-if (values.help) process.stdout.write(`${usage}\n`);
-else if (values.mutants) {
-  for (const { name, invariant, file } of mutants)
-    process.stdout.write(`${name.padEnd(32)} ${invariant}  ${file}\n`);
-} else if (seed !== undefined && values.mutant === undefined && values.seeds === undefined)
-  await replay(Number(seed));
-else await runMany();
+if (values.help) print(usage);
+else if (values.mutant === 'list') {
+  for (const { name, invariant, file } of mutants) print(`${name.padEnd(34)} ${invariant.padEnd(8)} ${file}`);
+} else if (values.mutant !== undefined) await plant(values.mutant);
+else if (replayed !== undefined) await replay(Number(replayed));
+else await runMany(seedsFrom(100));
 
-async function replay(one: number): Promise<void> {
-  const print = (line: string) => process.stdout.write(`${line}\n`);
+function seedsFrom(countDefault: number): readonly number[] {
+  return Array.from({ length: Number(values.seeds ?? countDefault) }, (_, i) => Number(values.from) + i);
+}
+
+/** One seed in this process. */
+async function replay(seed: number): Promise<void> {
   const report = await simulate({
-    seed: one,
+    seed,
     steps,
     ...(values.trace && {
       onNote: (atMs: number, text: string) => print(`${atMs.toFixed(1).padStart(9)}  ${text}`),
-      onLog: (line: string) => process.stdout.write(`           ${line}`),
+      onLog: (line: string) => void process.stdout.write(`           ${line}`),
     }),
   });
-  if (report.violations.length > 0) print(failureLines(report, steps));
-  print(
-    values.json
-      ? JSON.stringify(report)
-      : `${summaryLines(summaryOf([report]), 1)
-          .split('\n')
-          .slice(0, 3)
-          .join('\n')}\ntrace ${report.traceHash}`,
-  );
+  if (values.json) print(JSON.stringify(report));
+  else {
+    if (report.violations.length > 0) print(failureLines(report, steps));
+    print(summaryLines(summaryOf([report])));
+    print(`trace ${report.traceHash}`);
+  }
   if (report.violations.length > 0) process.exitCode = 1;
 }
 
-function mutantNamed(name: string | undefined): Mutant | null {
-  if (name === undefined) return null;
-  const mutant = mutants.find((known) => known.name === name);
-  if (mutant === undefined) throw new Error(`there is no mutant ${name}; --mutants lists them`);
-  assertPatches(mutant);
-  return mutant;
-}
-
-async function runMany(): Promise<void> {
-  const from = Number(values.from ?? seed ?? 1);
-  const count = Number(values.seeds ?? 100);
-  const mutant = mutantNamed(values.mutant);
-  const workers = Number(values.workers ?? Math.max(1, Math.min(8, availableParallelism())));
+async function runMany(seeds: readonly number[]): Promise<void> {
   const reports: SimulationReport[] = [];
-  const isTerminal = process.stderr.isTTY === true;
   const beganMs = performance.now();
+  const counter = startCounter(seeds.length);
   await runSeeds({
-    seeds: Array.from({ length: count }, (_, i) => from + i),
+    seeds,
     steps,
     workers,
-    mutant,
+    mutant: null,
     onReport(report) {
       reports.push(report);
-      const isBroken = report.violations.length > 0;
-      if (isTerminal) process.stderr.write(`\r\x1b[2K${reports.length}/${count} seeds`);
-      if (isBroken && !values.json) {
-        if (isTerminal) process.stderr.write('\r\x1b[2K');
-        process.stdout.write(`${failureLines(report, steps)}\n`);
+      counter.show(reports.length);
+      if (report.violations.length > 0 && !values.json) {
+        counter.end();
+        print(failureLines(report, steps));
       }
-      return !(isBroken && values['until-broken']);
+      return true;
     },
   });
-  if (isTerminal) process.stderr.write('\r\x1b[2K');
+  counter.end();
   const seconds = (performance.now() - beganMs) / 1_000;
-  const summary = summaryOf(reports.sort((a, b) => a.seed - b.seed));
+  const summary = summaryOf(reports);
   if (values.json) {
-    const failed = summary.failed.map(({ seed: broken, violations }) => ({ seed: broken, violations }));
-    process.stdout.write(
-      `${JSON.stringify({ ...summary, failed, steps, seconds, seedsPerSecond: summary.seeds / seconds })}\n`,
-    );
-  } else process.stdout.write(`${summaryLines(summary, seconds)}\n`);
+    const failed = summary.failed.map(({ seed, violations }) => ({ seed, violations }));
+    print(JSON.stringify({ ...summary, failed, steps, seconds, seedsPerSecond: seeds.length / seconds }));
+  } else {
+    print(summaryLines(summary));
+    print(`${seconds.toFixed(1)} s, ${(seeds.length / seconds).toFixed(2)} seeds/s`);
+  }
   if (summary.failed.length > 0) process.exitCode = 1;
+}
+
+/** Code 1 when a planted bug was not found. */
+async function plant(name: string): Promise<void> {
+  const chosen = mutants.filter((mutant) => name === 'all' || mutant.name === name);
+  if (chosen.length === 0) throw new Error(`there is no mutant ${name}; --mutant list lists them`);
+  const counter = startCounter(chosen.length);
+  let ended = 0;
+  const runs = await runMutants(chosen, {
+    seeds: seedsFrom(12),
+    steps,
+    workers,
+    onRun({ name: mutant, invariant, caughtBy, seeds, named }) {
+      ended += 1;
+      counter.end();
+      const how = caughtBy === null ? `NOT FOUND in ${seeds} seeds` : `found by seed ${caughtBy}`;
+      if (!values.json)
+        print(`${mutant.padEnd(34)} ${invariant.padEnd(8)} ${how}; named: ${named.join(', ') || 'nothing'}`);
+      counter.show(ended);
+    },
+  });
+  counter.end();
+  if (values.json) print(JSON.stringify(runs));
+  if (runs.some(({ caughtBy }) => caughtBy === null)) process.exitCode = 1;
+}
+
+/** A counter on a terminal; nothing elsewhere. */
+function startCounter(of: number): { show(done: number): void; end(): void } {
+  if (!process.stderr.isTTY) return { show() {}, end() {} };
+  const clear = '\r\x1b[2K';
+  return {
+    show: (done) => void process.stderr.write(`${clear}${done}/${of}`),
+    end: () => void process.stderr.write(clear),
+  };
 }

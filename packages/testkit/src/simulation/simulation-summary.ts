@@ -36,7 +36,7 @@ export function failureLines({ seed, violations, traceHash }: SimulationReport, 
   return [`seed ${seed} is broken (trace ${traceHash}); replay: ${replay}`, ...lines].join('\n');
 }
 
-export function summaryLines(summary: SimulationSummary, seconds: number): string {
+export function summaryLines(summary: SimulationSummary): string {
   const { seeds, failed, events, harms, virtualHours, figures } = summary;
   const listed = (counts: Readonly<Record<string, number>>) =>
     Object.entries(counts)
@@ -46,6 +46,5 @@ export function summaryLines(summary: SimulationSummary, seconds: number): strin
     `${seeds} seeds, ${failed.length} broken; ${events} events, ${virtualHours.toFixed(2)} virtual hours`,
     `harm: ${listed(harms)}`,
     `met: ${listed(figures)}`,
-    `${seconds.toFixed(1)} s, ${(seeds / seconds).toFixed(2)} seeds/s`,
   ].join('\n');
 }

@@ -1,0 +1,24 @@
+/**
+ * Seeds that were broken once, with the reason. They run again with every test: what was found must not come back. A change
+ * of production code or of the simulation makes another run of a seed, so these are seeds of many, not proofs of one bug.
+ */
+export interface FailedSeed {
+  readonly seed: number;
+  readonly steps: number;
+  readonly why: string;
+}
+
+export const failedSeeds: readonly FailedSeed[] = [
+  {
+    seed: 14,
+    steps: 200,
+    why: 'I5: an inference node that was cut off from NATS went on behind a trimmed part of the dense log, with other weights than its version says',
+  },
+  { seed: 15, steps: 200, why: 'I5: as seed 14, after a restart of NATS' },
+  { seed: 22, steps: 200, why: 'I5: as seed 14, in an updater' },
+  {
+    seed: 29,
+    steps: 200,
+    why: 'I6: a shard answered by a map whose partitions it had not let go of yet; allowed for a moment since then',
+  },
+];

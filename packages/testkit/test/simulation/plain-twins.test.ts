@@ -1,0 +1,146 @@
+/** The plain twins agree with what they are to find wrong, where nothing is wrong. */
+import {
+  applyDense,
+  applyGradients,
+  createDenseState,
+  createPartitionState,
+  denseHash,
+  fingerprintOf,
+  partitionHash,
+  tableLayouts,
+} from '@millrace/core';
+import { compileNet, denseOptimizerOf, initialParameters } from '@millrace/model';
+import { type Event, encodeDenseBlock, encodeGradientBlock } from '@millrace/protocol';
+import { createJoiner } from '@millrace/updater';
+import { expect, test } from 'vitest';
+import { createPlainDense } from '../../src/simulation/plain-dense.ts';
+import { plainJoin } from '../../src/simulation/plain-join.ts';
+import { createPlainPartition } from '../../src/simulation/plain-partition.ts';
+import { type Random, randomFrom } from '../../src/simulation/random.ts';
+import { simulationModels } from '../../src/simulation/simulation-models.ts';
+
+const file = simulationModels.dense;
+const fingerprint = fingerprintOf(file);
+const layouts = tableLayouts(file);
+
+/** A block of a few rows, now and then one that is no news, another partition's or damaged. */
+function blockFrom(random: Random, sequence: number): Uint8Array {
+  const sections = layouts.map((layout, table) => ({
+    table,
+    dim: layout.dim,
+    count: 2,
+    keys: Uint32Array.of(random.whole(5), 7, 5 + random.whole(5), 7),
+    gradients: Float32Array.from({ length: 2 * layout.dim }, () => random.uniform() - 0.5),
+    curvature: null,
+  }));
+  const partition = random.chance(0.1) ? 1 : 0;
+  const place = random.chance(0.2) ? Math.max(1, sequence - 2) : sequence;
+  const bytes = encodeGradientBlock({
+    producer: 'p',
+    sequence: place,
+    previous: 0,
+    model: file.name,
+    fingerprint,
+    partition,
+    timeMs: 0,
+    sections,
+  });
+  const copy = new Uint8Array(bytes);
+  if (random.chance(0.1)) copy[20] ^= 1;
+  return copy;
+}
+
+test('plain partition: its hash is that of the production fold at every sequence, rows and all', () => {
+  const random = randomFrom(7);
+  const state = createPartitionState({ model: file.name, fingerprint, partition: 0, layouts });
+  const plain = createPlainPartition({ file, fingerprint, layouts, partition: 0 });
+  const hashes: string[] = [];
+  for (let sequence = 1; sequence <= 60; sequence += 1) {
+    const payload = blockFrom(random, sequence);
+    applyGradients(state, { sequence, payload }, 'report');
+    plain.take(sequence, payload);
+    hashes.push(partitionHash(state));
+  }
+  for (const [i, hash] of hashes.entries()) expect([i + 1, plain.hashAt(i + 1)]).toEqual([i + 1, hash]);
+  expect(plain.appliedUntil(60)).toBe(state.counts.applied);
+  expect(plain.rejected).toBe(state.counts.rejected);
+  expect(new Set(hashes).size).toBe(60);
+});
+
+test('plain dense: its hash is that of the production fold', () => {
+  const shape = compileNet(file);
+  const state = createDenseState({
+    model: file.name,
+    fingerprint,
+    initial: initialParameters(shape, file.seed),
+    optimizer: denseOptimizerOf(file),
+  });
+  const plain = createPlainDense(file, fingerprint);
+  const random = randomFrom(3);
+  for (let sequence = 1; sequence <= 20; sequence += 1) {
+    const payload = encodeDenseBlock({
+      producer: 'p',
+      sequence: sequence - (sequence % 5 === 0 ? 1 : 0),
+      previous: 0,
+      model: file.name,
+      fingerprint,
+      timeMs: 0,
+      gradients: Float32Array.from({ length: shape.parameters }, () => random.uniform() - 0.5),
+    });
+    applyDense(state, { sequence, payload }, 'report');
+    plain.take(sequence, payload);
+    expect(plain.hash()).toBe(denseHash(state));
+    expect([...plain.weightsAt(sequence)]).toEqual([...state.weights]);
+  }
+  expect(plain.applied).toBe(16);
+});
+
+/** Impressions, outcomes and ticks of a few requests, in any order, with times that go on and back. */
+function eventsFrom(random: Random): Event[] {
+  let timeMs = 0;
+  return Array.from({ length: 120 }, () => {
+    timeMs += random.whole(500);
+    const at = timeMs - random.whole(800);
+    const requestId = `r${random.whole(12)}`;
+    const kind = random.pick(['impression', 'outcome', 'outcome', 'tick'] as const);
+    if (kind === 'tick') return { type: 'tick', timeMs: at };
+    const which = random.chance(0.5) ? { index: random.whole(3) } : { item: `item-${random.whole(3)}` };
+    if (kind === 'outcome')
+      return { type: 'outcome', requestId, timeMs: at, ...which, value: random.whole(2) };
+    const items = [{ item: `item-${random.whole(3)}` }, { item: `item-${random.whole(3)}` }];
+    return {
+      type: 'impression',
+      requestId,
+      timeMs: at,
+      user: {},
+      context: {},
+      items,
+      scores: new Uint8Array(8),
+      version: 0,
+    };
+  });
+}
+
+test.each(['after-window', 'at-once'] as const)(
+  'plain join: tells the examples that the production joiner finds (%s)',
+  (negatives) => {
+    for (let seed = 1; seed <= 60; seed += 1) {
+      const events = eventsFrom(randomFrom(seed));
+      const items = new Map<string, { shown: number; clicked: number }>();
+      const joiner = createJoiner(
+        { negatives, windowMs: 2_000, waitEventsMax: 1_000, itemField: 'item' },
+        {
+          onExample({ item, shown, clicked }) {
+            const tally = items.get(String(item.item)) ?? { shown: 0, clicked: 0 };
+            items.set(String(item.item), { shown: tally.shown + shown, clicked: tally.clicked + clicked });
+          },
+          onRejection: () => undefined,
+        },
+      );
+      for (const [i, event] of events.entries()) joiner.take(i + 1, event);
+      const joined = plainJoin(events, { windowMs: 2_000, negatives });
+      expect([seed, joined.items]).toEqual([seed, items]);
+      expect([seed, joined.rejected]).toEqual([seed, joiner.counts.rejected]);
+    }
+  },
+);
