@@ -1,8 +1,7 @@
 # One image for every service of a cluster; the command says which: shard, inference or updater.
 #
 #   manifests   package.json files alone, so that sources may change without installing anew
-#   packages    all dependencies
-#   build       TypeScript to JavaScript
+#   build       all dependencies, TypeScript to JavaScript
 #   production  what runs needs of node_modules
 #   (last)      Node, dist/ and node_modules; no compiler, no sources, no package manager's leftovers
 #
@@ -15,12 +14,10 @@ COPY package.json package-lock.json .npmrc ./
 COPY packages packages
 RUN find packages -type f ! -name package.json -delete && find packages -type d -empty -delete
 
-FROM ${NODE_IMAGE} AS packages
+FROM ${NODE_IMAGE} AS build
 WORKDIR /millrace
 COPY --from=manifests /millrace ./
 RUN npm ci
-
-FROM packages AS build
 COPY tsconfig.base.json ./
 COPY packages packages
 RUN npx --no-install tsc -b packages/cli
@@ -29,22 +26,22 @@ RUN mkdir /dist && cp --parents -r packages/*/dist /dist \
   && for dist in packages/*/dist; do cp --parents "${dist%/dist}/package.json" /dist; done \
   && find /dist -name '*.d.ts' -delete
 
-FROM packages AS production
-# Everything was downloaded in the stage before.
+FROM ${NODE_IMAGE} AS production
+WORKDIR /millrace
+# Where a shard keeps files of its own, and where certificates are mounted: a volume takes over its owner from here.
+RUN mkdir -p /var/lib/millrace /etc/millrace && chown 1000:1000 /var/lib/millrace /etc/millrace
+COPY --from=manifests /millrace ./
 # tsx runs the command from its sources, which are not in the image; with it goes a second compiler of 10 MB.
-RUN npm ci --omit=dev --workspace packages/cli --prefer-offline \
-  && rm -rf node_modules/tsx node_modules/esbuild node_modules/@esbuild node_modules/.bin
+RUN npm ci --omit=dev --workspace packages/cli \
+  && rm -rf node_modules/tsx node_modules/esbuild node_modules/@esbuild node_modules/.bin \
+  && rm -rf packages package-lock.json .npmrc /root/.npm
 
-FROM ${NODE_IMAGE}
+FROM production
 LABEL org.opencontainers.image.title="millrace" \
   org.opencontainers.image.description="A parameter-server cluster for recommender models that scores and learns from clicks at the same time." \
   org.opencontainers.image.licenses="Apache-2.0"
 ENV NODE_ENV=production
-WORKDIR /millrace
-COPY --from=production /millrace/node_modules node_modules
 COPY --from=build /dist ./
-# Where a shard keeps files of its own, and where certificates are mounted: a volume takes over its owner from here.
-RUN mkdir -p /var/lib/millrace /etc/millrace && chown 1000:1000 /var/lib/millrace /etc/millrace
 # By number, so that it also holds where the image knows no user of that name; `node` in the official images.
 USER 1000:1000
 STOPSIGNAL SIGTERM

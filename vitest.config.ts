@@ -13,10 +13,22 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
-          include: ['test/{integration,simulation,compose}/**/*.test.ts'],
+          include: ['test/{integration,simulation}/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'compose',
+          include: ['test/compose/**/*.test.ts'],
+          testTimeout: 240_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+          // After all others: what they need is being prepared meanwhile (.ci/run).
+          sequence: { groupOrder: 1 },
         },
       },
     ],

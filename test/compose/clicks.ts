@@ -6,7 +6,7 @@ import { expect } from 'vitest';
 export const soon = { withinMs: 60_000 };
 
 /** One weight an item: what one item's outcome teaches moves no other item. */
-export function clicksModel(name: string): ModelFile {
+export function clicksModel(name: string, joinWindowMs = 1_000): ModelFile {
   return {
     name,
     label: 'click',
@@ -17,7 +17,7 @@ export function clicksModel(name: string): ModelFile {
     net: 'linear',
     loss: 'logloss',
     seed: 1,
-    learning: { negatives: 'after-window', joinWindowMs: 1_000 },
+    learning: { negatives: 'after-window', joinWindowMs },
   };
 }
 
@@ -41,9 +41,12 @@ export async function learnOneClick(client: MillraceClient, model: ModelFile): P
   }, soon);
 }
 
-/** Two items a request, spread over many rows; each request is logged, and its first item clicked. */
-export function startClicks(url: string, model: ModelFile): SteadyLoad {
-  const idOf = (n: number) => `${model.name}-${n}`;
+/**
+ * Two items a request, spread over many rows; each request is logged, and its first item clicked.
+ * @param name  of this load, so that its requests have ids of their own.
+ */
+export function startClicks(url: string, model: ModelFile, name = model.name): SteadyLoad {
+  const idOf = (n: number) => `${name}-${n}`;
   return startSteadyLoad({
     url,
     lanes: 2,

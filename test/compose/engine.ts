@@ -1,13 +1,17 @@
 /** The Docker engine that the tests of the compose files run on. */
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { eventually } from '@millrace/testkit';
 import { type ContainerRuntimeClient, getContainerRuntimeClient } from 'testcontainers';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 /** The first build installs all packages. */
 export const upMsMax = 900_000;
+/** Above what .ci/docker/up.sh takes at most. */
+const readyMsMax = 300_000;
 
 const run = promisify(execFile);
 
@@ -20,8 +24,20 @@ export async function compose(
   return (await run('docker', ['compose', ...args], options)).stdout;
 }
 
-/** Null when an engine and compose v2 answer. */
+/**
+ * Null when an engine and compose v2 answer. Where DOCKER_READY_FILE names a file, they are being prepared: it is waited for,
+ * and holds lines of `NAME=value` for the environment (.ci/docker/up.sh).
+ */
 export async function reasonToSkip(): Promise<string | null> {
+  const file = process.env.DOCKER_READY_FILE;
+  if (file !== undefined) {
+    const text = await eventually(() => readFile(file, 'utf8'), { withinMs: readyMsMax, everyMs: 250 });
+    for (const line of text.split('\n').filter((text) => text !== '')) {
+      const end = line.indexOf('=');
+      process.env[line.slice(0, end)] = line.slice(end + 1);
+    }
+    if (process.env.DOCKER_UNAVAILABLE) return process.env.DOCKER_UNAVAILABLE;
+  }
   const isThere = (question: Promise<unknown>) =>
     question.then(
       () => true,
