@@ -24,7 +24,7 @@ import type { BatchingLimits } from './batcher.ts';
 import { isModelReady, statusOf } from './cluster-status.ts';
 import { createImpressionLog } from './impression-log.ts';
 import { storeModel } from './model-catalog.ts';
-import type { ScoringService } from './scoring-service.ts';
+import type { Caller, ScoringService } from './scoring-service.ts';
 import { type ServedModel, serveModel } from './served-model.ts';
 
 export interface ScoringCoreOptions {
@@ -102,7 +102,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     throw new MillraceError('MILL_MODEL_UNKNOWN', `there is no model ${JSON.stringify(wanted)}`);
   };
 
-  const score = async (request: ScoreRequest): Promise<ScoreResponse> => {
+  const score = async (request: ScoreRequest, caller?: Caller): Promise<ScoreResponse> => {
     const model = modelNamed(request.model);
     const { name } = model.net.file;
     if (!model.ready)
@@ -114,7 +114,8 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     const { scores, version, degraded, reads } = scored;
     const engine = model.net.engine.name;
     const stalenessMs = scored.stalenessMs === null ? null : Math.round(10 * scored.stalenessMs) / 10;
-    if (traced) {
+    // A node that was paused finds requests whose callers have long gone to another one: logged, they would count again.
+    if (traced && caller?.gone !== true) {
       const timeMs = clock.now();
       const bytes = new Uint8Array(scores.buffer, scores.byteOffset, scores.byteLength);
       const impression: Impression = {

@@ -10,13 +10,19 @@ import type {
   ScoreResponse,
 } from '@millrace/protocol';
 
+/** Who waits for an answer. */
+export interface Caller {
+  /** True once nobody waits any more: the connection broke, or the time was up. */
+  readonly gone: boolean;
+}
+
 export interface ScoringService {
   /**
-   * Scores the items in the caller's order.
+   * Scores the items in the caller's order. What a caller who has gone will never see is no impression and is not logged.
    * @throws MILL_MODEL_UNKNOWN, MILL_FEATURE_INVALID, MILL_OVERLOADED, MILL_SHARD_UNAVAILABLE, MILL_NOT_READY,
    *   MILL_LOG_UNAVAILABLE
    */
-  score(request: ScoreRequest): Promise<ScoreResponse>;
+  score(request: ScoreRequest, caller?: Caller): Promise<ScoreResponse>;
   /**
    * Stores outcomes; all of them are durable when this resolves.
    * @throws MILL_MODEL_UNKNOWN, MILL_LOG_UNAVAILABLE

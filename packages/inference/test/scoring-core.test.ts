@@ -188,6 +188,14 @@ test('scoring core: score: log false logs nothing', async () => {
   expect((await events()).length).toBe(1);
 });
 
+test('scoring core: score: what its caller will never see is no impression', async () => {
+  const { core, events } = await openStage();
+  await core.score({ requestId: 'left', items: [{ ad: 'x' }] }, { gone: true });
+  await core.score({ requestId: 'waits', items: [{ ad: 'x' }] }, { gone: false });
+  await turn();
+  expect(await events()).toMatchObject([{ requestId: 'waits' }]);
+});
+
 test('scoring core: score: an event log that is out of reach holds up the impression, not the score', async () => {
   let isOut = false;
   const over = (real: MemoryBus): Bus => {

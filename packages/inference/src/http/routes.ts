@@ -1,9 +1,10 @@
 /** The public routes. Each checks its input by schema, asks the service, and serialises what it says. */
+import type { ServerResponse } from 'node:http';
 import type { OutcomeRequest, ScoreRequest } from '@millrace/protocol';
 import { MillraceError } from '@millrace/protocol';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
-import type { ScoringService } from '../scoring-service.ts';
+import type { Caller, ScoringService } from '../scoring-service.ts';
 import { answer, answers } from './answer-schemas.ts';
 import { modelParamsSchema, noQuerySchema, rejectedQuerySchema } from './schemas.ts';
 import { within } from './time-limit.ts';
@@ -27,7 +28,7 @@ export function addScoringRoutes(app: FastifyInstance, { service, requestTimeout
         response: answers({ 200: answer('ScoreResponse', 'One score for each item.') }),
       },
     },
-    (request) => within(requestTimeoutMs, service.score(request.body)),
+    (request, reply) => within(requestTimeoutMs, service.score(request.body, callerOf(reply.raw))),
   );
   app.post<{ Body: OutcomeRequest | readonly OutcomeRequest[] }>(
     '/v1/events',
@@ -134,6 +135,14 @@ export function addOperationRoutes(app: FastifyInstance, service: ScoringService
     { schema: { tags: ['operation'], summary: 'Metrics in the text format of Prometheus' } },
     async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()),
   );
+}
+
+function callerOf(answer: ServerResponse): Caller {
+  return {
+    get gone() {
+      return answer.destroyed || answer.writableEnded;
+    },
+  };
 }
 
 function isList(body: OutcomeRequest | readonly OutcomeRequest[]): body is readonly OutcomeRequest[] {

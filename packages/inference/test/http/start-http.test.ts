@@ -1,5 +1,6 @@
 import { createMillraceClient, type MillraceClient } from '@millrace/sdk';
 import { expect, onTestFinished, test } from 'vitest';
+import type { Caller } from '../../src/scoring-service.ts';
 import { rawConnection } from './raw.ts';
 import { answerTo, demoListing, gate, type Listening, listen } from './stub-service.ts';
 
@@ -135,6 +136,37 @@ test('http: metrics: counts by route pattern and status, unknown paths together'
   expect(text).toContain('millrace_http_requests_total{route="/v1/score",status="400"} 1');
   expect(text).toContain('millrace_http_requests_total{route="unknown",status="404"} 2');
   expect(text).toContain('millrace_http_request_duration_seconds_count{route="/v1/score",status="200"} 2');
+});
+
+test.each([
+  ['hung up', 60_000, 'left'],
+  ['been told that its time is up', 50, 'stays'],
+] as const)('http: score: knows that its caller has %s', async (_what, requestTimeoutMs, caller) => {
+  const entered = gate();
+  const release = gate();
+  const seen: (Caller | undefined)[] = [];
+  const server = await listen({
+    requestTimeoutMs,
+    parts: {
+      async score(request, asking) {
+        seen.push(asking);
+        entered.open();
+        await release.opened;
+        return answerTo(request);
+      },
+    },
+  });
+  const body = JSON.stringify({ items: [{}] });
+  const head = `POST /v1/score HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`;
+  const connection = await rawConnection(server.port);
+  await connection.write(`${head}\r\n\r\n${body}`);
+  await entered.opened;
+  if (caller === 'left') {
+    expect(seen[0]?.gone).toBe(false);
+    connection.socket.destroy();
+  } else await connection.until('MILL_TIMEOUT');
+  await expect.poll(() => seen[0]?.gone).toBe(true);
+  release.open();
 });
 
 test('http: close: running requests finish, idle connections end, later ones are refused', async () => {
