@@ -69,6 +69,7 @@ export interface ServedShard {
 /** A real shard server that holds and reads `held`; row "ids" of every key of `learned` has been stepped by −1. */
 export async function serve(options: {
   readonly shard: string;
+  readonly token?: string;
   readonly held: readonly number[];
   readonly learned?: Uint32Array;
   readonly map?: () => PartitionMap | null;
@@ -87,6 +88,7 @@ export async function serve(options: {
     host: '127.0.0.1',
     port: 0,
     cluster: 'demo',
+    token: options.token ?? null,
     shard: options.shard,
     connectionsMax: 64,
     holdings: {
