@@ -244,6 +244,24 @@ test('inspect: one report for each partition held, with the hash of its state', 
   });
 });
 
+test('inspect: one partition alone when it is named, none when it is not held', () => {
+  const shard = createModelShard(file);
+  takePartition(shard, 1);
+  takePartition(shard, 2);
+  const reported = (which: { partition?: number }) => {
+    const frame = packedFrame(frameKinds.inspect, { requestId: 9, epoch: 0 }, { model: 'ads', ...which });
+    const { partitions } = packedValueOf(answer(holdingsOf(shard), frame).bytes);
+    return (partitions as { partition: number }[]).map((report) => report.partition);
+  };
+  const found = [
+    reported({ partition: 2 }),
+    reported({ partition: 0 }),
+    reported({ partition: 99 }),
+    reported({}),
+  ];
+  expect(found).toEqual([[2], [], [], [1, 2]]);
+});
+
 test('inspect: an unknown model and a body that is not MessagePack are refused', () => {
   const holdings = holdingsOf(openShard());
   const inspect = (value: unknown) => packedFrame(frameKinds.inspect, { requestId: 1, epoch: 0 }, value);

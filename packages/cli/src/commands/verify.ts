@@ -115,8 +115,8 @@ function textFrom(result: VerifyResult): string {
   for (const { model, dense } of result.verdicts) {
     lines.push(
       dense.compared === 'snapshots'
-        ? `dense weights of ${model}: snapshots and log agree at ${dense.sequence}; nodes tell no hash of theirs to compare`
-        : `dense weights of ${model}: none to compare`,
+        ? `dense weights of ${model}: the updater's snapshots and the log compared at ${dense.sequence}; inference nodes tell no hash of theirs`
+        : `dense weights of ${model}: nothing to compare`,
     );
   }
   for (const each of result.damaged) lines.push(`${pc.yellow('damaged snapshot')}  ${each}`);

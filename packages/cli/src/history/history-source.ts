@@ -2,7 +2,7 @@
 
 import { MillraceError, type ModelFile } from '@millrace/protocol';
 import type { Bus, ClusterView } from '@millrace/runtime';
-import type { Archive, PartitionHistoryOptions } from '@millrace/snapshot';
+import type { Archive, FoldId, PartitionHistoryOptions } from '@millrace/snapshot';
 
 export interface HistorySource {
   readonly bus: Bus;
@@ -16,6 +16,11 @@ export interface HistorySource {
 /** What folds of partitions take of it. */
 export function foldsOf({ bus, archive }: HistorySource): Pick<PartitionHistoryOptions, 'bus' | 'archive'> {
   return { bus, archive };
+}
+
+/** True when snapshots of a fold are shared. @throws MILL_STORE_UNAVAILABLE */
+export async function hasSnapshots({ archive }: HistorySource, of: FoldId): Promise<boolean> {
+  return archive !== null && (await archive.list('shared', of)).length > 0;
 }
 
 /** The model of that name, or the only one. @throws MILL_MODEL_UNKNOWN */

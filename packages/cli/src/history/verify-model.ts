@@ -16,8 +16,8 @@ import {
   partitionsDefault,
   type Sequence,
 } from '@millrace/protocol';
-import { foldDenseAt, foldPartitionAt, mapFew } from '@millrace/snapshot';
-import { foldsOf, type HistorySource } from './history-source.ts';
+import { type FoldId, foldDenseAt, foldPartitionAt, mapFew, partitionIdentity } from '@millrace/snapshot';
+import { foldsOf, type HistorySource, hasSnapshots } from './history-source.ts';
 import type { OwnerAnswer, OwnerInspector } from './inspect-owners.ts';
 
 export interface Difference {
@@ -133,10 +133,8 @@ async function verifyPartition(options: VerifyOptions, partition: number): Promi
       )}`;
       differences.push(differ(shard, report.sequence, 'MILL_STATE_DIVERGED', reason));
     }
-    const fromNewest = partitionHash(
-      await foldPartitionAt({ ...foldsOf(source), file, partition, start: 'newest', until }),
-    );
-    if (fromNewest !== hashes.get(sequence)) {
+    const fromNewest = await hashFromNewest(options, partition, sequence);
+    if (fromNewest !== null && fromNewest !== hashes.get(sequence)) {
       const reason = `from the newest snapshot the log gives ${short(fromNewest)}, from the oldest ${short(
         hashes.get(sequence),
       )}`;
@@ -150,6 +148,18 @@ async function verifyPartition(options: VerifyOptions, partition: number): Promi
   }
 }
 
+/** Hash of the state that the newest snapshot leads to; null when there is none, and so nothing to prove. */
+async function hashFromNewest(
+  { source, file }: VerifyOptions,
+  partition: number,
+  sequence: Sequence,
+): Promise<string | null> {
+  const { model, fingerprint } = partitionIdentity(file, partition);
+  if (!(await hasSnapshots(source, { model, fingerprint, fold: partition }))) return null;
+  const until = { sequence };
+  return partitionHash(await foldPartitionAt({ ...foldsOf(source), file, partition, until }));
+}
+
 interface DenseVerdict {
   readonly sequence: Sequence;
   readonly compared: 'snapshots' | 'nothing';
@@ -158,7 +168,10 @@ interface DenseVerdict {
 
 const noDense: DenseVerdict = { sequence: 0, compared: 'nothing', differences: [] };
 
-/** Nodes do not tell hashes of their dense weights, so only what snapshots and log say of them is compared. */
+/**
+ * Snapshots of dense weights are the updater's own state, written by it, so they tell of the updater; inference nodes do not
+ * tell a hash of theirs.
+ */
 async function verifyDense({ source, file }: VerifyOptions): Promise<DenseVerdict> {
   const shape = compileNet(file);
   if (shape.parameters === 0) return noDense;
@@ -174,6 +187,8 @@ async function verifyDense({ source, file }: VerifyOptions): Promise<DenseVerdic
     foldDenseAt({ ...foldsOf(source), model: file.name, initial, until: { sequence }, start });
   const differ = differenceOf(file.name, 'dense');
   try {
+    const of: FoldId = { model: file.name, fingerprint: fingerprintOf(file), fold: 'dense' };
+    if (!(await hasSnapshots(source, of))) return { ...noDense, sequence };
     const [oldest, newest] = [denseHash(await fold('oldest')), denseHash(await fold('newest'))];
     if (oldest === newest) return { sequence, compared: 'snapshots', differences: [] };
     const reason = `from the newest snapshot the log gives ${short(newest)}, from the oldest ${short(oldest)}`;
