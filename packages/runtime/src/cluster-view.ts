@@ -35,6 +35,11 @@ export interface ClusterView {
   offerMap(map: PartitionMap): void;
   /** All shards seen, by id; lapsed ones stay for status until they have been gone for an hour. */
   shards(): readonly ShardSight[];
+  /**
+   * True while nobody's lease comes through: this process is cut off, or NATS is. Leases that lapse meanwhile say nothing of
+   * their shards, so nothing that lasts may be decided from them.
+   */
+  readonly quiet: boolean;
   /** Calls `listener` after every change, lapses included; returns a function that ends it. */
   onChange(listener: () => void): () => void;
   /** Resolves once `condition` holds, which is looked at after every change. Rejects with MILL_TIMEOUT after `limitMs`. */
@@ -167,6 +172,9 @@ export async function watchCluster(
       tell();
     },
     shards: () => [...sightings.values()].map(({ lease, live }) => ({ lease, live })),
+    get quiet() {
+      return !bus.connected || clock.monotonicMs() - newestLeaseMs > quietMs;
+    },
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -223,6 +223,19 @@ test('cluster view: after a silence of all leases, each shard that lived when it
   ]);
 });
 
+test('cluster view: quiet while no lease comes through, whoever lives', async () => {
+  const { bus, clock, view } = await openStage();
+  expect(view.quiet).toBe(true);
+  await putLease(bus, leaseOf('a'));
+  expect(view.quiet).toBe(false);
+  clock.advanceBy(2_500);
+  expect(view.quiet).toBe(false);
+  clock.advanceBy(1);
+  expect(view.quiet).toBe(true);
+  await putLease(bus, leaseOf('b'));
+  expect(view.quiet).toBe(false);
+});
+
 test('cluster view: a shard that lapsed before a silence stays gone after it', async () => {
   const { bus, clock, view } = await openStage();
   await putLease(bus, leaseOf('gone'));

@@ -25,16 +25,20 @@ export interface MapProposerOptions {
   readonly minReplicas: number;
 }
 
-/** Brings every model's map in line with the shards as the view has them, if it is this shard's turn. */
+/**
+ * Brings every model's map in line with the shards as the view has them, if it is this shard's turn. One that hears nobody,
+ * itself included, leaves the maps alone: it would take all others for gone and give itself what they have.
+ */
 export async function proposeMaps(options: MapProposerOptions): Promise<void> {
   const { bus, view, logger } = options;
-  const living = view.shards().filter(({ live }) => live);
-  const shards = idsOf(living.filter(({ lease }) => !lease.draining));
-  if (shards[0] !== options.shard) return;
-  const leaving = idsOf(living.filter(({ lease }) => lease.draining));
   const kv = await bus.kv('maps');
   for (const file of view.models.values()) {
-    // Both at once: a map that is newer than what the proposal rests on must make the write fail.
+    // All of it at once, anew for each model: a map that is newer than what the proposal rests on must make the write fail.
+    if (view.quiet) return;
+    const living = view.shards().filter(({ live }) => live);
+    const shards = idsOf(living.filter(({ lease }) => !lease.draining));
+    if (shards[0] !== options.shard) return;
+    const leaving = idsOf(living.filter(({ lease }) => lease.draining));
     const [current, revision] = [view.mapOf(file.name), view.mapRevisionOf(file.name)];
     const proposal = proposeMap(current, {
       model: file.name,

@@ -233,3 +233,39 @@ test('map proposer: writes are bounded: two that race leave one map, and asking 
   for (let i = 0; i < 5; i += 1) await Promise.all([propose('a'), propose('b')]);
   expect(written()).toBe(before);
 });
+
+test('map proposer: a shard that hears nobody, itself included, leaves the map alone', async () => {
+  const { propose, map, live, clock, view } = await open();
+  await live('b');
+  clock.advanceBy(900);
+  await live('a');
+  await propose('a');
+  // Cut off for 3.6 s: the lease of b has lapsed here, its own not yet.
+  clock.advanceBy(leaseLapseMs - 400);
+  expect(view.shards().map(({ lease, live: lives }) => [lease.shard, lives])).toEqual([
+    ['b', false],
+    ['a', true],
+  ]);
+  await propose('a');
+  expect(await map()).toMatchObject({ epoch: 1, shards: ['a', 'b'] });
+  // Heard again, its own lease first: all that lived before the silence have their full time.
+  await live('a');
+  await propose('a');
+  expect((await map())?.epoch).toBe(1);
+});
+
+test('map proposer: who lives is looked at anew for each model', async () => {
+  const { bus, view, live, propose } = await open();
+  await (await bus.kv('models')).put('shop', jsonBytes({ ...file, name: 'shop' }));
+  await live('a');
+  const maps = await bus.kv('maps');
+  const putIf = maps.putIf.bind(maps);
+  // While the first map is on its way another shard comes.
+  maps.putIf = async (...parts) => {
+    if (view.shards().length === 1) await live('b');
+    return putIf(...parts);
+  };
+  await propose('a');
+  const shardsOf = async (model: string) => decodePartitionMap((await maps.get(model))!.value).shards;
+  expect([await shardsOf(file.name), await shardsOf('shop')]).toEqual([['a'], ['a', 'b']]);
+});

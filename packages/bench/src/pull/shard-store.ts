@@ -113,6 +113,7 @@ function viewOf(file: ModelFile, port: number): ClusterView {
     mapRevisionOf: () => 1,
     offerMap() {},
     shards: () => sights,
+    quiet: false,
     onChange: () => () => {},
     waitFor: async () => {},
     close: async () => {},
