@@ -26,6 +26,9 @@ export interface OpenHistory extends HistorySource {
   readonly token: string | null;
 }
 
+/** Somebody waits at the prompt: a server that is there answers sooner. */
+const firstConnectMsMax = 5_000;
+
 export function dataOption(): Option {
   return new Option('--data <directory>', 'directory of the cluster that runs here (default: MILL_DATA)');
 }
@@ -45,7 +48,13 @@ export async function withHistory<T>(
   const servers =
     process.env.MILL_NATS_URL === undefined && running ? [running.natsUrl] : [...common.natsUrl];
   const logger = createLogger({ service: 'millrace', level: 'silent' });
-  const bus = await connectNatsBus({ servers, name: 'millrace-history', logger, ...security.nats });
+  const bus = await connectNatsBus({
+    servers,
+    name: 'millrace-history',
+    logger,
+    firstConnectMsMax,
+    ...security.nats,
+  });
   try {
     const damaged: string[] = [];
     const stores = await openStores(bus, readConfig(snapshotSettings, process.env));

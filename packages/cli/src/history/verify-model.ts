@@ -10,7 +10,7 @@ import {
   denseSubject,
   type ErrorCode,
   isMillraceError,
-  type MillraceError,
+  MillraceError,
   type ModelFile,
   modelNameFrom,
   partitionsDefault,
@@ -64,13 +64,16 @@ interface PartitionVerdict {
   readonly notes: readonly string[];
 }
 
-/** @throws MILL_STORE_UNAVAILABLE, MILL_LOG_UNAVAILABLE; whatever is found is in the verdict. */
+/** @throws MILL_BAD_REQUEST, MILL_STORE_UNAVAILABLE, MILL_LOG_UNAVAILABLE; whatever is found is in the verdict. */
 export async function verifyModel(options: VerifyOptions): Promise<ModelVerdict> {
   const { file, partition, onProgress } = options;
-  const partitions =
-    partition === null
-      ? Array.from({ length: file.partitions ?? partitionsDefault }, (_, place) => place)
-      : [partition];
+  const count = file.partitions ?? partitionsDefault;
+  if (partition !== null && partition >= count)
+    throw new MillraceError(
+      'MILL_BAD_REQUEST',
+      `${file.name} has partitions 0 to ${count - 1}, not ${partition}`,
+    );
+  const partitions = partition === null ? Array.from({ length: count }, (_, place) => place) : [partition];
   let done = 0;
   let rows = 0;
   onProgress(0, partitions.length, '');

@@ -60,6 +60,7 @@ test('verify: one changed bit of one row of one owner is told by its place', asy
   );
   expect((await verify(past, 2)).differences).toEqual([]);
   expect(await verify(past, 3)).toMatchObject({ partitions: 1, differences });
+  await expect(verify(past, 8)).rejects.toMatchObject({ code: 'MILL_BAD_REQUEST' });
 });
 
 test('verify: an owner that lags is compared at its own sequence', async () => {
