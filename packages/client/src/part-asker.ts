@@ -10,8 +10,9 @@ import { type Frame, isMillraceError, type MillraceError, pullFrameBytes } from 
 import type { Clock, Timer } from '@millrace/runtime';
 import { createFramePool } from './frame-pool.ts';
 import { createHedgeBudget } from './hedge-budget.ts';
-import { checkRows, takeRows, writePull } from './pull-exchange.ts';
+import { isFresh, takeRows, writePull } from './pull-exchange.ts';
 import { cutByShard, noPlaces, onlyShardOf, type Part, type Places } from './pull-parts.ts';
+import type { ReadFloor } from './read-floor.ts';
 import type { Choice, Route } from './routing.ts';
 import type { PullRequest } from './row-source.ts';
 import type { ShardLink, ShardLinks } from './shard-links.ts';
@@ -44,6 +45,7 @@ export type HedgeEvent = 'asked' | 'won';
 export interface PartAskerOptions {
   readonly clock: Clock;
   readonly links: ShardLinks;
+  readonly floor: ReadFloor;
   readonly requestTimeoutMs: number;
   readonly hedge: boolean;
   readonly onHedge: (event: HedgeEvent) => void;
@@ -51,9 +53,20 @@ export interface PartAskerOptions {
   readonly onFailed: (error: MillraceError, shard: string, route: Route) => void;
 }
 
+/** One of the tries of a pull. */
+export interface Try {
+  /** Whether rows are taken that are older than what this client has read before. */
+  readonly takesOlder: boolean;
+  /** Set when such rows were not taken. */
+  sawOlder: boolean;
+}
+
 export interface PartAsker {
-  /** Resolves to the places that nobody answered, once nothing writes to the caller's memory any more. */
-  ask(request: PullRequest, route: LinkedRoute, part: Part): Promise<Places>;
+  /**
+   * Resolves to the places that nobody answered, or with older rows only, once nothing writes to the caller's memory any
+   * more.
+   */
+  ask(request: PullRequest, route: LinkedRoute, part: Part, attempt: Try): Promise<Places>;
   close(): void;
 }
 
@@ -80,6 +93,7 @@ interface Leg {
 /** One part under way. */
 interface Ask {
   readonly request: PullRequest;
+  readonly attempt: Try;
   readonly route: LinkedRoute;
   readonly leg: Leg;
   /** When it is to be asked of others too. */
@@ -109,22 +123,24 @@ class OwnPartAsker implements PartAsker {
     this.#options = options;
   }
 
-  async ask(request: PullRequest, route: LinkedRoute, part: Part): Promise<Places> {
+  async ask(request: PullRequest, route: LinkedRoute, part: Part, attempt: Try): Promise<Places> {
     let ask: Ask | null = null;
+    let isOlder = false;
     try {
       const { leg, frame } = this.#prepare(request, route, part);
       this.#budget.earn();
-      ask = { request, route, leg, dueMs: 0, seenDue: false, hedge: null };
+      ask = { request, attempt, route, leg, dueMs: 0, seenDue: false, hedge: null };
       this.#watch(ask);
       await leg.link.connection.request(frame, leg.requestId, (answer) => {
-        takeRows(answer, request, part.places);
+        isOlder = !this.#take(ask as Ask, part.places, answer);
         this.#noteAnswer(leg);
-        if (ask?.hedge) giveUp(ask.hedge);
+        if (!isOlder && ask?.hedge) giveUp(ask.hedge);
       });
       this.#underway.delete(ask);
       // Only now, and if it was answered: a frame whose request failed or was given up may still wait in a socket.
       if (leg.answered) this.#frames.give(frame);
-      return noPlaces;
+      if (!isOlder) return noPlaces;
+      return ask.hedge && (await ask.hedge.done) ? noPlaces : part.places;
     } catch (error) {
       if (ask) this.#underway.delete(ask);
       return this.#afterFailure(error, ask, route, part);
@@ -135,6 +151,17 @@ class OwnPartAsker implements PartAsker {
     this.#timer?.cancel();
     this.#timer = null;
     this.#underway.clear();
+  }
+
+  /** Writes the rows of an answer; false when they are older than what was read before, and such are not taken. */
+  #take({ request, attempt }: Ask, places: Places, answer: Frame): boolean {
+    const { floor } = this.#options;
+    if (!attempt.takesOlder && !isFresh(answer, request, places, floor)) {
+      attempt.sawOlder = true;
+      return false;
+    }
+    takeRows(answer, request, places, floor);
+    return true;
   }
 
   async #afterFailure(error: unknown, ask: Ask | null, route: Route, part: Part): Promise<Places> {
@@ -229,22 +256,24 @@ class OwnPartAsker implements PartAsker {
     const { leg, frame } = this.#prepare(ask.request, ask.route, part);
     hedge.legs.push(leg);
     await leg.link.connection.request(frame, leg.requestId, (answer) => {
-      checkRows(answer, ask.request, leg.places);
+      const isTaken = ask.attempt.takesOlder || isFresh(answer, ask.request, leg.places, this.#options.floor);
       this.#noteAnswer(leg);
-      this.#onHedgeAnswer(ask, hedge, leg, answer);
+      // The part's own shard may still answer, and newer.
+      if (isTaken) this.#onHedgeAnswer(ask, hedge, leg, answer);
+      else giveUp(hedge);
     });
     if (leg.answered) this.#frames.give(frame);
   }
 
   #onHedgeAnswer({ request, leg: own }: Ask, hedge: Hedge, leg: Leg, answer: Frame): void {
-    const { links, clock, onHedge } = this.#options;
+    const { links, clock, floor, onHedge } = this.#options;
     const isLast = hedge.legs.every((other) => other === leg || other.kept !== null);
     if (!isLast) {
       leg.kept = { header: { ...answer.header }, bytes: new Uint8Array(answer.bytes) };
       return;
     }
-    takeRows(answer, request, leg.places);
-    for (const { kept, places } of hedge.legs) if (kept) takeRows(kept, request, places);
+    takeRows(answer, request, leg.places, floor);
+    for (const { kept, places } of hedge.legs) if (kept) takeRows(kept, request, places, floor);
     own.link.connection.cancel(own.requestId);
     // What it had taken by now is the least that it would have taken.
     own.link.latency.record(clock.monotonicMs() - own.sentMs);

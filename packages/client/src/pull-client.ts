@@ -4,18 +4,23 @@
  * its map is newer hands it over. Every loop is bounded by the holders a partition has.
  */
 import { writeInitialRow } from '@millrace/core';
-import { MillraceError, type PartitionMap, stalenessMsMaxDefault } from '@millrace/protocol';
+import { invariant, MillraceError, type PartitionMap, stalenessMsMaxDefault } from '@millrace/protocol';
 import type { Clock, ClusterView, Network } from '@millrace/runtime';
-import { createPartAsker, type HedgeEvent, type LinkedRoute, linkedRoute } from './part-asker.ts';
+import { createPartAsker, type HedgeEvent, type LinkedRoute, linkedRoute, type Try } from './part-asker.ts';
 import { cutByShard, joinPlaces, type Places, placeAt } from './pull-parts.ts';
+import { createReadFloor, olderPausesMs } from './read-floor.ts';
 import { createRefusals } from './refusals.ts';
 import { computeRoute, type Route } from './routing.ts';
 import type { PullRequest, RowSource } from './row-source.ts';
 import { createShardConnection, refusalCodes } from './shard-connection.ts';
 import { createShardLinks } from './shard-links.ts';
 
-/** First try, the other holders, and once more after a new map. */
+/**
+ * First try, the other holders, and once more after a new map. Rows that are older than what this client has read are left
+ * for the last of them: until then whoever is behind has a few milliseconds to catch up.
+ */
 const triesMax = 4;
+invariant(olderPausesMs.length >= triesMax - 1, 'there is a pause after every try but the last');
 
 /** Which holders are asked, and when a second one is. */
 export interface PullPreferences {
@@ -74,7 +79,15 @@ export function createPullClient(options: PullClientOptions): PullClient {
     } else if (error.retry === 'never' || error.code === 'MILL_CLOSED') throw error;
     else links.noteFailure(shard, error.code);
   };
-  const asker = createPartAsker({ clock, links, requestTimeoutMs, hedge, onHedge, onFailed });
+  const asker = createPartAsker({
+    clock,
+    links,
+    floor: createReadFloor(),
+    requestTimeoutMs,
+    hedge,
+    onHedge,
+    onFailed,
+  });
 
   const routeTo = (model: string): LinkedRoute => {
     links.expireAvoided();
@@ -89,11 +102,11 @@ export function createPullClient(options: PullClientOptions): PullClient {
     return fresh;
   };
 
-  const pullPlaces = async (request: PullRequest, places: Places): Promise<Places> => {
+  const pullPlaces = async (request: PullRequest, places: Places, attempt: Try): Promise<Places> => {
     const route = routeTo(request.model);
     const { parts, absent } = cutByShard(request, route, route.only, places);
-    if (parts.length === 1 && absent.count === 0) return asker.ask(request, route, parts[0]);
-    const asked = parts.map((part) => asker.ask(request, route, part));
+    if (parts.length === 1 && absent.count === 0) return asker.ask(request, route, parts[0], attempt);
+    const asked = parts.map((part) => asker.ask(request, route, part, attempt));
     // All parts end before the pull does, failed or not: each writes into the caller's memory.
     const left: Places[] = [absent];
     for (const end of await Promise.allSettled(asked)) {
@@ -107,8 +120,11 @@ export function createPullClient(options: PullClientOptions): PullClient {
     async pull(request) {
       if (request.count === 0) return { degraded: false };
       let left: Places = { list: null, from: 0, count: request.count };
-      for (let attempt = 0; attempt < triesMax && left.count > 0; attempt += 1) {
-        left = await pullPlaces(request, left);
+      for (let tried = 0; tried < triesMax && left.count > 0; tried += 1) {
+        const attempt: Try = { takesOlder: tried === triesMax - 1, sawOlder: false };
+        left = await pullPlaces(request, left, attempt);
+        if (attempt.sawOlder)
+          await new Promise<void>((resolve) => clock.setTimer(olderPausesMs[tried], resolve));
       }
       if (left.count === 0) return { degraded: false };
       if (request.onAbsent === 'fail') {

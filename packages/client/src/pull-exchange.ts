@@ -13,6 +13,7 @@ import {
   writeFrameHeader,
 } from '@millrace/protocol';
 import type { Places } from './pull-parts.ts';
+import type { ReadFloor } from './read-floor.ts';
 import { addReadMark, type PullRequest, type ReadMarks } from './row-source.ts';
 
 export interface PullFrameInput {
@@ -47,21 +48,34 @@ export function writePull(frame: Uint8Array, { request, places, requestId, epoch
  * Copies the rows of an answer to their places and notes at which sequences they were read.
  * @throws MILL_DIM_MISMATCH, MILL_FRAME_INVALID; nothing is written then.
  */
-export function takeRows(answer: Frame, request: PullRequest, places: Places): void {
+export function takeRows(answer: Frame, request: PullRequest, places: Places, floor: ReadFloor): void {
   const partitions = checkRows(answer, request, places);
-  const { bytes } = answer;
   const { count } = places;
   const { dim } = request.layout;
-  putRows(floatsAt(bytes, rowsFrameLayout.rowsAt, count * dim), places, dim, request.out);
-  const marks = wordsAt(bytes, rowsFrameLayout.rowsAt + 4 * count * dim, 4 * partitions);
+  putRows(floatsAt(answer.bytes, rowsFrameLayout.rowsAt, count * dim), places, dim, request.out);
+  const marks = marksOf(answer, request, places, partitions);
   addMarks(request.marks, marks, partitions);
+  floor.set(request.model, marks, partitions);
+}
+
+/**
+ * True when the rows of an answer are none that this client has read newer.
+ * @throws MILL_DIM_MISMATCH, MILL_FRAME_INVALID
+ */
+export function isFresh(answer: Frame, request: PullRequest, places: Places, floor: ReadFloor): boolean {
+  const partitions = checkRows(answer, request, places);
+  return floor.admits(request.model, marksOf(answer, request, places, partitions), partitions);
+}
+
+function marksOf(answer: Frame, { layout }: PullRequest, { count }: Places, partitions: number): Uint32Array {
+  return wordsAt(answer.bytes, rowsFrameLayout.rowsAt + 4 * count * layout.dim, 4 * partitions);
 }
 
 /**
  * Looks whether a frame answers for the keys at `places`. @returns partitions that it read.
  * @throws MILL_DIM_MISMATCH, MILL_FRAME_INVALID
  */
-export function checkRows({ bytes, header }: Frame, request: PullRequest, places: Places): number {
+function checkRows({ bytes, header }: Frame, request: PullRequest, places: Places): number {
   const { dim } = request.layout;
   const head =
     bytes.length >= rowsFrameLayout.rowsAt ? wordsAt(bytes, rowsFrameLayout.countAt, 3) : [0, 0, 0];

@@ -13,7 +13,8 @@ export interface DenseSnapshotsOptions {
   readonly archive: Archive | null;
   /** 0: never. */
   readonly everyMs: number;
-  readonly chains: number;
+  /** How many are kept. */
+  readonly fulls: number;
 }
 
 export interface DenseSnapshots {
@@ -23,7 +24,7 @@ export interface DenseSnapshots {
 }
 
 export function keepDenseSnapshots(options: DenseSnapshotsOptions): DenseSnapshots {
-  const { bus, clock, logger, state, archive, everyMs, chains } = options;
+  const { bus, clock, logger, state, archive, everyMs, fulls } = options;
   let written = state.sequence;
   let writing: Promise<void> = Promise.resolve();
   let closed = false;
@@ -37,7 +38,7 @@ export function keepDenseSnapshots(options: DenseSnapshotsOptions): DenseSnapsho
     const blocks = [...captureDense(state)];
     await archive.write('shared', fold, { sequence, base: null }, blocks);
     written = sequence;
-    const oldest = await archive.prune('shared', fold, chains);
+    const oldest = await archive.prune('shared', fold, fulls);
     if (oldest === null) return;
     const target = { log: 'dense', subject: denseSubject(modelNameFrom(model)) } as const;
     await trimBehind(bus, target, oldest + 1, clock.now());

@@ -70,6 +70,11 @@ const batchDelayMsDefault = 20;
 /** Complete examples that wait for a batch, or one whole batch if that is more; beyond it the event log is not read on. */
 const queueExamplesMax = 20_000;
 const tickAfterMs = 1_000;
+/**
+ * A chain of a partition's snapshots is a full one and up to seven deltas, dense ones are always full: so many of them reach as
+ * far back as a chain does.
+ */
+const snapshotsAChain = 8;
 const rejectionsTold = 20;
 
 export async function startModelUpdater(
@@ -97,7 +102,7 @@ export async function startModelUpdater(
     archive,
     state: net.dense,
     everyMs: options.drive === 'manual' ? 0 : options.snapshotEveryMs,
-    chains: options.snapshotChains,
+    fulls: snapshotsAChain * options.snapshotChains,
   });
   const trainer = createTrainer(net, options.rows);
   const publisher = await openBatchPublisher({ bus, clock, logger, model, partitions });

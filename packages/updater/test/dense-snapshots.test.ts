@@ -36,7 +36,7 @@ function stage(everyMs: number) {
     throw new Error(`${path} is damaged`);
   };
   const archive = createArchive({ stores: [{ name: 'shared', blobs: createMemoryBlobs() }], onDamaged });
-  const options = { bus, clock, logger: quietLogger, state, archive, everyMs, chains: 2 };
+  const options = { bus, clock, logger: quietLogger, state, archive, everyMs, fulls: 2 };
   return { bus, clock, state, archive, snapshots: keepDenseSnapshots(options) };
 }
 
@@ -88,7 +88,7 @@ test('dense snapshots: a log that cannot be trimmed now is trimmed another time'
   const snapshots = keepDenseSnapshots({
     ...{ bus: weak, clock, logger: quietLogger, state, archive },
     everyMs: 0,
-    chains: 1,
+    fulls: 1,
   });
   await learn(bus, state, 1);
   await learn(bus, state, 2);
