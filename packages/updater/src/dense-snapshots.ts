@@ -39,7 +39,8 @@ export function keepDenseSnapshots(options: DenseSnapshotsOptions): DenseSnapsho
     await archive.write('shared', fold, { sequence, base: null }, blocks);
     written = sequence;
     const oldest = await archive.prune('shared', fold, fulls);
-    if (oldest === null) return;
+    // As many as are wanted first: the log stands in for those that are still missing.
+    if (oldest === null || (await archive.list('shared', fold)).length < fulls) return;
     const target = { log: 'dense', subject: denseSubject(modelNameFrom(model)) } as const;
     await trimBehind(bus, target, oldest + 1, clock.now());
     logger.debug({ model, sequence, trimmedBefore: oldest + 1 }, 'dense snapshot written');
