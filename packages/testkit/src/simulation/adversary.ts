@@ -39,7 +39,7 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
   /** What becomes of a dead shard's disk. */
   const touchDisk = (host: Host) => {
     const fate = random.pick(['kept', 'kept', 'empty', 'damaged']);
-    if (fate === 'empty') host.disk = createSimulatedStore(`disk of ${host.name}`);
+    if (fate === 'empty') host.disk = createSimulatedStore(host.disk.name, host.disk.onPut);
     if (fate === 'damaged') for (let i = 0; i < 3; i += 1) damageBlob(host.disk, false);
     if (fate !== 'kept') told(`the disk of ${host.name} is ${fate}`);
   };
@@ -169,7 +169,8 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
       .subject('gradients', subjectOf(partition))
       .messages.filter(({ payload }) => isOf(payload, partition));
     if (good.length === 0) return;
-    const block = random.pick(good).payload.slice();
+    // The newest is the one that is likeliest to be taken for news.
+    const block = (random.chance(0.6) ? good[good.length - 1] : random.pick(good)).payload.slice();
     const kind = random.pick(['repeated', 'damaged', 'foreign']);
     if (kind === 'damaged') block[random.whole(block.length)] ^= 1 + random.whole(255);
     told(`a ${kind} block`);

@@ -4,7 +4,15 @@
  *   I3  as many blocks are applied as the log has                I4  a state that began with a snapshot is the fold too
  */
 import { createShardConnection, type ShardConnection } from '@millrace/client';
-import { frameKinds, type PartitionReport, packedFrame, packedValueOf } from '@millrace/protocol';
+import {
+  frameHeaderBytes,
+  frameKinds,
+  type PartitionReport,
+  packedFrame,
+  packedValueOf,
+  pullFrameBytes,
+  writeFrameHeader,
+} from '@millrace/protocol';
 import { addressOf, type Host, type SimulatedCluster } from './simulated-cluster.ts';
 
 export interface Audit {
@@ -21,6 +29,7 @@ const answerMsMax = 2_000;
 
 export function createAudit(cluster: SimulatedCluster): Audit {
   const { world, truth, nats, network, file } = cluster;
+  const { random } = world;
   const { process } = cluster.visitor('auditor');
   const connections = new Map<string, { readonly key: string; readonly connection: ShardConnection }>();
   const hashes = new Map<string, { readonly shard: string; readonly hash: string }>();
@@ -86,10 +95,24 @@ export function createAudit(cluster: SimulatedCluster): Audit {
     return found;
   };
 
+  /** Pulls a row of some partition, whoever holds it: a shard that does not must refuse (wire-watch.ts looks at the answer). */
+  const pull = async (host: Host): Promise<void> => {
+    const connection = connectionTo(host);
+    if (connection === null) return;
+    const requestId = connection.nextRequestId();
+    const frame = new Uint8Array(pullFrameBytes(1));
+    const view = new DataView(frame.buffer);
+    writeFrameHeader(view, 0, { bytes: frame.length, kind: frameKinds.pull, requestId, epoch: 0 });
+    const words = [random.pick(truth.layouts).tableId, 1, random.whole(2 ** 32), random.whole(2 ** 32)];
+    for (const [i, word] of words.entries()) view.setUint32(frameHeaderBytes + 4 * i, word, true);
+    await connection.request(frame, requestId, () => undefined);
+  };
+
   return {
     ask(host) {
-      // A shard that is down, or has no model yet, has nothing to tell.
+      // A shard that is down, has no model yet, or does not hold the partition has nothing to tell.
       inspect(host).catch(() => undefined);
+      for (let i = 0; i < 3; i += 1) pull(host).catch(() => undefined);
     },
     async askAll() {
       const answers = new Map<string, readonly PartitionReport[]>();

@@ -5,6 +5,7 @@
  * From then on at least one must go on telling so, until as many shards have been harmed as would be needed to lose them all;
  * who drains, joins or moves is no harm. Shards tell it by their leases, which are read here as they are written.
  */
+import { holdersOf } from '@millrace/core';
 import {
   decodePartitionMap,
   decodeShardLease,
@@ -21,6 +22,8 @@ export interface Coverage {
   readonly complete: boolean;
   onAnswer(answer: WatchedAnswer): void;
   readonly map: PartitionMap | null;
+  /** A shard has left in order: nothing may be its any more, as long as others could take it. */
+  onLeft(shard: string): void;
   /** All shards are to end: nobody need answer from now on. */
   end(): void;
 }
@@ -54,9 +57,32 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
     for (const [partition, owners] of map.owners.entries()) {
       if (owners.length === 0) world.violate('I6', `map ${map.epoch}: partition ${partition} has no owner`);
     }
+    if (newest !== null) checkReleases(newest, map);
     maps.set(map.epoch, { map, storedMs: world.nowMs });
     newest = map;
   });
+
+  /**
+   * Whoever answers for a partition and is released by a map leaves enough owners behind that answer too. What the map rests
+   * on was told a while ago, so an owner that was harmed since counts as one that answers.
+   */
+  const checkReleases = (before: PartitionMap, after: PartitionMap) => {
+    const isHarmed = (name: string) =>
+      (cluster.hosts.find((host) => host.name === name)?.harmedMs ?? 0) > world.nowMs - rememberedMs;
+    for (const [partition, owners] of after.owners.entries()) {
+      const released = holdersOf(before, partition).filter(
+        (name) =>
+          ready.get(name)?.(partition) && !isHarmed(name) && !holdersOf(after, partition).includes(name),
+      );
+      const names = owners.map((place) => after.shards[place]);
+      const answering = names.filter((name) => ready.get(name)?.(partition) || isHarmed(name));
+      if (released.length === 0 || answering.length >= Math.min(settings.minReplicas, names.length)) continue;
+      world.violate(
+        'I6',
+        `map ${after.epoch} releases ${released.join(', ')} from partition ${partition}, and ${answering.length} owners answer`,
+      );
+    }
+  };
 
   let ended = false;
   const check = () => {
@@ -110,6 +136,22 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
     get map() {
       return newest;
     },
+    onLeft(shard) {
+      if (newest === null || ended) return;
+      const others = cluster.hosts.filter(
+        (host) =>
+          host.name !== shard &&
+          host.shard !== null &&
+          !host.leaving &&
+          host.harmedMs < world.nowMs - rememberedMs,
+      );
+      const own = cluster.hosts.find((host) => host.name === shard);
+      if (others.length === 0 || own === undefined || own.harmedMs > world.nowMs - rememberedMs) return;
+      for (let partition = 0; partition < newest.owners.length; partition += 1) {
+        if (!holdersOf(newest, partition).includes(shard)) continue;
+        world.violate('I6', `${shard} has left, and partition ${partition} was still its to answer for`);
+      }
+    },
     end() {
       ended = true;
     },
@@ -117,6 +159,5 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
 }
 
 function holds(map: PartitionMap, partition: number, shard: string): boolean {
-  const place = map.shards.indexOf(shard);
-  return map.owners[partition].includes(place) || (map.former?.[partition]?.includes(place) ?? false);
+  return holdersOf(map, partition).includes(shard);
 }

@@ -122,12 +122,11 @@ export const mutants: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'marks-cleared-too-soon',
+    name: 'steps-not-marked',
     invariant: 'I4',
-    file: 'packages/shard/src/snapshot-writer.ts',
-    find: '      const { sequence } = state;\n      const blocks = await',
-    replace:
-      '      const { sequence } = state;\n      for (const table of state.tables) table.changed[0] &= 0xfffffffe;\n      const blocks = await',
+    file: 'packages/core/src/fold/partition-fold.ts',
+    find: '    markChanged(table, index);\n',
+    replace: '',
   },
   // I5: a score comes of one dense version, the one that it tells.
   {
@@ -222,17 +221,17 @@ export const mutants: readonly Mutant[] = [
   },
   // A client never sees a shard go back.
   {
-    name: 'ready-partition-restored-again',
+    name: 'stale-left-to-the-chain',
     invariant: 'session',
-    file: 'packages/shard/src/partition-holding.ts',
-    find: "        if (this.phase !== 'ready') {\n          const state = await this.#restored();",
-    replace: "        if (this.phase !== 'gone') {\n          const state = await this.#restored();",
+    file: 'packages/core/src/fold/partition-fold.ts',
+    find: "  if (message.sequence <= state.sequence) return { kind: 'stale' };\n",
+    replace: '',
   },
   {
-    name: 'sequence-of-another-state',
+    name: 'taken-on-again',
     invariant: 'session',
-    file: 'packages/shard/src/partition-holding.ts',
-    find: "        forgetState(shard, this.partition);\n        this.phase = 'restoring';\n",
-    replace: "        this.phase = 'restoring';\n",
+    file: 'packages/shard/src/holdings.ts',
+    find: 'if (!model.holdings.has(partition)) model.holdings.set(',
+    replace: 'if (partition >= 0) model.holdings.set(',
   },
 ];

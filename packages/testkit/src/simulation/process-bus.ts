@@ -24,7 +24,7 @@ import type { Bucket, KvValue, SimulatedNats } from './simulated-nats.ts';
 import { delayOf } from './weather.ts';
 
 /** Readers and watches that a process of the small models of the simulation may have open; more are left over. */
-const readersMax = 24;
+const readersMax = 18;
 const appendsMax = 1_024;
 
 export function createProcessBus(link: NatsLink, nats: SimulatedNats): Bus {

@@ -86,6 +86,10 @@ export interface SimulatedCluster {
   stop(host: Host): void;
   /** Kills it. It comes back if it is wanted. */
   crash(host: Host): void;
+  /** Told of each shard that has ended in order and in time. */
+  onLeft: (shard: string) => void;
+  /** Told of each snapshot that was put into any store, or damaged there. */
+  onBlob: (store: SimulatedStore, name: string) => void;
   /** What a process that is no part of the cluster sees of it. */
   visitor(name: string): { readonly process: SimulatedProcess; readonly link: NatsLink; readonly bus: Bus };
 }
@@ -280,6 +284,7 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
     world.note(`${host.name} runs`);
   };
 
+  nats.snapshots.onPut = (store, name) => cluster.onBlob(store, name);
   const cluster: SimulatedCluster = {
     world,
     weather,
@@ -290,6 +295,8 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
     settings,
     hosts,
     figures,
+    onLeft: () => undefined,
+    onBlob: () => undefined,
     host(name, kind) {
       const known = hosts.find((host) => host.name === name);
       if (known) return known;
@@ -298,7 +305,7 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
         kind,
         process: null,
         link: null,
-        disk: createSimulatedStore(`disk of ${name}`),
+        disk: createSimulatedStore(`disk of ${name}`, (store, blob) => cluster.onBlob(store, blob)),
         shard: null,
         node: null,
         updater: null,
@@ -357,6 +364,7 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
           () => {
             overdue.cancel();
             host.left = world.nowMs - leavesMs < settings.drainMsMax;
+            if (host.left && host.kind === 'shard') cluster.onLeft(host.name);
             world.note(`${host.name} left`);
             process.kill();
           },

@@ -11,6 +11,7 @@ import type { World } from './world.ts';
 export const startMs = 1_700_000_000_000;
 /** A process that keeps more than this many timers, or arrivals while frozen, collects them. */
 const timersMax = 400;
+const timerLateMsMax = 2;
 
 export interface SimulatedProcess {
   readonly name: string;
@@ -79,7 +80,7 @@ export function createSimulatedProcess({ name, world, clockRate }: ProcessOption
     now: () => Math.floor(startMs + jumpedMs + world.nowMs * clockRate),
     monotonicMs() {
       // Work takes time too, now and then: what measures itself finds its turn over in the middle.
-      if (world.random.chance(0.05)) workedMs += 2 * world.random.uniform();
+      if (world.random.chance(0.2)) workedMs += 3 * world.random.uniform();
       return (world.nowMs - bornMs) * clockRate + workedMs;
     },
     setTimer(delayMs, fire) {
@@ -90,7 +91,8 @@ export function createSimulatedProcess({ name, world, clockRate }: ProcessOption
         if (waits) timers -= 1;
         waits = false;
       };
-      const planned = world.after(delayMs / clockRate, () =>
+      // Timers are late, as those of a busy process are; one of no time at all lets other things happen first.
+      const planned = world.after(delayMs / clockRate + timerLateMsMax * world.random.uniform(), () =>
         run(() => {
           if (!waits) return;
           end();

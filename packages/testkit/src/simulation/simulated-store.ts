@@ -13,10 +13,15 @@ export interface SimulatedStore {
   earlierNames: readonly { readonly name: string; readonly bytes: number }[];
   /** Writes left before it is full. */
   writesLeft: number;
+  /** Told of each blob that was put, or damaged. */
+  onPut: (store: SimulatedStore, name: string) => void;
 }
 
-export function createSimulatedStore(name: string): SimulatedStore {
-  return { name, blobs: new Map(), earlierNames: [], writesLeft: Number.POSITIVE_INFINITY };
+export function createSimulatedStore(
+  name: string,
+  onPut: SimulatedStore['onPut'] = () => undefined,
+): SimulatedStore {
+  return { name, blobs: new Map(), earlierNames: [], writesLeft: Number.POSITIVE_INFINITY, onPut };
 }
 
 export function listingOf({ blobs }: SimulatedStore): readonly { name: string; bytes: number }[] {
@@ -27,4 +32,5 @@ export function putBlob(store: SimulatedStore, name: string, bytes: Uint8Array, 
   store.earlierNames = listingOf(store);
   store.blobs.delete(name);
   store.blobs.set(name, { bytes, damaged });
+  store.onPut(store, name);
 }

@@ -12,6 +12,7 @@ import { type Random, randomFrom } from './random.ts';
 import { checkScores } from './score-check.ts';
 import { type ClusterSettings, openSimulatedCluster, type SimulatedCluster } from './simulated-cluster.ts';
 import { modelFrom } from './simulation-models.ts';
+import { createSnapshotAudit, type SnapshotAudit } from './snapshot-audit.ts';
 import { createVisitors, type Visitors } from './visitors.ts';
 import { calm, weatherFrom } from './weather.ts';
 import { watchWire } from './wire-watch.ts';
@@ -54,16 +55,18 @@ export async function simulate({ seed, steps, onNote, onLog }: SimulationOptions
     const settings = settingsFrom(random);
     const cluster = openSimulatedCluster({ world, weather, file, settings, ...(onLog && { onLog }) });
     const coverage = createCoverage(cluster);
+    const snapshotAudit = createSnapshotAudit(cluster);
+    cluster.onLeft = coverage.onLeft;
+    cluster.onBlob = snapshotAudit.onBlob;
     cluster.network.watch = (shard) => watchWire(world, shard, coverage.onAnswer);
     cluster.nats.put(cluster.nats.bucket('models'), file.name, jsonBytes(file));
     startAll(cluster, random);
     const audit = createAudit(cluster);
     const visitors = createVisitors(cluster, coverage);
     const adversary = createAdversary(cluster);
-    const parts = { cluster, coverage, audit, visitors, adversary };
+    const parts = { cluster, coverage, audit, snapshotAudit, visitors, adversary };
     await world.runUntil(3_000);
-    for (let step = 0; step < steps && world.violations.length === 0; step += 1)
-      await takeStep(parts, random);
+    for (let step = 0; step < steps; step += 1) await takeStep(parts, random);
     adversary.relent();
     calm(weather);
     await settle(cluster, audit);
@@ -81,6 +84,7 @@ interface Parts {
   readonly cluster: SimulatedCluster;
   readonly coverage: Coverage;
   readonly audit: Audit;
+  readonly snapshotAudit: SnapshotAudit;
   readonly visitors: Visitors;
   readonly adversary: Adversary;
 }
@@ -126,7 +130,7 @@ async function takeStep({ cluster, visitors, audit, adversary }: Parts, random: 
 
 function reportOf(
   seed: number,
-  { cluster, visitors, audit, adversary }: Parts,
+  { cluster, visitors, audit, snapshotAudit, adversary }: Parts,
   recomputed: number,
 ): SimulationReport {
   const { world, truth, hosts } = cluster;
@@ -144,6 +148,7 @@ function reportOf(
       strict: visitors.counts.strict,
       recomputed,
       audited: audit.reports,
+      snapshotsAudited: snapshotAudit.restored,
       examples: truth.joined().examples,
       blocks: truth.partitions.reduce((sum, { applied }) => sum + applied.length, 0),
       starts: hosts.reduce((sum, { starts }) => sum + starts, 0),

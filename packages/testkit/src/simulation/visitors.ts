@@ -34,7 +34,8 @@ export interface Visitors {
   troubledMs: number;
 }
 
-const itemNames = Array.from({ length: 12 }, (_, i) => `item-${i}`);
+const itemNames = Array.from({ length: 60 }, (_, i) => `item-${i}`);
+const users = 20;
 const refusals = new Set(['MILL_OVERLOADED', 'MILL_NOT_READY', 'MILL_MODEL_UNKNOWN', 'MILL_CLOSED']);
 /** Quiet for so long, a cluster has no excuse left. */
 const calmAfterMs = 8_000;
@@ -50,6 +51,10 @@ export function createVisitors(cluster: SimulatedCluster, coverage: Coverage): V
   const acknowledged: { requestId: string; value: number }[] = [];
   const counts = { asked: 0, answered: 0, refused: 0, degraded: 0, strict: 0 };
   let visits = 0;
+
+  /** Some are met more often than others. */
+  const favourite = <T>(from: readonly T[]): T =>
+    from[Math.floor(from.length * random.uniform() * random.uniform())];
 
   const runningNode = (): Host | null => {
     const nodes = cluster.hosts.filter(
@@ -104,7 +109,7 @@ export function createVisitors(cluster: SimulatedCluster, coverage: Coverage): V
     visits += 1;
     counts.asked += 1;
     const requestId = `r-${visits}`;
-    const items = Array.from({ length: 1 + random.whole(3) }, () => random.pick(itemNames));
+    const items = Array.from({ length: 1 + random.whole(3) }, () => favourite(itemNames));
     const logged = random.chance(0.9);
     const askedMs = world.nowMs;
     const isStrict = isCalm();
@@ -133,7 +138,7 @@ export function createVisitors(cluster: SimulatedCluster, coverage: Coverage): V
     };
     const request = {
       requestId,
-      user: { user: `user-${random.whole(6)}` },
+      user: { user: `user-${random.whole(users)}` },
       items: items.map((item) => ({ item })),
       log: logged,
     };
