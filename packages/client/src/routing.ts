@@ -4,8 +4,9 @@
  *
  *   lives · has not just failed us · answers for this partition · is not late · stays · is in our zone
  *
- * and among equals an owner comes before a former one; owners take turns by partition, so that load spreads. A route is
- * computed once a change of map, leases or failures, never once a key.
+ * and among equals an owner comes before a former one; owners take turns by partition, so that load spreads. Of those that
+ * have all failed us the one comes first whose failure is longest ago: the tries of a pull go round. A route is computed once
+ * a change of map, leases or failures, never once a key.
  */
 import { leaseRenewMs, type ModelLease, type PartitionMap, partitionSetFrom } from '@millrace/protocol';
 import type { ShardSight } from '@millrace/runtime';
@@ -27,7 +28,7 @@ export interface Route extends Choice {
 export interface RouteInput {
   readonly map: PartitionMap;
   readonly sights: readonly ShardSight[];
-  /** Holders to pass over while others can be asked: their connection just failed. */
+  /** Holders to pass over while others can be asked: they just failed, in this order. */
   readonly avoid: ReadonlySet<string>;
   /** Where we are; '': nowhere in particular. */
   readonly zone: string;
@@ -48,6 +49,8 @@ interface Candidate {
   /** Bits that hold for all partitions. */
   readonly rank: number;
   readonly stalenessMs: number;
+  /** How many failed before it did. */
+  readonly failures: number;
   readonly isReady: (partition: number) => boolean;
 }
 
@@ -64,9 +67,9 @@ export function computeRoute(input: RouteInput): Route {
     for (let turn = 0; turn < owners.length + former.length; turn += 1) {
       const isOwner = turn < owners.length;
       const place = isOwner ? owners[(turn + partition) % owners.length] : former[turn - owners.length];
-      const { rank, stalenessMs, isReady } = candidates[place];
+      const { rank, stalenessMs, failures, isReady } = candidates[place];
       if (rank >= unknown) continue;
-      const found = { place, rank: isReady(partition) ? rank : rank + unready, stalenessMs };
+      const found = { place, rank: isReady(partition) ? rank : rank + unready, stalenessMs, failures };
       if (isBetter(found, best)) [best, next] = [found, best];
       else if (isBetter(found, next)) next = found;
     }
@@ -80,11 +83,14 @@ interface Found {
   readonly place: number;
   readonly rank: number;
   readonly stalenessMs: number;
+  readonly failures: number;
 }
 
-const nobody: Found = { place: -1, rank: unknown, stalenessMs: 0 };
+const nobody: Found = { place: -1, rank: unknown, stalenessMs: 0, failures: 0 };
 
 function isBetter(a: Found, b: Found): boolean {
+  // Whether it answers for the partition matters less here: who fails at once would be asked again and again.
+  if ((a.rank & b.rank & failed) !== 0 && a.failures !== b.failures) return a.failures < b.failures;
   if (a.rank !== b.rank) return a.rank < b.rank;
   // Of those that are late the freshest.
   return (a.rank & late) !== 0 && a.stalenessMs < b.stalenessMs;
@@ -100,9 +106,10 @@ function candidatesOf({ map, sights, avoid, zone, stalenessMsMax }: RouteInput):
       .flatMap((sight) => (sight?.live ? (told(sight) ?? []) : [])),
     stalenessMsMax,
   );
+  const inOrder = [...avoid];
   return map.shards.map((shard) => {
     const sight = sightOf.get(shard);
-    if (!sight) return { rank: unknown, stalenessMs: 0, isReady: () => false };
+    if (!sight) return { rank: unknown, stalenessMs: 0, failures: 0, isReady: () => false };
     const lease = told(sight);
     const stalenessMs = lease?.stalenessMs ?? 0;
     const rank =
@@ -111,7 +118,8 @@ function candidatesOf({ map, sights, avoid, zone, stalenessMsMax }: RouteInput):
       (stalenessMs > lateMs ? late : 0) +
       (sight.lease.draining ? leaving : 0) +
       (zone !== '' && sight.lease.zone !== zone ? elsewhere : 0);
-    return { rank, stalenessMs, isReady: partitionSetFrom(lease?.readyPartitions ?? '') };
+    const failures = Math.max(0, inOrder.indexOf(shard));
+    return { rank, stalenessMs, failures, isReady: partitionSetFrom(lease?.readyPartitions ?? '') };
   });
 }
 

@@ -25,7 +25,7 @@ export interface ShardLinks {
   noteLoss(link: ShardLink): void;
   /** Lets those be asked again whose time is over. */
   expireAvoided(): void;
-  /** Shards to pass over. */
+  /** Shards to pass over, the one that failed last at the end. */
   avoided(): ReadonlySet<string>;
   close(): void;
 }
@@ -57,6 +57,7 @@ export function createShardLinks({ view, clock, connect, onChange }: ShardLinksO
   let closed = false;
 
   const avoid = (shard: string, forMs: number) => {
+    avoidedUntilMs.delete(shard);
     avoidedUntilMs.set(shard, clock.monotonicMs() + forMs);
     onChange();
   };

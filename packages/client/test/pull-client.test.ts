@@ -132,6 +132,23 @@ test('pull client: failover: a shard that does not answer in time is passed over
   expect(Array.from(request.out)).toEqual(steppedRows(request));
 });
 
+test('pull client: failover: one that was silent and is back is asked when the other one dies', async () => {
+  const stage = await openTwins();
+  const silent = await scriptShard();
+  await stage.lease('a', silent.port);
+  const request = requestOf(keysOf(200).filter((_, i, keys) => onEven(keys, i)));
+  const pulling = stage.client.pull(request);
+  await silent.untilAsked(1);
+  stage.clock.advanceBy(requestTimeoutMs);
+  await pulling;
+  // It is passed over for seconds to come, when the other one goes.
+  await stage.lease('a', stage.a.port);
+  await stage.b.close();
+  const all = requestOf(keysOf(200));
+  expect(await stage.client.pull(all)).toEqual({ degraded: false });
+  expect(Array.from(all.out)).toEqual(steppedRows(all));
+});
+
 test('pull client: failover: a shard that is not ready, or does not know the table yet, is passed over', async () => {
   for (const code of ['MILL_NOT_READY', 'MILL_TABLE_UNKNOWN', 'MILL_OVERLOADED']) {
     const stage = await openTwins();

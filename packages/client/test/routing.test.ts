@@ -82,11 +82,18 @@ const cases: readonly Case[] = [
   { title: 'one was never seen', changes: { b: null }, wanted: 'acc--', spare: '--a--' },
   { title: 'nobody was ever seen', changes: { a: null, b: null, c: null }, wanted: '-----', spare: '-----' },
   {
-    title: 'all failed just now: by turns again, since nobody else is there',
+    title: 'all failed just now: whose failure is longest ago',
     changes: {},
-    avoid: ['a', 'b', 'c'],
-    wanted: 'abcb-',
+    avoid: ['c', 'b', 'a'],
+    wanted: 'bccb-',
     spare: '-----',
+  },
+  {
+    title:
+      'all failed, one lapsed since: it too has its turn, or the other would be asked in vain again and again',
+    changes: { a: { live: false }, b: { ready: [] } },
+    avoid: ['a', 'b', 'c'],
+    wanted: 'abab-',
   },
   {
     title: 'leaving is better than failed, failed better than lapsed, lapsed better than nothing',
