@@ -13,7 +13,7 @@ import { compose as composeWith, reasonToSkip, upMsMax } from './engine.ts';
 /** An election takes up to nine seconds, and what asked the old leader waits five; the rest is for a busy machine. */
 const learnsOnMsMax = 60_000;
 /** What is clicked during the election is joined after it. */
-const joinWindowMs = 30_000;
+const joinWindowMs = 20_000;
 
 const whyNot = await reasonToSkip();
 if (whyNot !== null) process.stderr.write(`test/compose: cluster skipped, ${whyNot}\n`);
