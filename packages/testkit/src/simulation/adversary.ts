@@ -1,5 +1,10 @@
 /** The harm that is done: to processes, machines, connections, disks, clocks, and to the membership of the cluster. Each ends by itself. */
-import { decodeGradientBlock, gradientsSubject, modelNameFrom } from '@millrace/protocol';
+import {
+  decodeGradientBlock,
+  encodeGradientBlock,
+  gradientsSubject,
+  modelNameFrom,
+} from '@millrace/protocol';
 import type { Host, HostKind, SimulatedCluster } from './simulated-cluster.ts';
 import { createSimulatedStore, putBlob, type SimulatedStore } from './simulated-store.ts';
 import type { HarmKind } from './weather.ts';
@@ -26,6 +31,7 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
   const { random } = world;
   const counts: Record<string, number> = {};
   let relented = false;
+  let strays = 0;
 
   const running = (kind?: HostKind) =>
     hosts.filter((host) => host.process !== null && (kind === undefined || host.kind === kind));
@@ -90,7 +96,7 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
     told(`${host.name} stands still`);
     process.freeze();
     host.harmedMs = world.nowMs;
-    later(50, random.pick([300, 6_000]), () => process.thaw());
+    later(50, random.pick([300, weather.absenceMsMax]), () => process.thaw());
   };
 
   const cutFromNats = (host: Host | undefined, msMax: number) => {
@@ -160,7 +166,7 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
     host.process.jump(ms);
   };
 
-  /** A block that stands in the log already: again, damaged, or in another partition's. */
+  /** A block that stands in the log already, again or damaged; or one that a stranger sends to the wrong partition. */
   const badBlock = () => {
     const partitions = file.partitions ?? 1;
     const partition = random.whole(partitions);
@@ -169,12 +175,17 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
       .subject('gradients', subjectOf(partition))
       .messages.filter(({ payload }) => isOf(payload, partition));
     if (good.length === 0) return;
-    // The newest is the one that is likeliest to be taken for news.
-    const block = (random.chance(0.6) ? good[good.length - 1] : random.pick(good)).payload.slice();
+    const block = random.pick(good).payload.slice();
     const kind = random.pick(['repeated', 'damaged', 'foreign']);
-    if (kind === 'damaged') block[random.whole(block.length)] ^= 1 + random.whole(255);
     told(`a ${kind} block`);
-    nats.append('gradients', subjectOf(kind === 'foreign' ? partition + 1 : partition), block, undefined);
+    if (kind === 'foreign') {
+      strays += 1;
+      const stray = { ...decodeGradientBlock(block), producer: 'stranger', sequence: strays, previous: 0 };
+      nats.append('gradients', subjectOf(partition + 1), encodeGradientBlock(stray), undefined);
+      return;
+    }
+    if (kind === 'damaged') block[random.whole(block.length)] ^= 1 + random.whole(255);
+    nats.append('gradients', subjectOf(partition), block, undefined);
   };
 
   const diskFull = () => {
@@ -190,7 +201,7 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
   const harms: Record<HarmKind, () => void> = {
     crash,
     freeze,
-    'cut-from-nats': () => cutFromNats(random.pick(running()), random.pick([500, 7_000])),
+    'cut-from-nats': () => cutFromNats(random.pick(running()), random.pick([500, weather.absenceMsMax])),
     'cut-from-process': cutFromProcess,
     'nats-restart'() {
       const msMax = random.pick([400, 5_000]);

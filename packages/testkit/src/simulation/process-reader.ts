@@ -3,14 +3,16 @@
  * after a lost connection. Where the process can bear it (gradients, dense) a message may come again, and a gradient block
  * may be passed over while later ones come; whoever looks again is given it.
  */
-import { isMillraceError, type LogName, type Sequence } from '@millrace/protocol';
+import { decodeGradientBlock, isMillraceError, type LogName, type Sequence } from '@millrace/protocol';
 import type { LogReader, ReadOptions } from '@millrace/runtime';
 import type { NatsLink } from './nats-link.ts';
-import { placeFrom, type SubjectLog } from './simulated-nats.ts';
+import { placeFrom, type StoredMessage, type SubjectLog } from './simulated-nats.ts';
 import { delayOf } from './weather.ts';
 
 /** Messages of one delivery. */
 const burstMax = 8;
+/** What was passed over comes after this, if nobody looks again before. */
+const missedMsMax = 3_000;
 
 /** @param passedOver  sequences of `list` that this process has been made to miss once; shared by its readers. */
 export function openProcessReader(
@@ -25,6 +27,8 @@ export function openProcessReader(
   const { world } = process;
   const { random } = world;
   let next: Sequence = Math.max(1, options.from);
+  /** Passed over, and not delivered since. */
+  let missed: StoredMessage | null = null;
   let scheduled = false;
   let closed = false;
   let handling: Promise<void> | null = null;
@@ -39,14 +43,19 @@ export function openProcessReader(
   const deliver = () => {
     scheduled = false;
     for (let burst = 0; burst < burstMax && !closed && handling === null; burst += 1) {
-      let place = placeFrom(list, next);
+      const place = placeFrom(list, next);
       if (place >= list.messages.length) return;
-      const mayMiss = log === 'gradients' && weather.skipped > 0 && place + 1 < list.messages.length;
+      // A block that does not build on the missed one would hide that it was missed.
+      if (missed !== null && !buildsOn(list.messages[place].payload, missed.payload)) {
+        next = missed.sequence;
+        missed = null;
+        continue;
+      }
+      const mayMiss = log === 'gradients' && weather.skipped > 0 && missed === null;
       const { sequence } = list.messages[place];
       if (mayMiss && !passedOver.has(sequence) && random.chance(weather.skipped)) {
-        passedOver.add(sequence);
-        world.note(`${process.name} misses ${options.subject} ${sequence}`);
-        place += 1;
+        passOver(list.messages[place]);
+        continue;
       }
       next = list.messages[place].sequence + 1;
       if (!hand(place)) return;
@@ -56,6 +65,21 @@ export function openProcessReader(
       }
     }
     wake();
+  };
+
+  /** Delivery goes on behind `message`; some time later it begins with it again, unless it was closed. */
+  const passOver = (message: StoredMessage) => {
+    const { sequence } = message;
+    passedOver.add(sequence);
+    missed = message;
+    next = sequence + 1;
+    world.note(`${process.name} misses ${options.subject} ${sequence}`);
+    world.after(missedMsMax * random.uniform(), () => {
+      if (missed !== message) return;
+      missed = null;
+      next = sequence;
+      wake();
+    });
   };
 
   const hand = (place: number): boolean => {
@@ -121,4 +145,14 @@ export function openProcessReader(
       await handling;
     },
   };
+}
+
+/** True when both are blocks of one producer and partition, the first later in their chain. */
+function buildsOn(later: Uint8Array, earlier: Uint8Array): boolean {
+  try {
+    const [a, b] = [decodeGradientBlock(later), decodeGradientBlock(earlier)];
+    return a.producer === b.producer && a.partition === b.partition && a.sequence > b.sequence;
+  } catch {
+    return false;
+  }
 }

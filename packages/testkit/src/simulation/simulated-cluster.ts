@@ -127,7 +127,7 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
   const { random } = world;
   const nats = createSimulatedNats(world);
   const network = createSimulatedNetwork(world, weather);
-  const truth = tellTruth(file, nats);
+  const truth = tellTruth(file, nats, world);
   const hosts: Host[] = [];
 
   const figures: Record<string, number> = {};

@@ -12,6 +12,7 @@ export const startMs = 1_700_000_000_000;
 /** A process that keeps more than this many timers, or arrivals while frozen, collects them. */
 const timersMax = 400;
 const timerLateMsMax = 2;
+const timerVeryLateMsMax = 30;
 
 export interface SimulatedProcess {
   readonly name: string;
@@ -76,6 +77,9 @@ export function createSimulatedProcess({ name, world, clockRate }: ProcessOption
     world.after(0, catchUp);
   };
 
+  const latenessMs = () =>
+    (world.random.chance(0.1) ? timerVeryLateMsMax : timerLateMsMax) * world.random.uniform();
+
   const clock: Clock = {
     now: () => Math.floor(startMs + jumpedMs + world.nowMs * clockRate),
     monotonicMs() {
@@ -92,7 +96,7 @@ export function createSimulatedProcess({ name, world, clockRate }: ProcessOption
         waits = false;
       };
       // Timers are late, as those of a busy process are; one of no time at all lets other things happen first.
-      const planned = world.after(delayMs / clockRate + timerLateMsMax * world.random.uniform(), () =>
+      const planned = world.after(delayMs / clockRate + latenessMs(), () =>
         run(() => {
           if (!waits) return;
           end();

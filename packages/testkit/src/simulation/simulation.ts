@@ -14,7 +14,7 @@ import { type ClusterSettings, openSimulatedCluster, type SimulatedCluster } fro
 import { modelFrom } from './simulation-models.ts';
 import { createSnapshotAudit, type SnapshotAudit } from './snapshot-audit.ts';
 import { createVisitors, type Visitors } from './visitors.ts';
-import { calm, weatherFrom } from './weather.ts';
+import { type Climate, calm, climateFrom, weatherFrom } from './weather.ts';
 import { watchWire } from './wire-watch.ts';
 import { createWorld, type Violation } from './world.ts';
 
@@ -50,9 +50,10 @@ export async function simulate({ seed, steps, onNote, onLog }: SimulationOptions
     );
   process.on('unhandledRejection', onRejection);
   try {
-    const weather = weatherFrom(random);
+    const climate = climateFrom(random);
+    const weather = weatherFrom(random, climate);
     const file = modelFrom(random);
-    const settings = settingsFrom(random);
+    const settings = settingsFrom(random, climate);
     const cluster = openSimulatedCluster({ world, weather, file, settings, ...(onLog && { onLog }) });
     const coverage = createCoverage(cluster);
     const snapshotAudit = createSnapshotAudit(cluster);
@@ -89,13 +90,13 @@ interface Parts {
   readonly adversary: Adversary;
 }
 
-function settingsFrom(random: Random): ClusterSettings {
+function settingsFrom(random: Random, climate: Climate): ClusterSettings {
   const replicas = random.pick([1, 2, 2, 2, 3]);
   return {
     replicas,
     minReplicas: random.chance(0.5) ? 1 : Math.min(2, replicas),
-    snapshotEveryMs: random.pick([1_500, 4_000, 8_000]),
-    snapshotChains: random.pick([1, 2, 2, 3]),
+    snapshotEveryMs: climate === 'absences' ? 700 : random.pick([1_500, 4_000, 8_000]),
+    snapshotChains: climate === 'absences' ? 1 : random.pick([1, 2, 2, 3]),
     hasSharedStore: random.chance(0.9),
     hasOwnDisks: random.chance(0.6),
     batchDelayUs: random.pick([50, 1_000, 5_000]),

@@ -15,21 +15,23 @@ export interface SnapshotAudit {
   readonly restored: number;
 }
 
-/** Of writes, every so many are looked at; all damage is. */
-const lookEvery = 3;
+/** Of writes, every so many are looked at; all damage is, and all that was captured while the log went on. */
+const lookEvery = 8;
+const freshMs = 250;
 
 export function createSnapshotAudit({ world, truth, file }: SimulatedCluster): SnapshotAudit {
   const fingerprint = fingerprintOf(file);
   let writes = 0;
   let restored = 0;
 
-  const look = async (store: SimulatedStore, partition: number) => {
+  const look = async (store: SimulatedStore, partition: number, atMost: number) => {
     const archive = createArchive({
       stores: [{ name: store.name, blobs: stillView(store) }],
       onDamaged: () => undefined,
     });
     const { layouts } = truth;
-    const state = await archive.restorePartition({ model: file.name, fingerprint, partition, layouts });
+    const identity = { model: file.name, fingerprint, partition, layouts };
+    const state = await archive.restorePartition(identity, { atMost });
     if (state === null) return;
     restored += 1;
     const plain = truth.partitions[partition];
@@ -44,9 +46,10 @@ export function createSnapshotAudit({ world, truth, file }: SimulatedCluster): S
     onBlob(store, name) {
       writes += 1;
       const partition = Number(name.split('/')[2]);
-      const isDue = store.blobs.get(name)?.damaged || writes % lookEvery === 0;
-      if (!isDue || !Number.isInteger(partition)) return;
-      look(store, partition).catch((error: unknown) => {
+      if (!Number.isInteger(partition)) return;
+      const isFresh = world.nowMs - truth.newestMs[partition] < freshMs;
+      if (!store.blobs.get(name)?.damaged && !isFresh && writes % lookEvery !== 0) return;
+      look(store, partition, Number(name.split('/')[3].slice(0, 16))).catch((error: unknown) => {
         if (!isMillraceError(error)) world.violate('defect', `a restore failed: ${reasonFrom(error)}`);
       });
     },

@@ -19,11 +19,14 @@ import { createPlainDense, type PlainDense } from './plain-dense.ts';
 import { type Joined, plainJoin } from './plain-join.ts';
 import { createPlainPartition, type PlainPartition } from './plain-partition.ts';
 import type { SimulatedNats } from './simulated-nats.ts';
+import type { World } from './world.ts';
 
 export interface Truth {
   readonly file: ModelFile;
   readonly layouts: readonly TableLayout[];
   readonly partitions: readonly PlainPartition[];
+  /** By partition when its newest message was stored, virtual ms. */
+  readonly newestMs: readonly number[];
   readonly dense: PlainDense;
   /** The event log of the model; null for what nobody can read. */
   readonly events: readonly (Event | null)[];
@@ -32,7 +35,7 @@ export interface Truth {
   impressions(): readonly Impression[];
 }
 
-export function tellTruth(file: ModelFile, nats: SimulatedNats): Truth {
+export function tellTruth(file: ModelFile, nats: SimulatedNats, world: World): Truth {
   const model = modelNameFrom(file.name);
   const fingerprint = fingerprintOf(file);
   const layouts = tableLayouts(file);
@@ -41,14 +44,17 @@ export function tellTruth(file: ModelFile, nats: SimulatedNats): Truth {
   );
   const places = new Map(partitions.map((_, partition) => [gradientsSubject(model, partition), partition]));
   const dense = createPlainDense(file, fingerprint);
+  const newestMs = partitions.map(() => Number.NEGATIVE_INFINITY);
   const events: (Event | null)[] = [];
   let joinedOf = -1;
   let joined: Joined | null = null;
 
   nats.onStored = (_log, subject, { sequence, payload }) => {
     const place = places.get(subject);
-    if (place !== undefined) partitions[place].take(sequence, payload);
-    else if (subject === denseSubject(model)) dense.take(sequence, payload);
+    if (place !== undefined) {
+      newestMs[place] = world.nowMs;
+      partitions[place].take(sequence, payload);
+    } else if (subject === denseSubject(model)) dense.take(sequence, payload);
     else if (subject === eventsSubject(model)) events.push(eventFrom(payload));
   };
 
@@ -56,6 +62,7 @@ export function tellTruth(file: ModelFile, nats: SimulatedNats): Truth {
     file,
     layouts,
     partitions,
+    newestMs,
     dense,
     events,
     joined() {

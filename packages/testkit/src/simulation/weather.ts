@@ -26,6 +26,8 @@ export interface Weather {
   /** Of one access to a store. */
   storeFails: number;
   staleListing: number;
+  /** Longest time that a process is away. */
+  readonly absenceMsMax: number;
   /** Harm that is done to whole processes, by kind. */
   readonly kinds: ReadonlySet<HarmKind>;
 }
@@ -44,9 +46,25 @@ export const harmKinds = [
 ] as const;
 export type HarmKind = (typeof harmKinds)[number];
 
-export function weatherFrom(random: Random): Weather {
-  const kinds = new Set<HarmKind>(harmKinds.filter(() => random.chance(0.55)));
-  const often = (chance: number) => (random.chance(0.5) ? chance * random.uniform() : 0);
+/**
+ * Most runs meet a mixture; some meet moves alone, where nothing is an excuse for a score that is late or not whole; some long
+ * absences, after which the log is not what it was.
+ */
+export type Climate = 'mixed' | 'moves' | 'absences';
+
+export function climateFrom(random: Random): Climate {
+  const place = random.uniform();
+  return place < 0.7 ? 'mixed' : place < 0.85 ? 'moves' : 'absences';
+}
+
+export function weatherFrom(random: Random, climate: Climate): Weather {
+  const isMixed = climate === 'mixed';
+  const often = (chance: number) => (isMixed && random.chance(0.5) ? chance * random.uniform() : 0);
+  const kinds: Readonly<Record<Climate, readonly HarmKind[]>> = {
+    mixed: harmKinds.filter(() => random.chance(0.55)),
+    moves: ['membership'],
+    absences: ['cut-from-nats', 'freeze', 'crash'],
+  };
   return {
     natsDelayMs: random.pick([1, 2, 5, 20]),
     netDelayMs: random.pick([0.5, 1, 3, 10]),
@@ -63,7 +81,8 @@ export function weatherFrom(random: Random): Weather {
     broken: often(0.01),
     storeFails: often(0.08),
     staleListing: often(0.2),
-    kinds,
+    absenceMsMax: climate === 'absences' ? 25_000 : 7_000,
+    kinds: new Set(kinds[climate]),
   };
 }
 

@@ -25,6 +25,7 @@ export function fairWeather(changes: Partial<Weather> = {}): Weather {
     broken: 0,
     storeFails: 0,
     staleListing: 0,
+    absenceMsMax: 1_000,
     kinds: new Set(),
     ...changes,
   };
