@@ -29,8 +29,13 @@ export const smokeSize: RecoverParameters = {
   roundMs: 300,
 };
 
-/** Reads while snapshots are written: a ranking request's keys, a few requests under way. */
-export const readSetting = { count: 260, inFlight: 4 } as const;
+/**
+ * Reads while snapshots are written: a ranking request's keys, from a few callers that pause between an answer and their next
+ * request. Without a pause the machine has no time to spare, and whatever else is done shows in the reads in full.
+ */
+export const readSetting = { count: 260, callers: 4, pauseMs: 2 } as const;
+/** Rows that one update touches, and the pause after it: 25,000 rows a second. */
+export const updateSetting = { rows: 500, pauseMs: 20 } as const;
 /** Pause between two rounds of snapshots while they are on, ms: much shorter than anyone would choose. */
 export const snapshotEveryMs = 200;
 /** Keys of one gradient block: a large batch's share of one partition. */

@@ -6,11 +6,7 @@ import { type Bus, createTcpNetwork, systemClock, watchCluster } from '@millrace
 import { quantile } from '../common/statistics.ts';
 import { makeRequests, rowFloats } from '../pull/workload.ts';
 import type { LogWriter } from './fill-log.ts';
-import { type RecoverParameters, readSetting } from './parameters.ts';
-
-/** Rows that one update touches, and the pause after it. */
-const updateRows = 2_000;
-const updatePauseMs = 20;
+import { type RecoverParameters, readSetting, updateSetting } from './parameters.ts';
 
 export interface ReadRound {
   readonly p99Ms: number;
@@ -34,7 +30,7 @@ export async function readWhileLearning(
     requestTimeoutMs: 10_000,
   });
   const [layout] = tableLayouts(file);
-  const { count, inFlight } = readSetting;
+  const { count, callers, pauseMs } = readSetting;
   const requests = makeRequests({ ...options, count });
   const latenciesMs: number[] = [];
   const startMs = performance.now();
@@ -50,20 +46,25 @@ export async function readWhileLearning(
       const askedMs = performance.now();
       await client.pull({ model: file.name, layout, keys, count, out, marks, onAbsent: 'fail' });
       latenciesMs.push(performance.now() - askedMs);
+      await pause(pauseMs);
     }
   };
   const update = async () => {
     for (let round = 0; goesOn(); round += 1) {
-      const from = fmix(round) % Math.max(1, options.rows - updateRows);
-      await writer.touch(from, from + updateRows);
-      await new Promise((resolve) => setTimeout(resolve, updatePauseMs));
+      const from = fmix(round) % Math.max(1, options.rows - updateSetting.rows);
+      await writer.touch(from, from + updateSetting.rows);
+      await pause(updateSetting.pauseMs);
     }
   };
   try {
-    await Promise.all([update(), ...Array.from({ length: inFlight }, read)]);
+    await Promise.all([update(), ...Array.from({ length: callers }, read)]);
   } finally {
     client.close();
     await view.close();
   }
   return { p99Ms: quantile(latenciesMs, 0.99), pulls: latenciesMs.length };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
