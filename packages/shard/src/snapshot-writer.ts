@@ -30,7 +30,7 @@ import type { ShardMetrics } from './shard-metrics.ts';
 import { type ChainMark, captureBase, chainAfter } from './snapshot-policy.ts';
 
 /** Pulls wait at most about so long for a slice of a capture; one block of a snapshot takes about as long. */
-const sliceMsMax = 1;
+const sliceMsMax = 0.5;
 
 /** `own` is this shard's directory, `shared` is everybody's. */
 export type StoreName = 'own' | 'shared';
@@ -89,6 +89,8 @@ class Writer implements SnapshotWriter {
   readonly #options: SnapshotWriterOptions;
   readonly #histories = new WeakMap<PartitionState, History>();
   #timer: Timer = { cancel() {} };
+  #restTimer: Timer = { cancel() {} };
+  #endRest: () => void = () => {};
   #running: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -106,7 +108,9 @@ class Writer implements SnapshotWriter {
     this.#running = this.#running.then(async () => {
       for (const target of this.#options.readable()) {
         if (this.#closed) return;
+        const startedMs = this.#options.clock.monotonicMs();
         await this.#snapshot(target);
+        await this.#rest(startedMs);
       }
     });
     return this.#running;
@@ -115,7 +119,20 @@ class Writer implements SnapshotWriter {
   async close(): Promise<void> {
     this.#closed = true;
     this.#timer.cancel();
+    this.#restTimer.cancel();
+    this.#endRest();
     await this.#running;
+  }
+
+  /** Leaves the machine to pulls and updates for as long as a snapshot has taken. */
+  async #rest(sinceMs: number): Promise<void> {
+    const { clock } = this.#options;
+    const tookMs = clock.monotonicMs() - sinceMs;
+    if (tookMs < 1 || this.#closed) return;
+    await new Promise<void>((resolve) => {
+      this.#endRest = resolve;
+      this.#restTimer = clock.setTimer(tookMs, resolve);
+    });
   }
 
   async #snapshot(target: ReadablePartition): Promise<void> {

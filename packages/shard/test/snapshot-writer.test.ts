@@ -164,7 +164,7 @@ test('snapshots: blocks that arrive during a capture are not in it, and are not 
       return nowMs;
     },
   };
-  const { bus, state, writer, archive, names } = await openStage({ clock });
+  const { bus, state, writer, archive, names } = await openStage({ clock, everyMs: 0 });
   await appendBlocks(bus, 1, 6);
   const round = writer.round();
   await settled();
@@ -173,7 +173,7 @@ test('snapshots: blocks that arrive during a capture are not in it, and are not 
   await settled();
   expect([state.sequence, await names('own')]).toEqual([6, []]);
   for (let i = 0; i < 20; i += 1) {
-    slow.advanceBy(1);
+    slow.advanceBy(100);
     await settled();
   }
   await round;
@@ -183,7 +183,7 @@ test('snapshots: blocks that arrive during a capture are not in it, and are not 
   const next = writer.round();
   for (let i = 0; i < 20; i += 1) {
     await settled();
-    slow.advanceBy(1);
+    slow.advanceBy(100);
   }
   await next;
   expect(await names('own')).toEqual(['6', '8 on 6']);
@@ -313,4 +313,46 @@ test('snapshots: a partition that was let go or began anew meanwhile is passed o
   takePartition(shard, partition);
   await writer.round();
   expect([await names('own'), await names('shared')]).toEqual([[], []]);
+});
+
+test('snapshots: between two partitions the machine is left to others for as long as the first took', async () => {
+  const slow = createManualClock(0);
+  let nowMs = 0;
+  const clock = { ...slow, now: () => nowMs, setTimer: slow.setTimer.bind(slow), monotonicMs: () => nowMs };
+  const { bus, writer, names } = await openStage({
+    clock,
+    // What is asked on the way takes 30 ms by this clock.
+    writesShared: () => {
+      nowMs += 30;
+      return true;
+    },
+  });
+  await appendBlocks(bus, 1, 6);
+  let ended = false;
+  const round = writer.round().then(() => {
+    ended = true;
+  });
+  await settled();
+  expect([ended, await names('own')]).toEqual([false, ['6']]);
+  slow.advanceBy(29);
+  await settled();
+  expect(ended).toBe(false);
+  slow.advanceBy(1);
+  await round;
+});
+
+test('snapshots: closing does not wait for such a pause', async () => {
+  const slow = createManualClock(0);
+  let nowMs = 0;
+  const clock = { ...slow, now: () => nowMs, setTimer: slow.setTimer.bind(slow), monotonicMs: () => nowMs };
+  const writesShared = () => {
+    nowMs += 30;
+    return true;
+  };
+  const { bus, writer } = await openStage({ clock, writesShared });
+  await appendBlocks(bus, 1, 6);
+  void writer.round();
+  await settled();
+  await writer.close();
+  expect(slow.timersWaiting).toBe(0);
 });

@@ -12,13 +12,15 @@ export interface ShardChild {
   close(): Promise<number>;
 }
 
+/** A profile that is asked of this process is wanted of the shards too. */
+const profiling = process.execArgv.filter((flag) => flag.startsWith('--cpu-prof'));
 const here = dirname(fileURLToPath(import.meta.url));
 
 /** Resolves once all partitions of the shard answer reads. */
 export async function startShardChild(plan: ShardPlan): Promise<ShardChild> {
   const child = fork(join(here, 'shard-process.ts'), [JSON.stringify(plan)], {
     cwd: here,
-    execArgv: ['--conditions=source', '--import', 'tsx/esm'],
+    execArgv: ['--conditions=source', '--import', 'tsx/esm', ...profiling],
   });
   const killAtExit = () => child.kill('SIGKILL');
   process.once('exit', killAtExit);
