@@ -9,10 +9,10 @@ interface Run {
   readonly named: readonly string[];
 }
 
-/** The 200 seeds of seeds.test.ts, which the unmutated code passes, begin with these. */
-const seedsMax = 12;
+/** The 200 seeds of seeds.test.ts, which the unmutated code passes, begin with these; most bugs are found by one of the first three. */
+const seedsMax = 30;
 
-test('simulation: every planted bug is found within 12 seeds, by its invariant', {
+test('simulation: every planted bug is found within 30 seeds, by its invariant', {
   timeout: 900_000,
 }, async () => {
   const options = ['--mutant', 'all', '--seeds', String(seedsMax), '--workers', '2', '--json'];

@@ -201,7 +201,11 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
   const harms: Record<HarmKind, () => void> = {
     crash,
     freeze,
-    'cut-from-nats': () => cutFromNats(random.pick(running()), random.pick([500, weather.absenceMsMax])),
+    'cut-from-nats': () =>
+      cutFromNats(
+        random.pick(running(random.pick(['shard', 'node', 'updater']))),
+        random.pick([500, weather.absenceMsMax]),
+      ),
     'cut-from-process': cutFromProcess,
     'nats-restart'() {
       const msMax = random.pick([400, 5_000]);

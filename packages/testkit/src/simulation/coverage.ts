@@ -30,12 +30,16 @@ export interface Coverage {
 
 /** Others act on a lease until it lapses, and a little longer. */
 const rememberedMs = 7_000;
+/** What was told so long ago has been heard by everybody. */
+const heardMs = 1_500;
 /** From the moment that a map is stored until a shard that hears of it has let go of what it lost. */
 const actMsMax = 5_000;
 
 export function createCoverage(cluster: SimulatedCluster): Coverage {
   const { world, nats, file, settings } = cluster;
   const ready = new Map<string, (partition: number) => boolean>();
+  /** By shard and partition: since when it tells that it answers reads there. */
+  const readySinceMs = new Map<string, number>();
   const maps = new Map<number, { readonly map: PartitionMap; readonly storedMs: number }>();
   let newest: PartitionMap | null = null;
   let complete = false;
@@ -47,6 +51,11 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
     const told = lease?.models.find(({ model }) => model === file.name);
     if (told) ready.set(key, partitionSetFrom(told.readyPartitions));
     else ready.delete(key);
+    for (let partition = 0; partition < safeSinceMs.length; partition += 1) {
+      const place = `${key} ${partition}`;
+      if (!ready.get(key)?.(partition)) readySinceMs.delete(place);
+      else if (!readySinceMs.has(place)) readySinceMs.set(place, world.nowMs);
+    }
     check();
   });
   nats.bucket('maps').watchers.add(({ value }) => {
@@ -63,8 +72,8 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
   });
 
   /**
-   * Whoever answers for a partition and is released by a map leaves enough owners behind that answer too. What the map rests
-   * on was told a while ago, so an owner that was harmed since counts as one that answers.
+   * Whoever answers for a partition and is released by a map leaves enough others behind that answer too. What the map rests
+   * on was told a while ago, so one that was harmed since counts as answering.
    */
   const checkReleases = (before: PartitionMap, after: PartitionMap) => {
     const isHarmed = (name: string) =>
@@ -72,14 +81,18 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
     for (const [partition, owners] of after.owners.entries()) {
       const released = holdersOf(before, partition).filter(
         (name) =>
-          ready.get(name)?.(partition) && !isHarmed(name) && !holdersOf(after, partition).includes(name),
+          world.nowMs - (readySinceMs.get(`${name} ${partition}`) ?? world.nowMs) > heardMs &&
+          !isHarmed(name) &&
+          !holdersOf(after, partition).includes(name),
       );
-      const names = owners.map((place) => after.shards[place]);
-      const answering = names.filter((name) => ready.get(name)?.(partition) || isHarmed(name));
-      if (released.length === 0 || answering.length >= Math.min(settings.minReplicas, names.length)) continue;
+      const answering = holdersOf(after, partition).filter(
+        (name) => ready.get(name)?.(partition) || isHarmed(name),
+      );
+      if (released.length === 0 || answering.length >= Math.min(settings.minReplicas, owners.length))
+        continue;
       world.violate(
         'I6',
-        `map ${after.epoch} releases ${released.join(', ')} from partition ${partition}, and ${answering.length} owners answer`,
+        `map ${after.epoch} releases ${released.join(', ')} from partition ${partition}, and ${answering.length} that stay answer`,
       );
     }
   };
@@ -123,10 +136,15 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
         world.violate('I6', `${shard} answered by a map of epoch ${epoch} that there never was`);
         return;
       }
-      // A shard knows a map a moment before it has acted on it.
-      const before = world.nowMs - known.storedMs < actMsMax ? maps.get(epoch - 1) : undefined;
+      // A shard knows a map a moment before it has acted on it; one that was away may have missed some in between.
+      const troubledMs = cluster.hosts.find(({ name }) => name === shard)?.process?.troubledMs ?? 0;
+      const wasAway = world.nowMs - troubledMs < actMsMax;
+      const isNews = wasAway || world.nowMs - known.storedMs < actMsMax;
+      const earlier = [...maps.values()].filter(
+        ({ map }) => isNews && (map.epoch === epoch - 1 || (wasAway && map.epoch < epoch)),
+      );
       for (const partition of partitions) {
-        if (holds(known.map, partition, shard) || (before && holds(before.map, partition, shard))) continue;
+        if ([known, ...earlier].some(({ map }) => holdersOf(map, partition).includes(shard))) continue;
         world.violate(
           'I6',
           `${shard} answered for partition ${partition}, which is not its at epoch ${epoch}`,
@@ -156,8 +174,4 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
       ended = true;
     },
   };
-}
-
-function holds(map: PartitionMap, partition: number, shard: string): boolean {
-  return holdersOf(map, partition).includes(shard);
 }

@@ -21,4 +21,20 @@ export const failedSeeds: readonly FailedSeed[] = [
     steps: 200,
     why: 'I6: a shard answered by a map whose partitions it had not let go of yet; allowed for a moment since then',
   },
+  { seed: 3, steps: 200, why: 'I6: a shard that had heard of nobody yet made a map of itself alone' },
+  {
+    seed: 32,
+    steps: 200,
+    why: 'I3: a block that was passed over, and behind it one that is refused, which hid it: no reader of NATS does so, and no simulated one any more',
+  },
+  {
+    seed: 59,
+    steps: 200,
+    why: 'I6: a shard woke up to a map two epochs on; allowed for a moment since then',
+  },
+  {
+    seed: 77,
+    steps: 200,
+    why: 'I6: a map released a shard that had just become ready, which its writer had not heard',
+  },
 ];

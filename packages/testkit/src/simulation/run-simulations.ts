@@ -97,7 +97,7 @@ async function plant(name: string): Promise<void> {
   const counter = startCounter(chosen.length);
   let ended = 0;
   const runs = await runMutants(chosen, {
-    seeds: seedsFrom(12),
+    seeds: seedsFrom(30),
     steps,
     workers,
     onRun({ name: mutant, invariant, caughtBy, seeds, named }) {

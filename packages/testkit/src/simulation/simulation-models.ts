@@ -33,8 +33,8 @@ export const simulationModels: Readonly<Record<'after-window' | 'at-once' | 'den
   },
 };
 
-/** A model of the seed's choice, of few partitions. */
-export function modelFrom(random: Random): ModelFile {
-  const file = simulationModels[random.pick(['after-window', 'at-once', 'dense', 'dense'] as const)];
-  return { ...file, partitions: 3 + random.whole(5) };
+/** A model of few partitions: any one, or the one with dense weights. */
+export function modelFrom(random: Random, which: 'any' | 'dense'): ModelFile {
+  const name = random.pick(['after-window', 'at-once', 'dense', 'dense'] as const);
+  return { ...simulationModels[which === 'dense' ? 'dense' : name], partitions: 3 + random.whole(5) };
 }

@@ -52,7 +52,7 @@ export async function simulate({ seed, steps, onNote, onLog }: SimulationOptions
   try {
     const climate = climateFrom(random);
     const weather = weatherFrom(random, climate);
-    const file = modelFrom(random);
+    const file = modelFrom(random, climate === 'absences' ? 'dense' : 'any');
     const settings = settingsFrom(random, climate);
     const cluster = openSimulatedCluster({ world, weather, file, settings, ...(onLog && { onLog }) });
     const coverage = createCoverage(cluster);
@@ -95,9 +95,9 @@ function settingsFrom(random: Random, climate: Climate): ClusterSettings {
   return {
     replicas,
     minReplicas: random.chance(0.5) ? 1 : Math.min(2, replicas),
-    snapshotEveryMs: climate === 'absences' ? 700 : random.pick([1_500, 4_000, 8_000]),
+    snapshotEveryMs: climate === 'absences' ? 500 : random.pick([1_500, 4_000, 8_000]),
     snapshotChains: climate === 'absences' ? 1 : random.pick([1, 2, 2, 3]),
-    hasSharedStore: random.chance(0.9),
+    hasSharedStore: climate === 'absences' || random.chance(0.9),
     hasOwnDisks: random.chance(0.6),
     batchDelayUs: random.pick([50, 1_000, 5_000]),
     lanes: 1 + random.whole(2),

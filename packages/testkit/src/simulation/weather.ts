@@ -54,7 +54,7 @@ export type Climate = 'mixed' | 'moves' | 'absences';
 
 export function climateFrom(random: Random): Climate {
   const place = random.uniform();
-  return place < 0.7 ? 'mixed' : place < 0.85 ? 'moves' : 'absences';
+  return place < 0.65 ? 'mixed' : place < 0.8 ? 'moves' : 'absences';
 }
 
 export function weatherFrom(random: Random, climate: Climate): Weather {
@@ -63,7 +63,7 @@ export function weatherFrom(random: Random, climate: Climate): Weather {
   const kinds: Readonly<Record<Climate, readonly HarmKind[]>> = {
     mixed: harmKinds.filter(() => random.chance(0.55)),
     moves: ['membership'],
-    absences: ['cut-from-nats', 'freeze', 'crash'],
+    absences: ['cut-from-nats', 'cut-from-nats', 'freeze'],
   };
   return {
     natsDelayMs: random.pick([1, 2, 5, 20]),
@@ -81,7 +81,7 @@ export function weatherFrom(random: Random, climate: Climate): Weather {
     broken: often(0.01),
     storeFails: often(0.08),
     staleListing: often(0.2),
-    absenceMsMax: climate === 'absences' ? 25_000 : 7_000,
+    absenceMsMax: climate === 'absences' ? 20_000 : 7_000,
     kinds: new Set(kinds[climate]),
   };
 }

@@ -1,3 +1,4 @@
+import { encodeGradientBlock } from '@millrace/protocol';
 import type { Bus } from '@millrace/runtime';
 import { expect, test } from 'vitest';
 import { createNatsLink, type NatsLink } from '../../src/simulation/nats-link.ts';
@@ -72,13 +73,23 @@ test('process bus: an append on its way over a cut connection fails; a reader go
   expect(read).toEqual([1, 2, 3]);
 });
 
-test('process bus: a block may be passed over once, and is given to whoever looks again', async () => {
+test('process bus: a block is passed over once, comes to whoever looks again, and in the end by itself', async () => {
   const { bus, after, nats } = open(fairWeather({ skipped: 1 }));
-  for (const text of ['a', 'b', 'c']) nats.append('gradients', subject, bytesOf(text), undefined);
-  const look = async () => {
+  for (const sequence of [1, 2, 3]) {
+    const chain = {
+      producer: 'p',
+      sequence,
+      previous: sequence - 1,
+      model: 'm',
+      fingerprint: 1,
+      partition: 0,
+    };
+    nats.append('gradients', subject, encodeGradientBlock({ ...chain, timeMs: 0, sections: [] }), undefined);
+  }
+  const look = async (ms: number) => {
     const read: number[] = [];
     const reader = await after(
-      100,
+      ms,
       bus.read('gradients', {
         subject,
         from: 1,
@@ -89,9 +100,21 @@ test('process bus: a block may be passed over once, and is given to whoever look
     await after(100, (reader as { close(): Promise<void> }).close());
     return read;
   };
-  expect(await look()).toEqual([2, 3]);
-  expect(await look()).toEqual([1, 3]);
-  expect(await look()).toEqual([1, 2, 3]);
+  expect(await look(100)).toEqual([2, 3]);
+  expect(await look(100)).toEqual([1, 3]);
+  expect(await look(4_000)).toEqual([1, 2, 3]);
+  const fresh = open(fairWeather({ skipped: 1 }));
+  fresh.nats.append('gradients', subject, bytesOf('no block'), undefined);
+  fresh.nats.append('gradients', subject, bytesOf('nor this'), undefined);
+  const read: number[] = [];
+  const options = { subject, from: 1, onError: () => undefined };
+  const reading = fresh.bus.read('gradients', {
+    ...options,
+    onMessage: ({ sequence }) => void read.push(sequence),
+  });
+  await fresh.after(4_000, reading);
+  // What follows does not build on what was missed, which thus comes first.
+  expect(read).toEqual([1, 2]);
 });
 
 test('process bus: a write whose answer is lost is stored all the same; a refused one is not', async () => {
