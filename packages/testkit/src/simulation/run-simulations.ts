@@ -7,7 +7,7 @@ import { type SimulationReport, simulate } from './simulation.ts';
 import { runSeeds } from './simulation-pool.ts';
 import { failureLines, summaryLines, summaryOf } from './simulation-summary.ts';
 
-const usage = `npm run simulate -- [--seeds 100] [--from 1] [--steps 200] [--json] [--workers n]
+const usage = `npm run simulate -- [--seeds 100] [--from 1] [--only 3,14] [--steps 200] [--json] [--workers n]
 SEED=17 npm run simulate -- [--trace]           one seed again; --trace prints what happens
 npm run simulate -- --mutant NAME | all         plants a bug and runs seeds until its invariant is named; \`list\` lists them`;
 
@@ -15,6 +15,7 @@ const { values } = parseArgs({
   options: {
     seeds: { type: 'string' },
     from: { type: 'string', default: '1' },
+    only: { type: 'string' },
     steps: { type: 'string', default: '200' },
     workers: { type: 'string' },
     json: { type: 'boolean', default: false },
@@ -36,6 +37,7 @@ else if (replayed !== undefined) await replay(Number(replayed));
 else await runMany(seedsFrom(100));
 
 function seedsFrom(countDefault: number): readonly number[] {
+  if (values.only !== undefined) return values.only.split(',').map(Number);
   return Array.from({ length: Number(values.seeds ?? countDefault) }, (_, i) => Number(values.from) + i);
 }
 
