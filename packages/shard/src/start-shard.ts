@@ -110,6 +110,8 @@ export async function startShard(options: ShardOptions): Promise<RunningShard> {
   let retryTimer = clock.setTimer(0, () => {});
   let acting = false;
   let again = false;
+  let leaving = false;
+  let proposing: Promise<void> = Promise.resolve();
   const act = async (): Promise<void> => {
     if (acting) {
       again = true;
@@ -119,7 +121,11 @@ export async function startShard(options: ShardOptions): Promise<RunningShard> {
     try {
       do {
         again = false;
-        await proposeMaps({ bus, view, logger, shard, replicas, minReplicas });
+        // A map of its own could name it again, since its view does not have it as leaving yet.
+        if (!leaving) {
+          proposing = proposeMaps({ bus, view, logger, shard, replicas, minReplicas });
+          await proposing;
+        }
         await holdings.reconcile();
       } while (again);
     } catch (error) {
@@ -143,7 +149,8 @@ export async function startShard(options: ShardOptions): Promise<RunningShard> {
       return holdings.ready;
     },
     async close() {
-      await lease.drain();
+      leaving = true;
+      await Promise.allSettled([lease.drain(), proposing]);
       const written = writer?.close();
       const end = await awaitHandover({ bus, clock, view, shard, waitMsMax: options.drainMsMax });
       logger.info({ shard, end }, 'shard leaves');
