@@ -43,6 +43,7 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
   const maps = new Map<number, { readonly map: PartitionMap; readonly storedMs: number }>();
   let newest: PartitionMap | null = null;
   let complete = false;
+  let ended = false;
   /** By partition: since when it was safe, null while it is not. */
   const safeSinceMs = new Array<number | null>(file.partitions ?? 0).fill(null);
 
@@ -66,7 +67,7 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
     for (const [partition, owners] of map.owners.entries()) {
       if (owners.length === 0) world.violate('I6', `map ${map.epoch}: partition ${partition} has no owner`);
     }
-    if (newest !== null) checkReleases(newest, map);
+    if (newest !== null && !ended) checkReleases(newest, map);
     maps.set(map.epoch, { map, storedMs: world.nowMs });
     newest = map;
   });
@@ -97,7 +98,6 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
     }
   };
 
-  let ended = false;
   const check = () => {
     if (newest === null || ended) return;
     const shards = cluster.hosts.filter(({ kind }) => kind === 'shard');
@@ -166,7 +166,8 @@ export function createCoverage(cluster: SimulatedCluster): Coverage {
       const own = cluster.hosts.find((host) => host.name === shard);
       if (others.length === 0 || own === undefined || own.harmedMs > world.nowMs - rememberedMs) return;
       for (let partition = 0; partition < newest.owners.length; partition += 1) {
-        if (!holdersOf(newest, partition).includes(shard)) continue;
+        const isAnswering = readySinceMs.has(`${shard} ${partition}`);
+        if (!isAnswering || !holdersOf(newest, partition).includes(shard)) continue;
         world.violate('I6', `${shard} has left, and partition ${partition} was still its to answer for`);
       }
     },

@@ -37,4 +37,10 @@ export const failedSeeds: readonly FailedSeed[] = [
     steps: 200,
     why: 'I6: a map released a shard that had just become ready, which its writer had not heard',
   },
+  {
+    seed: 1260,
+    steps: 200,
+    why: 'I6: a shard that was leaving made a map that named it again, before it had heard of its own leaving',
+  },
+  { seed: 1208, steps: 200, why: 'I6: as seed 1260' },
 ];
