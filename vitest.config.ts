@@ -16,7 +16,10 @@ export default defineConfig({
           include: ['test/{integration,simulation}/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          // They wait more than they work: for leases to lapse, for processes to start.
+          maxWorkers: 2,
+          // Not beside the unit tests, which keep all cores busy.
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -28,7 +31,7 @@ export default defineConfig({
           hookTimeout: 120_000,
           fileParallelism: false,
           // After all others: what they need is being prepared meanwhile (.ci/run).
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
     ],
