@@ -66,6 +66,11 @@ class Follower implements PartitionFollower {
   readonly #input: FollowerInput;
   /** The state's sequence when following began. */
   readonly #startedAt: Sequence;
+  /**
+   * Of the newest block that was applied: up to there nothing is missing. What is refused or repeated builds on nothing, and
+   * may stand where the log was trimmed all around it.
+   */
+  #solidAt: Sequence;
   #progress: 'behind' | 'proving' | 'caught up' = 'behind';
   #ended = false;
   #reader: LogReader | null = null;
@@ -82,6 +87,7 @@ class Follower implements PartitionFollower {
   constructor(input: FollowerInput) {
     this.#input = input;
     this.#startedAt = input.state.sequence;
+    this.#solidAt = input.state.sequence;
     this.behind = input.state.sequence < input.head ? 1 : 0;
   }
 
@@ -139,6 +145,7 @@ class Follower implements PartitionFollower {
     const { state, events } = this.#input;
     const outcome = applyGradients(state, message, 'report');
     if (outcome.kind === 'gap') return this.#takeGap(look, message);
+    if (outcome.kind === 'applied') this.#solidAt = message.sequence;
     this.behind = message.pending;
     if (outcome.kind === 'rejected') events.onRejected(message.sequence, outcome.error.message);
     if (this.#isAtHead()) void this.#prove();
@@ -158,11 +165,12 @@ class Follower implements PartitionFollower {
     const { state, events } = this.#input;
     const before = await this.#trimmedBefore();
     if (before === null || look !== this.#look || message.sequence <= state.sequence) return;
-    if (isBehindTrim(state.sequence, before)) {
+    if (isBehindTrim(this.#solidAt, before)) {
       this.#stopTrimmed(before);
       return;
     }
     applyGradients(state, message, 'accept');
+    this.#solidAt = message.sequence;
     this.behind = message.pending;
     events.onHole(message.sequence);
     if (this.#isAtHead()) void this.#prove();

@@ -427,3 +427,18 @@ test('follower: behind: messages beyond the state, as the last delivery told', a
   }
   expect(seen).toEqual([1, 2, 1, 0]);
 });
+
+test('follower: a trim is noticed though the message that it kept is one that is refused', async () => {
+  const bus = createMemoryBus();
+  // Cut off while 2 and 3 came: they are trimmed when it is back, and what a trim keeps is the newest message.
+  const bent = bendReads(bus, (message, handle) => {
+    if (![2, 3].includes(message.sequence)) handle(message);
+  });
+  const { state, told } = await follow(bent);
+  await append(bus, block(1), block(2), block(3), Uint8Array.of(1, 2, 3));
+  await trim(bus, 5);
+  await append(bus, block(4));
+  for (let i = 0; i < 5; i += 1) await settled();
+  expect(told).toEqual(['caught up at 0', 'rejected 4', 'trimmed before 5']);
+  expect(state.counts.applied).toBe(1);
+});
