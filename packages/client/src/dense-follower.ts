@@ -35,9 +35,12 @@ export async function followDense(options: DenseFollowerOptions): Promise<DenseF
   const caughtUp = new Promise<void>((resolve) => {
     reached = resolve;
   });
+  /** Of the newest block that was applied: nothing is missing up to there. What is refused or repeated proves nothing. */
+  let solidAt = state.sequence;
   const apply = (message: LogMessage, onGap: 'report' | 'accept'): boolean => {
     const outcome = applyDense(state, message, onGap);
     if (outcome.kind === 'gap') return false;
+    if (outcome.kind === 'applied') solidAt = message.sequence;
     if (outcome.kind === 'rejected') {
       const { code, message: reason } = outcome.error;
       logger.error({ model: state.model, sequence: message.sequence, code, reason }, 'dense block rejected');
@@ -51,8 +54,10 @@ export async function followDense(options: DenseFollowerOptions): Promise<DenseF
    */
   const mend = async (message: LogMessage) => {
     const late = { ...message, payload: message.payload.slice() };
-    if (isBehindTrim(state.sequence, await trimmedBefore(bus, subject)))
+    if (isBehindTrim(solidAt, await trimmedBefore(bus, subject))) {
       await restore(options, subject, Number.MAX_SAFE_INTEGER);
+      solidAt = state.sequence;
+    }
     apply(late, 'accept');
   };
   const onMessage = (message: LogMessage): void | Promise<void> => {

@@ -227,3 +227,45 @@ async function snapshotAt(sequence: number): Promise<{ bus: MemoryBus; archive: 
   await archive.write('shared', fold, { sequence, base: null }, blocks);
   return { bus, archive };
 }
+
+test.each([
+  ['at once', []],
+  ['behind a message that is refused', [Uint8Array.of(1, 2, 3)]],
+])('dense follower: one that was away too long goes on from a snapshot (%s)', async (_, between) => {
+  const bus = createMemoryBus();
+  const archive = createArchive({
+    stores: [{ name: 'shared', blobs: createMemoryBlobs() }],
+    onDamaged: fail,
+  });
+  // Cut off while 2 and 3 came.
+  const away: Bus = Object.assign(Object.create(bus) as Bus, {
+    headOf: bus.headOf.bind(bus),
+    kv: bus.kv.bind(bus),
+    read: (log: 'dense', options: Parameters<Bus['read']>[1]) =>
+      bus.read(log, {
+        ...options,
+        onMessage: (message) => ([2, 3].includes(message.sequence) ? undefined : options.onMessage(message)),
+      }),
+  });
+  const state = stateOf(2);
+  await followDense({ bus: away, archive, state, logger: quiet(), onFailed: fail });
+  const whole = stateOf(2);
+  for (const batch of [1, 2, 3]) {
+    const sequence = await bus.append('dense', subject, block(batch, 10 ** batch));
+    applyDense(whole, { sequence, payload: block(batch, 10 ** batch) }, 'report');
+  }
+  for (const payload of between) {
+    const sequence = await bus.append('dense', subject, payload);
+    applyDense(whole, { sequence, payload }, 'report');
+  }
+  const name = { sequence: whole.sequence, base: null };
+  await archive.write('shared', { model: 'ads', fingerprint: 5, fold: 'dense' }, name, [
+    ...captureDense(whole),
+  ]);
+  await trimBehind(bus, { log: 'dense', subject }, whole.sequence + 1, 0);
+  const sequence = await bus.append('dense', subject, block(4, 1));
+  applyDense(whole, { sequence, payload: block(4, 1) }, 'report');
+  for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+  expect([state.sequence, Array.from(state.weights)]).toEqual([whole.sequence, [-1_111, 1_111]]);
+  expect(denseHash(state)).toBe(denseHash(whole));
+});
