@@ -43,4 +43,9 @@ export const failedSeeds: readonly FailedSeed[] = [
     why: 'I6: a shard that was leaving made a map that named it again, before it had heard of its own leaving',
   },
   { seed: 1208, steps: 200, why: 'I6: as seed 1260' },
+  {
+    seed: 2787,
+    steps: 200,
+    why: 'I3: a shard that was cut off came back behind a trim; the newest message, which a trim keeps, was one that is refused, and hid that others were missing',
+  },
 ];

@@ -100,7 +100,10 @@ export function createVisitors(cluster: SimulatedCluster, coverage: Coverage): V
 
   /** True while nothing is amiss that could hold a request up, or have first values stand in. */
   const isCalm = () =>
-    world.nowMs - visitors.troubledMs > calmAfterMs && weather.broken === 0 && settings.replicas > 1;
+    world.nowMs - visitors.troubledMs > calmAfterMs &&
+    weather.broken === 0 &&
+    settings.replicas > 1 &&
+    cluster.hosts.every(({ harmedMs }) => world.nowMs - harmedMs > calmAfterMs);
   const delayMsMax = 12 * (weather.netDelayMs + (weather.slowChance > 0 ? weather.slowMs : 0)) + 200;
 
   const ask = (host: Host) => {
@@ -112,7 +115,7 @@ export function createVisitors(cluster: SimulatedCluster, coverage: Coverage): V
     const items = Array.from({ length: 1 + random.whole(3) }, () => favourite(itemNames));
     const logged = random.chance(0.9);
     const askedMs = world.nowMs;
-    const isStrict = isCalm();
+    const isStrict = isCalm() && node.core.ready;
     const answered = (response: ScoreResponse) => {
       counts.answered += 1;
       if (response.degraded) counts.degraded += 1;
