@@ -235,7 +235,7 @@ test.each([
   const bus = createMemoryBus();
   const archive = createArchive({
     stores: [{ name: 'shared', blobs: createMemoryBlobs() }],
-    onDamaged: fail,
+    onDamaged: (_store, _path, error) => fail(error),
   });
   // Cut off while 2 and 3 came.
   const away: Bus = Object.assign(Object.create(bus) as Bus, {

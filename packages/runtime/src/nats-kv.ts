@@ -79,6 +79,7 @@ export class NatsKv implements Kv {
   async watch(onChange: (change: KvChange) => void): Promise<LogReader> {
     const prefix = `$KV.${this.#name}.`;
     const present = new Gate();
+    const through = await this.#lastSequence();
     const reader = await this.#openReader({
       stream: `KV_${this.#name}`,
       filterSubject: `${prefix}>`,
@@ -87,7 +88,8 @@ export class NatsKv implements Kv {
         const change = changeFrom(delivery, delivery.subject.slice(prefix.length));
         // Before all present entries are given, a deletion says nothing that the caller could have known.
         if (present.isOpen || change.kind === 'put') onChange(change);
-        if (delivery.pending === 0) present.open();
+        // A server whose count of what is pending is off, as after a value was replaced meanwhile, is not waited for.
+        if (delivery.pending === 0 || delivery.sequence >= through) present.open();
       },
       onError: (error) => {
         this.#host.logger.error({ bucket: this.#name, reason: reasonFrom(error) }, 'bucket watch ended');
@@ -104,6 +106,16 @@ export class NatsKv implements Kv {
       throw this.#unavailable(error, 'watch');
     }
     return reader;
+  }
+
+  /** Of the newest value or deletion that the bucket holds, 0 when it is empty. */
+  async #lastSequence(): Promise<number> {
+    try {
+      const name = `KV_${this.#name}`;
+      return (await this.#ask(() => this.#host.jetStream.streams.info(name))).state.last_seq;
+    } catch (error) {
+      throw this.#unavailable(error, 'watch');
+    }
   }
 
   #ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
