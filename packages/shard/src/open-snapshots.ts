@@ -2,6 +2,7 @@
 import type { ClusterView } from '@millrace/runtime';
 import { type Archive, createArchive } from '@millrace/snapshot';
 import type { HoldingsKeeper } from './holdings.ts';
+import { pacedBlobs } from './paced-blobs.ts';
 import { createShardMetrics, type ShardGauges, type ShardMetrics } from './shard-metrics.ts';
 import { isFirstReady } from './snapshot-policy.ts';
 import { type SnapshotWriter, startSnapshots } from './snapshot-writer.ts';
@@ -32,7 +33,8 @@ export function openSnapshots(options: ShardOptions, gauges: ShardGauges): Shard
         damaged.add(`${store} ${path}`);
       },
     });
-  const shared = stores.filter(({ name }) => name === 'shared');
+  const paced = stores.map(({ name, blobs }) => ({ name, blobs: pacedBlobs(blobs, clock) }));
+  const shared = paced.filter(({ name }) => name === 'shared');
   const archive = stores.length > 0 ? archiveOf(stores) : null;
   return {
     metrics,
@@ -44,7 +46,7 @@ export function openSnapshots(options: ShardOptions, gauges: ShardGauges): Shard
         clock,
         logger,
         metrics,
-        archive,
+        archive: archiveOf(paced),
         sharedArchive: shared.length > 0 ? archiveOf(shared) : null,
         hasOwn: stores.some(({ name }) => name === 'own'),
         isDamaged: (store, path) => damaged.has(`${store} ${path}`),

@@ -34,9 +34,9 @@ export const smokeSize: RecoverParameters = {
  * request. Without a pause the machine has no time to spare, and whatever else is done shows in the reads in full.
  */
 export const readSetting = { count: 260, callers: 4, pauseMs: 2 } as const;
-/** Rows that one update touches, and the pause after it: 25,000 rows a second. */
-export const updateSetting = { rows: 500, pauseMs: 20 } as const;
+/** Rows that one update touches, and the pause after it: 5,000 rows a second, in 64 partitions. */
+export const updateSetting = { rows: 500, pauseMs: 100 } as const;
 /** Pause between two rounds of snapshots while they are on, ms: much shorter than anyone would choose. */
-export const snapshotEveryMs = 200;
+export const snapshotEveryMs = 1_000;
 /** Keys of one gradient block: a large batch's share of one partition. */
 export const blockKeys = 2_048;
