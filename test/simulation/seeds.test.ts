@@ -19,7 +19,7 @@ const only = process.env.SEED;
 const steps = ['--steps', '100'];
 const seeds = only === undefined ? ['--seeds', '200', ...steps] : ['--from', only, '--seeds', '1', ...steps];
 
-test('simulation: 200 seeds: every invariant holds, and it was rough', { timeout: 600_000 }, async () => {
+test('simulation: 200 seeds: every invariant holds, and it was rough', { timeout: 900_000 }, async () => {
   const result = resultOf<Result>(await simulateCommand([...seeds, '--workers', '2', '--json']));
   const { figures, harms } = result;
   process.stdout.write(`simulation: ${JSON.stringify({ ...result, failed: result.failed.length })}\n`);
@@ -53,7 +53,7 @@ test('simulation: 200 seeds: every invariant holds, and it was rough', { timeout
   expect(figures.audited).toBeGreaterThan(5_000);
 });
 
-test('simulation: seeds that were broken once are well', async () => {
+test('simulation: seeds that were broken once are well', { timeout: 600_000 }, async () => {
   const steps = [...new Set(failedSeeds.map((failed) => failed.steps))];
   for (const count of steps) {
     const own = failedSeeds.filter((failed) => failed.steps === count).map(({ seed }) => seed);
