@@ -11,6 +11,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { installPackages } from './packages.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const sources = join(root, 'packages/bench/src');
@@ -57,5 +58,6 @@ if (name === undefined || name === '--help') {
   await list(console.error);
   process.exitCode = 2;
 } else {
+  await installPackages((line) => process.stderr.write(`› ${line}\n`));
   process.exitCode = await run(name, options);
 }

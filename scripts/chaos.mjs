@@ -11,8 +11,10 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { findNatsServer } from './nats-server.mjs';
+import { installPackages } from './packages.mjs';
 
 const say = (line) => process.stderr.write(`› ${line}\n`);
+await installPackages(say);
 process.env.MILL_NATS_SERVER = await findNatsServer({ say });
 const main = fileURLToPath(new URL('../packages/testkit/src/chaos/chaos-command.ts', import.meta.url));
 const args = ['--conditions=source', '--import', 'tsx', main, ...process.argv.slice(2)];

@@ -9,7 +9,10 @@
  * Ends with code 1 when something that must hold was broken; the line tells what, and how to see it again.
  */
 import { spawn } from 'node:child_process';
+import { installPackages } from './packages.mjs';
 import { nodeArgsFor } from './tree.mjs';
+
+await installPackages((line) => process.stderr.write(`› ${line}\n`));
 
 const args = [...nodeArgsFor('packages/testkit/src/simulation/run-simulations.ts'), ...process.argv.slice(2)];
 const child = spawn(process.execPath, args, { stdio: 'inherit' });
