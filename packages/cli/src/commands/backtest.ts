@@ -1,9 +1,9 @@
 /** `millrace backtest`: what online learning would have given on a log, in one process. */
 import { type EngineName, engineNames } from '@millrace/model';
-import { createLogger } from '@millrace/runtime';
 import { Command, Option } from 'commander';
 import { type BacktestResult, runBacktest } from '../backtest/run-backtest.ts';
 import { openProgressBar } from '../screen/progress-bar.ts';
+import { openLearner } from '../training/open-learner.ts';
 import { jsonOption, readModelFile, wholeNumber } from './options.ts';
 
 interface BacktestFlags {
@@ -26,18 +26,20 @@ export function backtestCommand(): Command {
     )
     .addOption(jsonOption())
     .action(async (logPath: string, flags: BacktestFlags) => {
-      const file = readModelFile(flags.model);
+      const { engine, batch: batchExamples } = flags;
+      const learner = await openLearner({ file: readModelFile(flags.model), engine, batchExamples });
       const bar = openProgressBar('backtest');
       const startMs = performance.now();
       const result = await runBacktest({
-        file,
+        learner,
         logPath,
         testPath: flags.test,
-        engine: flags.engine,
-        batchExamples: flags.batch,
-        logger: createLogger({ service: 'backtest', level: 'warn' }),
+        batchExamples,
         onProgress: (read, total) => bar.set(read, total, ''),
-      }).finally(() => bar.end());
+      }).finally(() => {
+        bar.end();
+        learner.dispose();
+      });
       const seconds = (performance.now() - startMs) / 1_000;
       const figures = figuresFrom(result);
       // How long it took is told apart, so that the same command gives the same bytes.
