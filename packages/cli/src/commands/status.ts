@@ -2,8 +2,8 @@
 import { type MeasureWindow, measureWindows } from '@millrace/protocol';
 import { type ClusterStatus, createMillraceClient } from '@millrace/sdk';
 import { Command } from 'commander';
-import pc from 'picocolors';
 import { clusterUrls } from '../cluster-url.ts';
+import { colours } from '../screen/colours.ts';
 import { stalenessText, textTable } from '../screen/text-table.ts';
 import { jsonOption, urlOption } from './options.ts';
 
@@ -29,7 +29,7 @@ export function statusCommand(): Command {
 export function statusText(url: string, status: ClusterStatus): string {
   const { node } = status;
   return [
-    `${pc.bold(status.cluster)} at ${url}`,
+    `${colours.bold(status.cluster)} at ${url}`,
     '',
     ...textTable([
       ['model', 'engine', 'version', 'epoch', 'partitions', 'learned', 'open', 'rejected', 'staleness'],
