@@ -79,7 +79,7 @@ function qualityLines(models: ClusterStatus['models']): string[] {
     ),
   );
   const moved = models.flatMap(({ name, measures }) =>
-    (measures?.alerts ?? []).map((what) => `${pc.yellow('moved')}  ${name}: ${what}`),
+    (measures?.alerts ?? []).map((what) => `${colours.yellow('moved')}  ${name}: ${what}`),
   );
   if (rows.length === 0) return [];
   const head = ['quality', 'of', 'examples', 'AUC', 'logloss', 'entropy', 'calibration'];
