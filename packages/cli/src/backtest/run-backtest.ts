@@ -4,24 +4,28 @@
  */
 import { createProgressiveQuality, partitionRows, type QualityReport } from '@millrace/core';
 import { type LocalLearner, learnedHash } from '@millrace/learner';
-import { eachExample } from '../training/each-example.ts';
+import type { LogReport } from '../log-file/index.ts';
+import { eachExample, type LogInput, type OnProgress } from '../training/each-example.ts';
 import { createJudgedBatches } from '../training/judged-batches.ts';
 
 export interface BacktestOptions {
   /** Learns on from what it has learned; the caller disposes it. */
   readonly learner: LocalLearner;
-  readonly logPath: string;
+  readonly log: LogInput;
   /** Scored after the log, without learning. */
-  readonly testPath: string | undefined;
+  readonly test: LogInput | null;
   /** Events that are scored before they are learned together, in one gradient step. */
   readonly batchExamples: number;
-  readonly onProgress: (bytesRead: number, bytesTotal: number) => void;
+  readonly onProgress: OnProgress;
 }
 
 export interface BacktestResult {
   readonly events: number;
   readonly quality: QualityReport;
   readonly test: QualityReport | null;
+  /** What was used and skipped of the log, and of the other one. */
+  readonly log: LogReport;
+  readonly testLog: LogReport | null;
   readonly rows: number;
   readonly learned: number;
   readonly engine: string;
@@ -30,30 +34,29 @@ export interface BacktestResult {
 }
 
 /** Events scored at once where nothing is learned in between. */
-const scoredAtOnce = 256;
+export const scoredAtOnce = 256;
 
 /** @throws MILL_FILE_INVALID, MILL_FEATURE_INVALID */
 export async function runBacktest(options: BacktestOptions): Promise<BacktestResult> {
-  const { learner, logPath, testPath, batchExamples } = options;
+  const { learner, onProgress } = options;
   const { net, states } = learner;
-  const judged = async (path: string, then: 'learn' | 'forget', examples: number) => {
+  const judged = async (input: LogInput, then: 'learn' | 'forget', batchExamples: number) => {
     const quality = createProgressiveQuality();
-    const batches = createJudgedBatches({ learner, batchExamples: examples, quality, then });
-    const { onProgress } = options;
-    const events = await eachExample({ file: net.file, path, onProgress }, (example) =>
-      batches.take(example),
-    );
+    const batches = createJudgedBatches({ learner, batchExamples, quality, then });
+    const log = await eachExample(net.file, input, onProgress, (example) => batches.take(example));
     await batches.end();
-    return { events, report: quality.report() };
+    return { log, quality: quality.report() };
   };
-  const learned = await judged(logPath, 'learn', batchExamples);
-  const test = testPath === undefined ? null : await judged(testPath, 'forget', scoredAtOnce);
+  const { log, quality } = await judged(options.log, 'learn', options.batchExamples);
+  const test = options.test === null ? null : await judged(options.test, 'forget', scoredAtOnce);
   return {
-    events: learned.events,
-    quality: learned.report,
-    test: test?.report ?? null,
+    events: log.records,
+    quality,
+    test: test?.quality ?? null,
+    log,
+    testLog: test?.log ?? null,
     rows: states.reduce((rows, state) => rows + partitionRows(state), 0),
-    learned: learned.events,
+    learned: log.records,
     engine: net.engine.name,
     stateHash: learnedHash(states, net.dense),
   };

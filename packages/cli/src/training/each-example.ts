@@ -1,44 +1,33 @@
 /** A log as examples, one after the other, without giving up the turn between two of them unless there is something to wait for. */
-import type { LearnerExample } from '@millrace/learner';
-import type { Features, ModelFile } from '@millrace/protocol';
-import { openLogFile, requestFromRecord } from '../log-file/index.ts';
+import type { ModelFile } from '@millrace/protocol';
+import { type Example, type LogFormat, type LogReport, readExamples } from '../log-file/index.ts';
 
-export interface LabelledExample extends LearnerExample {
-  readonly label: 0 | 1;
-}
-
-export interface ReadingOptions {
-  readonly file: ModelFile;
+export interface LogInput {
   readonly path: string;
-  readonly onProgress: (bytesRead: number, bytesTotal: number) => void;
+  /** Default: by the path's ending. */
+  readonly format: LogFormat | undefined;
+  /** End at the first record that would be skipped. */
+  readonly strict: boolean;
 }
 
-const noFeatures: Features = {};
+export type OnProgress = (bytesRead: number, bytesTotal: number) => void;
 
 /**
- * Hands each example of a log to `take`, in the order of the file; a promise that it returns is awaited before the next.
- * @returns how many there were.
+ * Hands each usable example of a log to `take`, in the order of the file; a promise that it returns is awaited before the next.
  * @throws MILL_FILE_INVALID, and whatever `take` throws.
  */
 export async function eachExample(
-  { file, path, onProgress }: ReadingOptions,
-  take: (example: LabelledExample) => Promise<void> | undefined,
-): Promise<number> {
-  const log = await openLogFile(path);
-  let examples = 0;
-  try {
-    for await (const batch of log.batches()) {
-      for (const record of batch) {
-        const { request, label, timeMs } = requestFromRecord(file, record);
-        const { user = noFeatures, context = noFeatures, items } = request;
-        const taken = take({ user, context, item: items[0], shown: 1, clicked: label, label, timeMs });
-        if (taken !== undefined) await taken;
-        examples += 1;
-      }
-      onProgress(log.bytesRead, log.bytesTotal);
+  file: ModelFile,
+  { path, format, strict }: LogInput,
+  onProgress: OnProgress,
+  take: (example: Example) => Promise<void> | undefined,
+): Promise<LogReport> {
+  const examples = readExamples(file, path, { format, strict, onProgress });
+  for await (const batch of examples) {
+    for (const example of batch) {
+      const taken = take(example);
+      if (taken !== undefined) await taken;
     }
-  } finally {
-    log.close();
   }
-  return examples;
+  return examples.report();
 }

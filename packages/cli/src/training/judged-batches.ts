@@ -2,11 +2,15 @@
 import type { ProgressiveQuality } from '@millrace/core';
 import type { LocalLearner } from '@millrace/learner';
 import { sigmoid } from '@millrace/model';
-import type { LabelledExample } from './each-example.ts';
+import { type Features, isMillraceError, MillraceError } from '@millrace/protocol';
+import type { Example } from '../log-file/index.ts';
 
 export interface JudgedBatches {
-  /** Takes an example; the batch that it fills is scored, judged, and learned where that is wanted. */
-  take(example: LabelledExample): Promise<void> | undefined;
+  /**
+   * Takes an example; the batch that it fills is scored, judged, and learned where that is wanted.
+   * @throws MILL_FEATURE_INVALID naming its line.
+   */
+  take(example: Example): Promise<void> | undefined;
   /** The same with a last batch that is not full. */
   end(): Promise<void> | undefined;
 }
@@ -19,10 +23,30 @@ export interface JudgedOptions {
   readonly then: 'learn' | 'forget';
 }
 
+const noFeatures: Features = {};
+
 export function createJudgedBatches({ learner, batchExamples, quality, then }: JudgedOptions): JudgedBatches {
   let labels = new Uint8Array(64);
   let count = 0;
 
+  const add = ({ request, label, timeMs, line }: Example) => {
+    const { user = noFeatures, context = noFeatures, items } = request;
+    try {
+      learner.add({ user, context, item: items[0], shown: 1, clicked: label, timeMs });
+    } catch (error) {
+      if (!isMillraceError(error, 'MILL_FEATURE_INVALID')) throw error;
+      throw new MillraceError('MILL_FEATURE_INVALID', `line ${line} of the log: ${error.message}`, {
+        cause: error,
+      });
+    }
+    if (count === labels.length) {
+      const larger = new Uint8Array(2 * count);
+      larger.set(labels);
+      labels = larger;
+    }
+    labels[count] = label;
+    count += 1;
+  };
   const judge = () => {
     const { logits } = learner;
     for (let i = 0; i < count; i += 1) quality.add(sigmoid(logits[i]), labels[i] as 0 | 1);
@@ -37,14 +61,7 @@ export function createJudgedBatches({ learner, batchExamples, quality, then }: J
 
   return {
     take(example) {
-      learner.add(example);
-      if (count === labels.length) {
-        const larger = new Uint8Array(2 * count);
-        larger.set(labels);
-        labels = larger;
-      }
-      labels[count] = example.label;
-      count += 1;
+      add(example);
       return count === batchExamples ? run() : undefined;
     },
     end: () => (count > 0 ? run() : undefined),

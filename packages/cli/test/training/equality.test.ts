@@ -4,7 +4,7 @@ import { learnedHash, openLocalLearner } from '@millrace/learner';
 import type { ModelFile, OptimizerSpec } from '@millrace/protocol';
 import { createLogger } from '@millrace/runtime';
 import { expect, onTestFinished, test } from 'vitest';
-import type { LabelledExample } from '../../src/training/each-example.ts';
+import type { Example } from '../../src/log-file/index.ts';
 import { createJudgedBatches } from '../../src/training/judged-batches.ts';
 import { openSingleProcessCluster } from '../single-process-cluster.ts';
 
@@ -39,22 +39,18 @@ const models: readonly ModelFile[] = [
 ];
 
 /** Examples with repeated and fresh values, some of them missing; integer hashes, so the same each time. */
-function exampleOf(i: number, hasPrice: boolean): LabelledExample {
+function exampleOf(i: number, model: string, hasPrice: boolean): Example {
   const mixed = (by: number) => (Math.imul(i + 1, by) >>> 8) % 997;
   const label = mixed(0x9e3779b1) % 3 === 0 ? 1 : 0;
-  return {
-    user: { user: `u${mixed(0x85ebca6b) % 20}` },
-    context: { hour: mixed(0xc2b2ae35) % 24 },
-    item: {
-      item: `i${mixed(0x27d4eb2f) % 60}`,
-      tags: i % 7 === 0 ? null : [`t${i % 5}`, `t${mixed(0x165667b1) % 9}`],
-      ...(hasPrice ? { price: mixed(0x2545f491) / 10 } : {}),
-    },
-    shown: 1,
-    clicked: label,
-    label,
-    timeMs: 1_000_000 + 1_000 * i,
+  const item = {
+    item: `i${mixed(0x27d4eb2f) % 60}`,
+    tags: i % 7 === 0 ? null : [`t${i % 5}`, `t${mixed(0x165667b1) % 9}`],
+    ...(hasPrice ? { price: mixed(0x2545f491) / 10 } : {}),
   };
+  const user = { user: `u${mixed(0x85ebca6b) % 20}` };
+  const context = { hour: mixed(0xc2b2ae35) % 24 };
+  const request = { model, user, context, items: [item] };
+  return { line: i + 1, request, label, timeMs: 1_000_000 + 1_000 * i };
 }
 
 test.each(models.flatMap((file) => [1, 16].map((batch) => ({ name: file.name, batch, file }))))(
@@ -81,17 +77,17 @@ test.each(models.flatMap((file) => [1, 16].map((batch) => ({ name: file.name, ba
     });
     const clusterScores: number[] = [];
     for (let i = 0; i < count; i += 1) {
-      const example = exampleOf(i, file.name === 'deepfm');
-      judged.take(example);
-      const { user, context, item, label } = example;
+      const example = exampleOf(i, file.name, file.name === 'deepfm');
+      await judged.take(example);
+      const { request, label } = example;
       cluster.clock.advanceTo(example.timeMs as number);
       const requestId = `e${i}`;
-      const answer = await cluster.core.score({ model: file.name, requestId, user, context, items: [item] });
+      const answer = await cluster.core.score({ ...request, requestId });
       clusterScores.push(answer.scores[0]);
       await cluster.core.acceptOutcomes([{ requestId, value: label }]);
       if ((i + 1) % batch === 0) await cluster.updater.flush();
     }
-    judged.end();
+    await judged.end();
     await cluster.updater.flush();
 
     expect(cluster.updater.counters.learned).toBe(count);
