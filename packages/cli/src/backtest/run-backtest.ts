@@ -40,15 +40,15 @@ export const scoredAtOnce = 256;
 export async function runBacktest(options: BacktestOptions): Promise<BacktestResult> {
   const { learner, onProgress } = options;
   const { net, states } = learner;
-  const judged = async (input: LogInput, then: 'learn' | 'forget', batchExamples: number) => {
+  const judged = async (input: LogInput, use: 'learn' | 'score', batchExamples: number) => {
     const quality = createProgressiveQuality();
-    const batches = createJudgedBatches({ learner, batchExamples, quality, then });
+    const batches = createJudgedBatches({ learner, batchExamples, quality, use });
     const log = await eachExample(net.file, input, onProgress, (example) => batches.take(example));
     await batches.end();
     return { log, quality: quality.report() };
   };
   const { log, quality } = await judged(options.log, 'learn', options.batchExamples);
-  const test = options.test === null ? null : await judged(options.test, 'forget', scoredAtOnce);
+  const test = options.test === null ? null : await judged(options.test, 'score', scoredAtOnce);
   return {
     events: log.records,
     quality,
