@@ -6,7 +6,7 @@ import { createProgressiveQuality, partitionRows, type QualityReport } from '@mi
 import { type LocalLearner, learnedHash } from '@millrace/learner';
 import type { LogReport } from '../log-file/index.ts';
 import { eachExample, type LogInput, type OnProgress } from '../training/each-example.ts';
-import { createJudgedBatches } from '../training/judged-batches.ts';
+import { createJudgedBatches, scoredAtOnce } from '../training/judged-batches.ts';
 
 export interface BacktestOptions {
   /** Learns on from what it has learned; the caller disposes it. */
@@ -32,9 +32,6 @@ export interface BacktestResult {
   /** SHA-256 over rows, optimizer state and dense weights at the end: equal for equal input. */
   readonly stateHash: string;
 }
-
-/** Events scored at once where nothing is learned in between. */
-export const scoredAtOnce = 256;
 
 /** @throws MILL_FILE_INVALID, MILL_FEATURE_INVALID */
 export async function runBacktest(options: BacktestOptions): Promise<BacktestResult> {

@@ -23,6 +23,9 @@ export interface JudgedOptions {
   readonly use: 'learn' | 'score';
 }
 
+/** Examples scored at once where nothing is learned in between. */
+export const scoredAtOnce = 256;
+
 const noFeatures: Features = {};
 
 export function createJudgedBatches({ learner, batchExamples, quality, use }: JudgedOptions): JudgedBatches {
