@@ -13,9 +13,9 @@ export {
   createPartitionState,
   type PartitionState,
   partitionBytes,
-  partitionHash,
   partitionRows,
 } from './fold/partition-fold.ts';
+export { partitionHash } from './fold/partition-hash.ts';
 export { fmix, hashName, hashPair, hashText, partitionOf } from './key-hash.ts';
 export * from './metrics/index.ts';
 export { createOptimizer } from './optimizer/create-optimizer.ts';
@@ -23,8 +23,10 @@ export type { GradientView, Optimizer, SegmentView } from './optimizer/optimizer
 export { holdersOf, ownersOf, type PlacementInput, partitionsOf, proposeMap } from './placement.ts';
 export { pullRows, pullRowsPlainly } from './pull-kernel.ts';
 export { putRow, putRows, type WholeRows } from './put-rows.ts';
+export { removeKey } from './remove-row.ts';
 export {
   changedCount,
+  changesOf,
   clearChanged,
   createRowTable,
   findOrAddRow,

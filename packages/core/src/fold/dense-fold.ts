@@ -5,7 +5,9 @@
 import { createHash } from 'node:crypto';
 import {
   bytesOf,
-  decodeDenseBlock,
+  type DenseBlock,
+  type DensePutBlock,
+  decodeAnyDenseBlock,
   isMillraceError,
   MillraceError,
   type OptimizerSpec,
@@ -65,25 +67,8 @@ export function applyDense(
 ): DenseOutcome {
   if (message.sequence <= state.sequence) return { kind: 'stale' };
   try {
-    const block = decodeDenseBlock(message.payload);
-    if (block.model !== state.model || block.fingerprint !== state.fingerprint) {
-      throw new MillraceError(
-        'MILL_BLOCK_FOREIGN',
-        `cannot apply a dense block: it must be for ${state.model} (${state.fingerprint})`,
-      );
-    }
-    if (block.gradients.length !== state.weights.length) {
-      throw new MillraceError(
-        'MILL_BLOCK_FOREIGN',
-        `cannot apply a dense block: wanted ${state.weights.length} floats, found ${block.gradients.length}`,
-      );
-    }
-    if (!block.gradients.every(Number.isFinite)) {
-      throw new MillraceError(
-        'MILL_BLOCK_INVALID',
-        'cannot apply a dense block: every gradient must be finite',
-      );
-    }
+    const block = decodeAnyDenseBlock(message.payload);
+    refuseUnfit(state, block);
     const place = placeInChain(state.producers, block);
     if (place === 'gap' && onGap === 'report') return { kind: 'gap' };
     state.sequence = message.sequence;
@@ -91,15 +76,8 @@ export function applyDense(
       state.counts.duplicates += 1;
       return { kind: 'duplicate' };
     }
-    const row: SegmentView = {
-      w: state.weights,
-      wAt: 0,
-      s: state.optimizerState,
-      sAt: 0,
-      dim: state.weights.length,
-    };
-    const view: GradientView = { g: block.gradients, h: block.gradients, at: 0 };
-    state.optimizer.step(row, view);
+    if ('gradients' in block) step(state, block);
+    else put(state, block);
     state.producers.set(block.producer, block.sequence);
     state.counts.applied += 1;
     return { kind: 'applied' };
@@ -109,6 +87,48 @@ export function applyDense(
     state.counts.rejected += 1;
     return { kind: 'rejected', error };
   }
+}
+
+/** Refused whole, the same way by everybody: a foreign block, one of other floats, one with a float that is not finite. */
+function refuseUnfit(state: DenseState, block: DenseBlock | DensePutBlock): void {
+  if (block.model !== state.model || block.fingerprint !== state.fingerprint) {
+    throw new MillraceError(
+      'MILL_BLOCK_FOREIGN',
+      `cannot apply a dense block: it must be for ${state.model} (${state.fingerprint})`,
+    );
+  }
+  const floats = 'gradients' in block ? block.gradients : block.weights;
+  const optimizerFloats = 'gradients' in block ? 0 : block.state.length;
+  if (floats.length !== state.weights.length || ![0, state.optimizerState.length].includes(optimizerFloats)) {
+    throw new MillraceError(
+      'MILL_BLOCK_FOREIGN',
+      `cannot apply a dense block: wanted ${state.weights.length} floats, found ${floats.length}` +
+        (optimizerFloats > 0
+          ? `, and ${state.optimizerState.length} of optimizer state, found ${optimizerFloats}`
+          : ''),
+    );
+  }
+  const areFinite =
+    floats.every(Number.isFinite) && ('gradients' in block || block.state.every(Number.isFinite));
+  if (!areFinite) {
+    throw new MillraceError('MILL_BLOCK_INVALID', 'cannot apply a dense block: every float must be finite');
+  }
+}
+
+function step(state: DenseState, { gradients }: DenseBlock): void {
+  const view: GradientView = { g: gradients, h: gradients, at: 0 };
+  state.optimizer.step(segmentOf(state), view);
+}
+
+/** Weights as they are given; the optimizer as given, or as it starts with them. */
+function put(state: DenseState, { weights, state: optimizerState }: DensePutBlock): void {
+  state.weights.set(weights);
+  if (optimizerState.length > 0) state.optimizerState.set(optimizerState);
+  else state.optimizer.start(segmentOf(state));
+}
+
+function segmentOf({ weights, optimizerState }: DenseState): SegmentView {
+  return { w: weights, wAt: 0, s: optimizerState, sAt: 0, dim: weights.length };
 }
 
 /** SHA-256 over sequence, producers, weights and optimizer state. */
