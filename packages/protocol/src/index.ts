@@ -44,6 +44,7 @@ export {
   isPutBlock,
   type PartitionBlock,
 } from './log-block.ts';
+export * from './measures.ts';
 export * from './model-file.ts';
 export { jsonBytes, jsonFrom, packed, unpacked } from './packing.ts';
 export { decodePartitionMap, encodePartitionMap, type PartitionMap } from './partition-map.ts';
