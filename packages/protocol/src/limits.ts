@@ -22,6 +22,8 @@ export const joinWindowMsDefault = 30_000;
 
 /** Floats of one row's weights, at most. */
 export const rowFloatsMax = 1_024;
+/** Floats of one row's optimizer state, at most: Adam keeps two a weight and two a segment. */
+export const optimizerFloatsMax = 2 * rowFloatsMax + 4;
 /**
  * Gradients, and curvatures, beyond this are cut to it before they are logged: squared and summed ten billion times they still
  * fit a float32, so no optimizer's state overflows.
