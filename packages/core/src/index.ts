@@ -20,7 +20,7 @@ export {
   type PartitionState,
   partitionBytes,
   partitionRows,
-  sweepRows,
+  sweepPartition,
 } from './fold/partition-fold.ts';
 export { partitionHash, rowsHash } from './fold/partition-hash.ts';
 export { stepRow } from './fold/step-row.ts';

@@ -181,7 +181,7 @@ function applyRows(state: PartitionState, block: PartitionBlock): void {
     for (const section of block.sections)
       state.counts.brokenRows += applyPutSection(state.tables[section.table], section, state.eventTimeMs);
   }
-  sweepRows(state);
+  sweepPartition(state);
 }
 
 /** Its decoder always says an event time, null where there is none. */
@@ -203,7 +203,7 @@ export function noteEventTime(state: PartitionState, timeMs: number): void {
 }
 
 /** After the rows of a batch are stepped: looks at some rows of each table that expires, and lets go of those that are over. */
-export function sweepRows(state: PartitionState): void {
+export function sweepPartition(state: PartitionState): void {
   const { tables, lives, eventTimeMs, counts } = state;
   if (counts.expired === undefined) return;
   for (let t = 0; t < tables.length; t += 1) {
