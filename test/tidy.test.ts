@@ -6,7 +6,7 @@ import { filesUnder, importsOf, jsonAt, packageOf, root, type SourceFile } from 
 
 /**
  * Which package may import which: protocol ← core ← runtime ← snapshot ← client ← {shard (without client), inference, updater} ← cli;
- * model stands on protocol and core, sdk on protocol alone; testkit and bench are private and import what they test.
+ * model and joiner stand on protocol and core, sdk on protocol alone; testkit and bench are private and import what they test.
  */
 const edges: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
@@ -15,11 +15,24 @@ const edges: Readonly<Record<string, readonly string[]>> = {
   snapshot: ['protocol', 'core', 'runtime'],
   client: ['protocol', 'core', 'runtime', 'snapshot'],
   model: ['protocol', 'core'],
+  joiner: ['protocol', 'core'],
   sdk: ['protocol'],
   shard: ['protocol', 'core', 'runtime', 'snapshot'],
   inference: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model'],
-  updater: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model'],
-  cli: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model', 'sdk', 'shard', 'inference', 'updater'],
+  updater: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model', 'joiner'],
+  cli: [
+    'protocol',
+    'core',
+    'runtime',
+    'snapshot',
+    'client',
+    'model',
+    'joiner',
+    'sdk',
+    'shard',
+    'inference',
+    'updater',
+  ],
   testkit: [
     'protocol',
     'core',
@@ -27,6 +40,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'snapshot',
     'client',
     'model',
+    'joiner',
     'sdk',
     'shard',
     'inference',
@@ -39,6 +53,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'snapshot',
     'client',
     'model',
+    'joiner',
     'sdk',
     'shard',
     'inference',
@@ -200,8 +215,8 @@ test('tidy: each library is imported behind its own door', () => {
   expect([...used].sort()).toEqual(Object.keys(doors).sort());
 });
 
-test('tidy: protocol and core do no input or output', () => {
-  const pure = sources.filter((file) => ['protocol', 'core'].includes(packageNameOf(file)));
+test('tidy: protocol, core and joiner do no input or output', () => {
+  const pure = sources.filter((file) => ['protocol', 'core', 'joiner'].includes(packageNameOf(file)));
   const nodeModules = pure.flatMap(importsOf).filter((name) => name.startsWith('node:'));
   // Checksums and hashes are functions of their bytes.
   expect(nodeModules.filter((name) => !['node:zlib', 'node:crypto'].includes(name))).toEqual([]);

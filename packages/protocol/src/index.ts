@@ -37,6 +37,7 @@ export {
 } from './lease.ts';
 export * from './limits.ts';
 export * from './model-file.ts';
+export { outcomeKindNumber, outcomeKindsOf, outcomeKindUnknown } from './outcome-kinds.ts';
 export { jsonBytes, jsonFrom, packed, unpacked } from './packing.ts';
 export { decodePartitionMap, encodePartitionMap, type PartitionMap } from './partition-map.ts';
 export { partitionSetFrom, partitionSetSize, partitionSetText } from './partition-set.ts';

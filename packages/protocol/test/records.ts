@@ -18,6 +18,12 @@ export const heads: LogHeads = {
     rejectedOutcomes: 1,
     invalidEvents: 0,
     duplicateOutcomes: 0,
+    earlyOutcomes: 0,
+    lateOutcomes: 0,
+    ignoredOutcomes: 0,
+    duplicateImpressions: 0,
+    droppedImpressions: 0,
+    sampledOut: 0,
     rejections: [
       {
         code: 'MILL_IMPRESSION_UNKNOWN',

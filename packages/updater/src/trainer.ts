@@ -4,6 +4,7 @@
  *   examples → keys → rows (pull) → net → ∂loss/∂logit, ∂loss/∂embedding → summed a key → cut by partition → blocks
  */
 import { createReadMarks, pullTables, type RowSource } from '@millrace/client';
+import type { Example } from '@millrace/joiner';
 import {
   atLeast,
   createBatchSpace,
@@ -16,7 +17,7 @@ import {
   tablesToPull,
 } from '@millrace/model';
 import { encodeDenseBlock, encodeGradientBlock, isMillraceError } from '@millrace/protocol';
-import type { Example } from './joiner.ts';
+import { createExampleWeights, resetWeights, setWeight, weighByPrediction } from './example-weights.ts';
 import { cutByPartition } from './partition-cut.ts';
 
 /** Where the blocks of a batch stand in their producer's chain. */
@@ -45,8 +46,6 @@ export interface Trainer {
 
 /** Arrays of the step, kept between batches. */
 interface Work {
-  shown: Float32Array;
-  clicked: Float32Array;
   logits: Float32Array;
   logitGradients: Float32Array;
   embeddings: Float32Array;
@@ -69,9 +68,8 @@ export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
   const space = createBatchSpace(plan);
   const encoder = createFeatureEncoder(plan);
   const marks = createReadMarks();
+  const weights = createExampleWeights();
   const work: Work = {
-    shown: new Float32Array(0),
-    clicked: new Float32Array(0),
     logits: new Float32Array(0),
     logitGradients: new Float32Array(0),
     embeddings: new Float32Array(0),
@@ -85,15 +83,13 @@ export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
 
   const encode = (examples: readonly Example[]): number => {
     resetSpace(space);
-    work.shown = atLeast(work.shown, examples.length);
-    work.clicked = atLeast(work.clicked, examples.length);
+    resetWeights(weights, examples.length);
     let unusable = 0;
-    for (const { user, context, item, shown, clicked, place } of examples) {
+    for (const example of examples) {
       try {
-        encoder.beginRequest(user, context);
-        encoder.addItem(space.batch, item, place[2]);
-        work.shown[space.batch.rows - 1] = shown;
-        work.clicked[space.batch.rows - 1] = clicked;
+        encoder.beginRequest(example.user, example.context);
+        encoder.addItem(space.batch, example.item, example.place[2]);
+        setWeight(weights, space.batch.rows - 1, example);
       } catch (error) {
         // Scored requests were checked; only an impression written by somebody else can get here.
         if (!isMillraceError(error)) throw error;
@@ -109,13 +105,22 @@ export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
     work.logitGradients = atLeast(work.logitGradients, n);
     work.embeddings = atLeast(work.embeddings, n * plan.embeddingFloats);
     work.curvature = atLeast(work.curvature, n);
+    const { loaded } = net.versions.current;
     const input = gatherSpace(space);
-    await program.gradients(net.versions.current.loaded, input, work.shown, work.clicked, work);
+    if (weights.isWeighed) {
+      await program.forward(loaded, input, work.logits);
+      weighByPrediction(weights, work.logits);
+    }
+    const { shown, clicked, offsets } = weights;
+    if (weights.hasOffsets) for (let i = 0; i < n; i += 1) input.wide[i] += offsets[i];
+    await program.gradients(loaded, input, shown, clicked, work);
     let lossSum = 0;
     for (let i = 0; i < n; i += 1) {
-      const p = 1 / (1 + Math.exp(-work.logits[i]));
-      work.curvature[i] = work.shown[i] * p * (1 - p);
-      lossSum += work.shown[i] * softplus(work.logits[i]) - work.clicked[i] * work.logits[i];
+      const logit = work.logits[i];
+      const p = 1 / (1 + Math.exp(-logit));
+      // A part that takes back some of an earlier one bends the loss no less.
+      work.curvature[i] = Math.max(0, shown[i]) * p * (1 - p);
+      lossSum += shown[i] * softplus(logit) - clicked[i] * logit;
     }
     return lossSum;
   };

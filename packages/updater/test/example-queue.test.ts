@@ -1,6 +1,6 @@
+import type { Example } from '@millrace/joiner';
 import { expect, test } from 'vitest';
 import { createExampleQueue } from '../src/example-queue.ts';
-import type { Example } from '../src/joiner.ts';
 
 function example(n: number): Example {
   const origin = { sequence: n, watermarkMs: 0 };

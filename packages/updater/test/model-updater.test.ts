@@ -1,4 +1,5 @@
 import type { RowSource } from '@millrace/client';
+import { type JoinerOptions, joinerOptionsOf } from '@millrace/joiner';
 import {
   comparePlaces,
   decodeBatchRecord,
@@ -21,9 +22,8 @@ import {
 } from '@millrace/runtime';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
-import type { JoinerOptions } from '../src/joiner.ts';
+import { fold, impression, outcome, tick } from '../../joiner/test/event-logs.ts';
 import { type ModelUpdater, type ModelUpdaterOptions, startModelUpdater } from '../src/model-updater.ts';
-import { fold, impression, outcome, tick } from './event-logs.ts';
 import {
   file,
   learnedFrom,
@@ -95,7 +95,7 @@ async function wantedOf(real: MemoryBus, negatives: Negatives) {
       return [];
     }
   });
-  const joining = { negatives, windowMs: 100, waitEventsMax: 1_000_000, itemField: 'ad' };
+  const joining = joinerOptionsOf(fileOf(negatives));
   const { examples } = fold(log, joining);
   return { examples, ...(await wantedFrom(examples)) };
 }
