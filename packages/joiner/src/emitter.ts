@@ -37,7 +37,7 @@ export function createEmitter(
       origin ??= here;
     },
     emit(entry, { index, rank, ...part }) {
-      const { user, context, items, offset, scores } = entry;
+      const { user, context, items, offset, scores, arm } = entry;
       // Ranks tell parts apart only where one event may complete several of an item.
       const isApart = time.sequence === entry.sequence || part.weighting !== 'none';
       const place: ExamplePlace = [
@@ -48,7 +48,8 @@ export function createEmitter(
       const before = placed.at(-1);
       if (before && comparePlaces(before.place, place) > 0) ascending = false;
       const score = scores.getFloat32(4 * index, true);
-      placed.push({ place, user, context, item: items[index], ...part, offset, score });
+      const about = { place, user, context, item: items[index], offset, score };
+      placed.push(arm === undefined ? { ...about, ...part } : { ...about, ...part, arm });
     },
     flush() {
       if (placed.length === 0) return;

@@ -16,6 +16,8 @@ export interface Entry extends Waiting {
   readonly items: readonly Features[];
   /** float32[items], little-endian. */
   readonly scores: DataView;
+  /** Experiment arm that scored; undefined: none. */
+  readonly arm: string | undefined;
   /** Share of its negatives that is kept. */
   readonly rate: number;
   /** −ln(rate) */
@@ -27,13 +29,14 @@ export interface Entry extends Waiting {
 }
 
 export function entryFrom(impression: Impression, at: Waiting): Entry {
-  const { requestId, user, context, items, scores, negativeRate: rate = 1 } = impression;
+  const { requestId, user, context, items, scores, arm, negativeRate: rate = 1 } = impression;
   return {
     ...at,
     requestId,
     user,
     context,
     items,
+    arm,
     scores: new DataView(scores.buffer, scores.byteOffset, scores.byteLength),
     rate,
     offset: rate < 1 ? -Math.log(rate) : 0,

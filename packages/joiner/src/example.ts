@@ -30,6 +30,8 @@ export interface Example {
   readonly makesPositive: boolean;
   /** Probability that was returned for it. */
   readonly score: number;
+  /** Experiment arm that scored it; absent: none. */
+  readonly arm?: string;
   /** Where a fold must begin to find it and all later ones again, and nothing else after the example before it. */
   readonly origin: Origin;
 }

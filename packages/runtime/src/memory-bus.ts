@@ -64,7 +64,12 @@ class MemoryBusCore implements MemoryBus {
     const now = clock ? () => clock.now() : null;
     const logNamed = (name: LogName) =>
       new MemoryLog(streams[name].name, { retain: options.retain?.[name] ?? true, now }, this.#draining);
-    this.#logs = { events: logNamed('events'), gradients: logNamed('gradients'), dense: logNamed('dense') };
+    this.#logs = {
+      events: logNamed('events'),
+      gradients: logNamed('gradients'),
+      dense: logNamed('dense'),
+      measures: logNamed('measures'),
+    };
     this.#noticePump = new Pump<Notice>({
       take: () => this.#notices.shift(),
       handle: (notice) => {

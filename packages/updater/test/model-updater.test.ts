@@ -373,7 +373,7 @@ test('model updater: events that cannot be read are counted, told and passed ove
   await stage.append(
     Uint8Array.of(1, 2, 3),
     impression('r', 1_000),
-    new TextEncoder().encode('{"type":"outcome","requestId":"r","timeMs":5,"value":7}'),
+    new TextEncoder().encode('{"type":"outcome","requestId":"r","timeMs":5,"value":-7}'),
     new TextEncoder().encode('{"type":"outcome","requestId":"r","timeMs":5}'),
   );
   await updater.flush();
