@@ -6,7 +6,7 @@ import { filesUnder, importsOf, jsonAt, packageOf, root, type SourceFile } from 
 
 /**
  * Which package may import which: protocol ← core ← runtime ← snapshot ← client ← {shard (without client), inference, updater} ← cli;
- * model and joiner stand on protocol and core, sdk on protocol alone; testkit and bench are private and import what they test.
+ * model and joiner stand on protocol and core, sdk on protocol alone; traffic, testkit and bench are private; the last two import what they test.
  */
 const edges: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
@@ -16,6 +16,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
   client: ['protocol', 'core', 'runtime', 'snapshot'],
   model: ['protocol', 'core'],
   joiner: ['protocol', 'core'],
+  traffic: [],
   sdk: ['protocol'],
   shard: ['protocol', 'core', 'runtime', 'snapshot'],
   inference: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model'],
@@ -28,6 +29,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'client',
     'model',
     'joiner',
+    'traffic',
     'sdk',
     'shard',
     'inference',
@@ -54,6 +56,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'client',
     'model',
     'joiner',
+    'traffic',
     'sdk',
     'shard',
     'inference',
@@ -63,7 +66,11 @@ const edges: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** What tests of a package import beyond that: the real other side of a wire. */
-const testEdges: Readonly<Record<string, readonly string[]>> = { client: ['shard'], inference: ['sdk'] };
+const testEdges: Readonly<Record<string, readonly string[]>> = {
+  client: ['shard'],
+  inference: ['sdk'],
+  traffic: ['core'],
+};
 
 /** Libraries that stand behind one door each. */
 const doors: Readonly<Record<string, RegExp>> = {

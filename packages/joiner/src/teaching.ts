@@ -63,7 +63,6 @@ export function createTeaching(
     const before = entry.taught[index];
     entry.taught[index] = taughtPositive;
     const shown = before === taughtNegative && !isFake ? weight - 1 : weight;
-    if (shown === 0 && weight === 0) return;
     emit(entry, {
       index,
       rank,
