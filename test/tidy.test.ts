@@ -6,7 +6,8 @@ import { filesUnder, importsOf, jsonAt, packageOf, root, type SourceFile } from 
 
 /**
  * Which package may import which: protocol ← core ← runtime ← snapshot ← client ← {shard (without client), inference, updater} ← cli;
- * model and joiner stand on protocol and core, sdk on protocol alone; traffic, testkit and bench are private; the last two import what they test.
+ * model and joiner stand on protocol and core, learner on model, sdk on protocol alone; traffic, testkit and bench are private, and
+ * the last two import what they test.
  */
 const edges: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
@@ -16,6 +17,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
   client: ['protocol', 'core', 'runtime', 'snapshot'],
   model: ['protocol', 'core'],
   joiner: ['protocol', 'core'],
+  learner: ['protocol', 'core', 'model'],
   traffic: [],
   sdk: ['protocol'],
   shard: ['protocol', 'core', 'runtime', 'snapshot'],
@@ -29,6 +31,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'client',
     'model',
     'joiner',
+    'learner',
     'traffic',
     'sdk',
     'shard',
@@ -43,6 +46,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'client',
     'model',
     'joiner',
+    'learner',
     'sdk',
     'shard',
     'inference',
@@ -56,6 +60,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'client',
     'model',
     'joiner',
+    'learner',
     'traffic',
     'sdk',
     'shard',

@@ -1,4 +1,4 @@
-export type { Example, Origin, Weighting } from './example.ts';
+export type { Example, Origin } from './example.ts';
 export {
   createJoiner,
   type Joiner,

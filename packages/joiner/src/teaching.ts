@@ -12,9 +12,9 @@
  * 1 + p. An outcome within the window teaches both at once, since the weights are right only where each positive has its
  * negative: at the optimum p(1 + f) / (1 − f²) = f / (1 − f) gives f = p, however many of the clicks came late.
  */
-import type { Outcome } from '@millrace/protocol';
+import type { Outcome, Weighting } from '@millrace/protocol';
 import { type Entry, passedOver, taughtNegative, taughtNothing, taughtPositive } from './entry.ts';
-import type { Example, Weighting } from './example.ts';
+import type { Example } from './example.ts';
 import type { JoinerOptions } from './joiner-options.ts';
 import { positiveWeight } from './positive-weight.ts';
 import { isKept } from './sampling.ts';

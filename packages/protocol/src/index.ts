@@ -47,3 +47,4 @@ export { decodeReadLog, encodePlacedReads, encodeReadLog, type LoggedRead, readP
 export * from './score-api.ts';
 export * from './subjects.ts';
 export { decodeTrimMark, encodeTrimMark, type TrimMark } from './trim-mark.ts';
+export type { Weighting } from './weighting.ts';
