@@ -1,4 +1,6 @@
 export { copyRows, type RowTarget, rowTarget, scatterRows, touchRows } from './copy-rows.ts';
+export * from './evaluation/index.ts';
+export * from './exploration/index.ts';
 export { canonicalJson, fingerprintOf } from './fingerprint.ts';
 export {
   applyDense,

@@ -188,7 +188,7 @@ function transformed(x: number, transform: DenseTransform): number {
     case 'log1p':
       return Math.sign(x) * Math.log1p(Math.abs(x));
     case 'standardize':
-      return (x - transform.mean) / transform.deviation;
+      return (x - (transform.mean ?? 0)) / (transform.deviation ?? 1);
   }
 }
 

@@ -1,21 +1,30 @@
 /** What a net reads, from its short name or its object. */
-import type { LayerSpec, ModelFile, NetSpec, TableSpec } from '@millrace/protocol';
+import type { LayerSpec, LayersNet, ModelFile, NetSpec, TableSpec } from '@millrace/protocol';
 
-/** A net with its short names written out. */
-export interface NetParts {
+/** A net with its short names written out; what is absent is not part of it. */
+export interface NetParts extends LayersNet {
   readonly wide: boolean;
   readonly fm: boolean;
-  /** As the user counts them: without the last, linear one. */
-  readonly layers: readonly LayerSpec[];
+  readonly fwfm: boolean;
+  readonly dots: boolean;
 }
 
-const deepfmLayers: readonly LayerSpec[] = [{ units: 64 }, { units: 32 }];
+const deepLayers: readonly LayerSpec[] = [{ units: 64 }, { units: 32 }];
+const towerLayers: readonly LayerSpec[] = [{ units: 32 }, { units: 16, activation: 'linear' }];
+
+const shortNames: Readonly<Record<Exclude<NetSpec, LayersNet>, LayersNet>> = {
+  linear: { wide: true, layers: [] },
+  fm: { wide: true, fm: true, layers: [] },
+  fwfm: { wide: true, fwfm: true, layers: [] },
+  deepfm: { wide: true, fm: true, layers: deepLayers },
+  dcn: { wide: true, cross: { layers: 2 }, layers: deepLayers },
+  dlrm: { wide: true, dots: true, layers: deepLayers },
+  'two-tower': { wide: true, towers: { layers: towerLayers }, layers: [] },
+};
 
 export function netPartsFrom(net: NetSpec): NetParts {
-  if (net === 'linear') return { wide: true, fm: false, layers: [] };
-  if (net === 'fm') return { wide: true, fm: true, layers: [] };
-  if (net === 'deepfm') return { wide: true, fm: true, layers: deepfmLayers };
-  return { wide: net.wide ?? false, fm: net.fm ?? false, layers: net.layers };
+  const written = typeof net === 'string' ? shortNames[net] : net;
+  return { wide: false, fm: false, fwfm: false, dots: false, ...written };
 }
 
 /** True when the net reads embeddings at all: a linear one leaves those of its tables alone. */

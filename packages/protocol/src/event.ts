@@ -33,6 +33,14 @@ export interface Impression {
   readonly reads?: Uint8Array;
   /** True when first values stood in for some rows. */
   readonly degraded?: boolean;
+  /** Share of negatives that the model kept when it was scored; absent: 1. */
+  readonly negativeRate?: number;
+  /** Experiment arm that scored; absent: none. */
+  readonly arm?: string;
+  /** What chose the order of the items, such as `epsilon-greedy`; absent: the caller. */
+  readonly policy?: string;
+  /** float32[items] as raw bytes: the probability that the policy put this item at its place, given those before it. */
+  readonly propensities?: Uint8Array;
 }
 
 export interface Outcome {
@@ -43,7 +51,9 @@ export interface Outcome {
   readonly index?: number;
   /** The item's value of the model's `item` field, as text. */
   readonly item?: string;
-  /** 1 click, 0 known not to be clicked. */
+  /** Kind of outcome, one of the model's (learning.outcomes); absent: `click`. */
+  readonly outcome?: string;
+  /** 1 click, 0 known not to be clicked; amounts for other kinds, ≥ 0. */
   readonly value: number;
 }
 
