@@ -26,6 +26,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
   },
   'Without a cluster:': {
     certs: async () => (await import('./commands/certs.ts')).certsCommand(),
+    init: async () => (await import('./commands/init.ts')).initCommand(),
     backtest: async () => (await import('./commands/backtest.ts')).backtestCommand(),
   },
   'One process of a cluster (settings from MILL_… variables):': {

@@ -116,7 +116,9 @@ function fieldFrom(
   const table = choices.factors.includes(use.column) ? 'factors' : sparseTable;
   if (use.kind === 'value') return [{ ...common, type: 'sparse', table }];
   if (use.kind === 'list') {
-    return [{ ...common, type: 'multi', table, ...(use.separator === null ? {} : { separator: use.separator }) }];
+    return [
+      { ...common, type: 'multi', table, ...(use.separator === null ? {} : { separator: use.separator }) },
+    ];
   }
   const form = formOf(column, choices.numbers, crossed.has(use.column));
   switch (form.kind) {

@@ -1,13 +1,19 @@
 /** What one column of a log holds, gathered value by value in bounded memory. */
 import { featureCharsMax } from '@millrace/protocol';
+import { featureFrom } from '../log-file/record-values.ts';
 import { createDistinctCount } from './distinct-count.ts';
 import { createNumberSketch, type NumberSketch } from './number-sketch.ts';
-import { numberFromCell } from './number-text.ts';
 
 /** Values of a column counted one by one; with more of them only their number is known. */
 export const exactValuesMax = 2_000;
 /** What lists in a text may be cut at, the likeliest first. */
 export const separators = ['|', ';', ',', ' '] as const;
+
+/** The number that a dense field would read, or null. */
+export function numberOf(value: unknown): number | null {
+  const number = featureFrom('dense', '', value);
+  return typeof number === 'number' ? number : null;
+}
 
 export interface ValueCount {
   count: number;
@@ -33,13 +39,14 @@ export interface ColumnProfile {
   readonly arrays: number;
   readonly unusable: number;
   readonly longTexts: number;
-  /** By separator: texts that hold it, and pieces of all texts cut at it. */
-  readonly cuts: readonly { readonly separator: string; readonly texts: number; readonly pieces: number }[];
+  /** Texts looked at for separators: each value the first time, and every one once there are too many to know. */
+  readonly textsCut: number;
+  /** By separator: how many of those hold it. */
+  readonly cuts: readonly { readonly separator: string; readonly texts: number }[];
   /** Different pieces of the texts when cut at that separator, or of the arrays; an estimate. */
   distinctPieces(separator: string): number;
-  /** Neighbours in the log that do not fall, and that are equal, of all neighbours. */
+  /** Values that are not below the one before them, by number or by letter. */
   readonly notFalling: number;
-  readonly repeats: number;
 }
 
 export interface ColumnObserver extends ColumnProfile {
@@ -62,13 +69,13 @@ class Column implements ColumnObserver {
   unusable = 0;
   longTexts = 0;
   notFalling = 0;
-  repeats = 0;
-  readonly cuts = separators.map((separator) => ({ separator, texts: 0, pieces: 0 }));
+  textsCut = 0;
+  readonly cuts = separators.map((separator) => ({ separator, texts: 0 }));
   readonly #pieces = new Map<string, ReturnType<typeof createDistinctCount>>();
   readonly #distinct = createDistinctCount();
   #values: Map<string, ValueCount> | null = new Map();
   #integers = 0;
-  #last: unknown;
+  #lastText = '';
   #lastNumber = Number.NEGATIVE_INFINITY;
 
   constructor(name: string) {
@@ -117,23 +124,23 @@ class Column implements ColumnObserver {
   #observeOne(value: unknown, label: 0 | 1): void {
     const text = String(value);
     if (text.length > featureCharsMax) this.longTexts += 1;
-    this.#count(text, label);
-    const number = numberFromCell(value);
-    if (text === this.#last) this.repeats += 1;
-    if (number === null) {
-      if (this.#last === undefined || text >= String(this.#last)) this.notFalling += 1;
-      this.#cut(text);
-    } else {
+    const isNew = this.#count(text, label);
+    const number = numberOf(value);
+    if (number !== null) {
       this.numbers.add(number);
       if (Number.isInteger(number)) this.#integers += 1;
       if (number >= this.#lastNumber) this.notFalling += 1;
       this.#lastNumber = number;
+      return;
     }
-    this.#last = text;
+    if (typeof value === 'number') this.unusable += 1;
+    if (text >= this.#lastText) this.notFalling += 1;
+    this.#lastText = text;
+    if (isNew) this.#cut(text);
   }
 
   #observeArray(entries: readonly unknown[]): void {
-    const usable = entries.every((entry) => typeof entry === 'string' || numberFromCell(entry) !== null);
+    const usable = entries.every((entry) => typeof entry === 'string' || numberOf(entry) !== null);
     if (!usable) {
       this.unusable += 1;
       return;
@@ -142,29 +149,36 @@ class Column implements ColumnObserver {
     for (const entry of entries) this.#addPiece('', String(entry));
   }
 
-  #count(text: string, label: 0 | 1): void {
-    this.#distinct.add(text);
-    if (this.#values === null) return;
+  /** Returns false for a value that is known to have been there before. */
+  #count(text: string, label: 0 | 1): boolean {
+    if (this.#values === null) {
+      this.#distinct.add(text);
+      return true;
+    }
     const known = this.#values.get(text);
-    if (known) {
+    if (known !== undefined) {
       known.count += 1;
       known.positives += label;
-    } else if (this.#values.size === exactValuesMax) this.#values = null;
-    else this.#values.set(text, { count: 1, positives: label });
+      return false;
+    }
+    this.#values.set(text, { count: 1, positives: label });
+    if (this.#values.size > exactValuesMax) {
+      for (const value of this.#values.keys()) this.#distinct.add(value);
+      this.#values = null;
+    }
+    return true;
   }
 
   #cut(text: string): void {
+    this.textsCut += 1;
     for (const cut of this.cuts) {
-      if (!text.includes(cut.separator)) {
-        cut.pieces += 1;
+      if (text.includes(cut.separator)) {
+        cut.texts += 1;
+        for (const piece of text.split(cut.separator)) if (piece !== '') this.#addPiece(cut.separator, piece);
+      } else if (cut.texts > 0) {
         // A list of one is a list as well, so its value counts with the others.
-        if (cut.texts > 0) this.#addPiece(cut.separator, text);
-        continue;
+        this.#addPiece(cut.separator, text);
       }
-      const pieces = text.split(cut.separator);
-      cut.texts += 1;
-      cut.pieces += pieces.length;
-      for (const piece of pieces) if (piece !== '') this.#addPiece(cut.separator, piece);
     }
   }
 

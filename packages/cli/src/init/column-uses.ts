@@ -5,7 +5,6 @@
 import type { DenseTransform, MultiField } from '@millrace/protocol';
 import { type ColumnProfile, separators } from './column-profile.ts';
 import type { LogProfile } from './log-profile.ts';
-import { takesAbsentColumns } from './log-profile.ts';
 import { quantileBoundaries } from './number-sketch.ts';
 
 export type NumberForm =
@@ -34,15 +33,15 @@ export type ColumnUse =
 
 /** Names that a model file cannot take as they are. */
 const nameFits = /^[^\p{Cc}\s]([^\p{Cc}]{0,62}[^\p{Cc}\s])?$/u;
-const idName = /(^|[_\s.-])(id|uid|uuid|guid|zip|zip_?code|postcode|code|hash|sku|isbn)$|[a-z]Id$|^(user|item|member|customer|visitor|account|product|movie|film|article|ad|creative|campaign|advertiser|publisher|site|app|brand|seller|store|query|flight)$/i;
-const requestName = /(request|req|event|impression|imp|session|row|record|log|trace|transaction|order)[_\s.-]?(id|uuid|key|no|number)?$|^(id|uuid|guid|index|row|rownum|unnamed: ?\d+)$/i;
+const idName =
+  /(^|[_\s.-])(id|uid|uuid|guid|zip|zip_?code|postcode|code|hash|sku|isbn)$|[a-z]Id$|^(user|item|member|customer|visitor|account|product|movie|film|article|ad|creative|campaign|advertiser|publisher|site|app|brand|seller|store|query|flight)$/i;
+const requestName =
+  /(request|req|event|impression|imp|session|row|record|log|trace|transaction|order)[_\s.-]?(id|uuid|key|no|number)?$|^(id|uuid|guid|index|row|rownum|unnamed: ?\d+)$/i;
 
 /** The use of every column, in order. */
 export function columnUses(profile: LogProfile): readonly ColumnUse[] {
-  const first = profile.sample.records[0];
-  const takesAbsent = profile.ragged.size === 0 || takesAbsentColumns(first, profile.label);
   return profile.columns.map((column) => {
-    const why = whyLeftOut(column, profile, takesAbsent);
+    const why = whyLeftOut(column, profile);
     return why === null ? useOf(column, profile.events) : { kind: 'left-out', column: column.name, why };
   });
 }
@@ -52,14 +51,13 @@ export function isIdName(name: string): boolean {
   return idName.test(name);
 }
 
-function whyLeftOut(column: ColumnProfile, profile: LogProfile, takesAbsent: boolean): string | null {
+function whyLeftOut(column: ColumnProfile, profile: LogProfile): string | null {
   const there = column.records - column.missing;
-  if (!nameFits.test(column.name)) return 'a model file cannot take its name (1 to 64 characters, no control characters)';
+  if (!nameFits.test(column.name))
+    return 'a model file cannot take its name (1 to 64 characters, no control characters)';
   if (there === 0) return 'it is always empty';
   if (column.unusable > 0) return `${column.unusable} values are objects or mixed lists`;
   if (column.longTexts > 0) return `texts of over 1,024 characters, which no request may carry`;
-  if (profile.ragged.has(column.name) && !takesAbsent)
-    return 'some records lack it altogether (null would count as missing)';
   if (column.distinct === 1 && column.missing === 0 && column.arrays === 0) return 'it is always the same';
   return whyLeak(column, profile) ?? whyUnique(column, there);
 }
@@ -76,13 +74,24 @@ function whyLeak(column: ColumnProfile, profile: LogProfile): string | null {
   if (rarer < leakPositives) return null;
   const there = column.records - column.missing;
   const therePositives = positives - column.missingPositives;
-  const wrong = Math.min(therePositives + (column.missing - column.missingPositives), there - therePositives + column.missingPositives);
+  const wrong = Math.min(
+    therePositives + (column.missing - column.missingPositives),
+    there - therePositives + column.missingPositives,
+  );
   if (column.missing > 0 && wrong <= leakShare * rarer)
     return 'whether it is there tells the label: it is written after the outcome';
-  if (column.values === null || column.values.size > 100 || events < 20 * column.values.size) return null;
+  if (
+    column.values === null ||
+    column.arrays > 0 ||
+    column.values.size > 100 ||
+    events < 20 * column.values.size
+  )
+    return null;
   let mixed = Math.min(column.missingPositives, column.missing - column.missingPositives);
   for (const { count, positives: ones } of column.values.values()) mixed += Math.min(ones, count - ones);
-  return mixed <= leakShare * rarer ? 'its value tells the label: it is the outcome itself, or follows from it' : null;
+  return mixed <= leakShare * rarer
+    ? 'its value tells the label: it is the outcome itself, or follows from it'
+    : null;
 }
 
 function whyUnique(column: ColumnProfile, there: number): string | null {
@@ -95,7 +104,8 @@ function whyUnique(column: ColumnProfile, there: number): string | null {
   if (!column.isInteger || share < 0.9) {
     return isTime(column) ? 'it is a time that only goes on: a later one was never seen before' : null;
   }
-  if (requestName.test(column.name) || isIdName(column.name)) return 'nearly every id is new, so nothing is ever learned of one';
+  if (requestName.test(column.name) || isIdName(column.name))
+    return 'nearly every id is new, so nothing is ever learned of one';
   if (column.notFalling > 0.99 * there) return 'it counts up: a later value was never seen before';
   return null;
 }
@@ -109,7 +119,8 @@ function isTime({ numbers, notFalling, distinct }: ColumnProfile): boolean {
 
 function useOf(column: ColumnProfile, events: number): ColumnUse {
   const { name, distinct } = column;
-  if (column.arrays > 0) return { kind: 'list', column: name, separator: null, pooling: 'sum', why: 'arrays' };
+  if (column.arrays > 0)
+    return { kind: 'list', column: name, separator: null, pooling: 'sum', why: 'arrays' };
   const list = listOf(column);
   if (list !== null) {
     const why = `texts cut at "${list}": ${column.distinctPieces(list)} different pieces make ${distinct} texts`;
@@ -117,11 +128,17 @@ function useOf(column: ColumnProfile, events: number): ColumnUse {
   }
   if (!column.isNumeric) {
     const share = column.numbers.count / (column.records - column.missing);
-    const almost = share > 0.9 ? `; ${column.records - column.missing - column.numbers.count} are no numbers` : '';
+    const almost =
+      share > 0.9 ? `; ${column.records - column.missing - column.numbers.count} are no numbers` : '';
     return { kind: 'value', column: name, distinct, why: `${distinct} different texts${almost}` };
   }
   if (column.isInteger && isIdName(name) && distinct > 2)
-    return { kind: 'value', column: name, distinct, why: `${distinct} different numbers that are names, by its own name` };
+    return {
+      kind: 'value',
+      column: name,
+      distinct,
+      why: `${distinct} different numbers that are names, by its own name`,
+    };
   const forms = numberForms(column, events);
   const range = `${shown(column.numbers.min)} to ${shown(column.numbers.max)}`;
   return { kind: 'number', column: name, distinct, forms, why: `${distinct} different numbers, ${range}` };
@@ -136,7 +153,7 @@ function listOf(column: ColumnProfile): string | null {
     // Blanks and commas stand inside of names as well, so they need more to show that pieces are values.
     const isStrong = separator === '|' || separator === ';';
     const pieces = column.distinctPieces(separator);
-    const isCommon = cut.texts >= (isStrong ? 0.05 : 0.3) * there;
+    const isCommon = cut.texts >= (isStrong ? 0.05 : 0.3) * column.textsCut;
     const isReused = pieces <= (isStrong ? 0.7 : 0.3) * column.distinct;
     if (isCommon && isReused && column.distinct > 20) return separator;
   }
@@ -153,12 +170,14 @@ function numberForms(column: ColumnProfile, events: number): NumberForm[] {
   const forms: NumberForm[] = [];
   const sorted = numbers.sorted();
   const parts = bucketsFor(events);
-  if (column.isInteger && (distinct <= 2 * parts || events >= recordsAValue * distinct || distinct <= 2)) forms.push({ kind: 'value' });
+  if (column.isInteger && (distinct <= 2 * parts || events >= recordsAValue * distinct || distinct <= 2))
+    forms.push({ kind: 'value' });
   const boundaries = quantileBoundaries(sorted, parts);
   if (distinct > 2 && boundaries.length > 1) forms.push({ kind: 'bucket', boundaries });
   const transform = transformOf(column, sorted);
   if (transform !== null) forms.push({ kind: 'weighted', transform });
-  if (forms.length === 0) forms.push(boundaries.length > 0 ? { kind: 'bucket', boundaries } : { kind: 'value' });
+  if (forms.length === 0)
+    forms.push(boundaries.length > 0 ? { kind: 'bucket', boundaries } : { kind: 'value' });
   return forms;
 }
 
@@ -173,7 +192,8 @@ function transformOf({ numbers, distinct }: ColumnProfile, sorted: Float64Array)
   if (!(deviation > 0) || !Number.isFinite(deviation)) return null;
   if (distinct <= 2 && min === 0 && max === 1) return { type: 'none' };
   const reach = Math.max(max - mean, mean - min) / deviation;
-  if (reach <= deviationsMax && !isHeavy(sorted)) return { type: 'standardize', mean: tidy(mean), deviation: tidy(deviation) };
+  if (reach <= deviationsMax && !isHeavy(sorted))
+    return { type: 'standardize', mean: tidy(mean), deviation: tidy(deviation) };
   return Math.log1p(Math.max(Math.abs(min), Math.abs(max))) <= 25 ? { type: 'log1p' } : null;
 }
 

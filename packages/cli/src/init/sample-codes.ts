@@ -1,8 +1,8 @@
 /** Columns of the sample as small whole numbers and as float64, for screening. */
 import type { DenseTransform } from '@millrace/protocol';
+import { numberOf } from './column-profile.ts';
 import type { NumberForm } from './column-uses.ts';
-import { numberFromCell } from './number-text.ts';
-import type { Sample } from './log-profile.ts';
+import type { Sample } from './sample.ts';
 
 export interface Codes {
   /** int32[records]: place of the value in order of first appearance, −1 where it is missing. */
@@ -15,7 +15,7 @@ export function codesOfValues(sample: Sample, column: string): Codes {
   const places = new Map<string, number>();
   const codes = new Int32Array(sample.records.length);
   for (let i = 0; i < codes.length; i += 1) {
-    const value = sample.records[i].values[column];
+    const value = sample.records[i][column];
     if (value === null || value === undefined || value === '') {
       codes[i] = -1;
       continue;
@@ -47,13 +47,14 @@ function bucketOf(x: number, boundaries: readonly number[]): number {
 
 /** float64[records], NaN where there is no number. */
 export function numbersOf(sample: Sample, column: string): Float64Array {
-  return Float64Array.from(sample.records, (record) => numberFromCell(record.values[column]) ?? Number.NaN);
+  return Float64Array.from(sample.records, (record) => numberOf(record[column]) ?? Number.NaN);
 }
 
 /** What the model makes of a number before it weights a row. */
 export function transformed(x: number, transform: DenseTransform): number {
   if (transform.type === 'log1p') return Math.sign(x) * Math.log1p(Math.abs(x));
-  return transform.type === 'standardize' ? (x - transform.mean) / transform.deviation : x;
+  if (transform.type !== 'standardize') return x;
+  return (x - (transform.mean ?? 0)) / (transform.deviation ?? 1);
 }
 
 /** Codes of a number in a form that makes keys of it. */

@@ -4,8 +4,8 @@
  */
 import { loglossOf } from '@millrace/core';
 import type { ColumnUse, NumberForm } from './column-uses.ts';
+import type { Sample } from './sample.ts';
 import { type Codes, codesOfForm, codesOfValues, numbersOf, transformed } from './sample-codes.ts';
-import type { Sample } from './log-profile.ts';
 
 /** Events of the mean that a new value starts from. */
 const priorEvents = 8;

@@ -3,7 +3,7 @@
  * weight for every combination is learned on top of it, in one pass, each event predicted before it is learned. What this
  * saves is compared with how much it varies.
  */
-import type { Sample } from './log-profile.ts';
+import type { Sample } from './sample.ts';
 import { type Codes, codesOfBuckets, codesOfValues, numbersOf } from './sample-codes.ts';
 import type { ScreenedColumn } from './screen-columns.ts';
 
@@ -62,7 +62,9 @@ function codedColumns(screened: readonly ScreenedColumn[], sample: Sample): Code
 /** Progressive logits of a linear model over single columns, by diagonal Newton steps. */
 function logitsOfSingles(columns: readonly CodedColumn[], labels: Uint8Array): Float64Array {
   const weights = columns.map(({ codes }) => new Float64Array(codes.size));
-  const precisions = columns.map(({ codes }) => new Float64Array(codes.size).fill(Math.max(1, columns.length / 3)));
+  const precisions = columns.map(({ codes }) =>
+    new Float64Array(codes.size).fill(Math.max(1, columns.length / 3)),
+  );
   const logits = new Float64Array(labels.length);
   let bias = 0;
   let biasPrecision = 1;

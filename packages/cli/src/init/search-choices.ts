@@ -27,7 +27,15 @@ export interface SearchResult {
   readonly trials: readonly Trial[];
 }
 
-/** Trials of one search, at most. */
+export interface SearchOptions {
+  readonly run: RunTrial;
+  /** Share of ones among the labels. */
+  readonly rate: number;
+  readonly trialsMax: number;
+  readonly onTrial: (trials: number) => void;
+}
+
+/** Trials of one search, unless told otherwise: each search that was measured ended by itself before. */
 export const trialsMax = 28;
 
 /** Precisions of a weight that are tried, and shares of the evidence. */
@@ -59,7 +67,7 @@ const crossesMore = 15;
 export async function searchChoices(
   parts: ModelParts,
   pairs: readonly ScreenedPair[],
-  options: { readonly run: RunTrial; readonly rate: number; readonly onTrial: (trials: number) => void },
+  options: SearchOptions,
 ): Promise<SearchResult> {
   const search = new Search(parts, options);
   await search.start({ ...firstChoices(parts, pairs), crosses: [] });
@@ -77,7 +85,9 @@ export async function searchChoices(
 }
 
 async function tryNumbers(search: Search, parts: ModelParts): Promise<void> {
-  const isChoice = parts.columns.some(({ forms }) => new Set(forms.map(({ form }) => form.kind === 'weighted')).size > 1);
+  const isChoice = parts.columns.some(
+    ({ forms }) => new Set(forms.map(({ form }) => form.kind === 'weighted')).size > 1,
+  );
   if (!isChoice) return;
   await search.change({ numbers: 'weighted' });
   await search.change({ numbers: 'keys' });
@@ -88,7 +98,8 @@ async function tryCrosses(search: Search, pairs: readonly ScreenedPair[]): Promi
   if (columns.length === 0) return;
   let kept = await search.change({ crosses: columns.slice(0, crossesFirst) }, gainOfRows);
   if (!kept && columns.length > 1) kept = await search.change({ crosses: columns.slice(0, 1) }, gainOfRows);
-  else if (columns.length > crossesFirst) await search.change({ crosses: columns.slice(0, crossesMore) }, gainOfRows);
+  else if (columns.length > crossesFirst)
+    await search.change({ crosses: columns.slice(0, crossesMore) }, gainOfRows);
 }
 
 /** Values that must be met often enough for factors to be learned, and be many enough to need them. */
@@ -111,18 +122,16 @@ async function tryFactors(search: Search, parts: ModelParts): Promise<void> {
 class Search {
   readonly trials: Trial[] = [];
   readonly #parts: ModelParts;
-  readonly #run: RunTrial;
-  readonly #onTrial: (trials: number) => void;
+  readonly #options: SearchOptions;
   readonly #entropy: number;
   readonly #seen = new Set<string>();
   #best: Choices | undefined;
   #bestScore = Number.POSITIVE_INFINITY;
 
-  constructor(parts: ModelParts, options: { run: RunTrial; rate: number; onTrial: (trials: number) => void }) {
+  constructor(parts: ModelParts, options: SearchOptions) {
     const { rate } = options;
     this.#parts = parts;
-    this.#run = options.run;
-    this.#onTrial = options.onTrial;
+    this.#options = options;
     this.#entropy = -rate * Math.log(rate) - (1 - rate) * Math.log(1 - rate);
   }
 
@@ -155,9 +164,9 @@ class Search {
   async #judge(what: string, choices: Choices, worth: number): Promise<boolean> {
     const file = buildModel(this.#parts, choices);
     const key = JSON.stringify(file);
-    if (this.#seen.has(key) || this.trials.length >= trialsMax) return false;
+    if (this.#seen.has(key) || this.trials.length >= this.#options.trialsMax) return false;
     this.#seen.add(key);
-    const figures = await this.#run(file);
+    const figures = await this.#options.run(file);
     const auc = Number.isNaN(figures.auc) ? 0.5 : figures.auc;
     const score = figures.logloss / this.#entropy - auc / 4;
     // The first one is kept whatever it gives; a model that diverged is NaN and never kept after it.
@@ -167,7 +176,7 @@ class Search {
       this.#bestScore = Number.isNaN(score) ? Number.POSITIVE_INFINITY : score;
     }
     this.trials.push({ what, figures, kept });
-    this.#onTrial(this.trials.length);
+    this.#options.onTrial(this.trials.length);
     return kept;
   }
 }
@@ -181,7 +190,8 @@ function nextOf(ladder: readonly number[], from: number, direction: number): num
 function textOf(change: Partial<Choices>): string {
   return Object.entries(change)
     .map(([name, value]) => {
-      if (name === 'crosses') return `crosses ${(value as Choices['crosses']).map((pair) => pair.join(' × ')).join(', ')}`;
+      if (name === 'crosses')
+        return `crosses ${(value as Choices['crosses']).map((pair) => pair.join(' × ')).join(', ')}`;
       if (name === 'factors') return `factors of ${(value as Choices['factors']).join(', ')}`;
       return `${name} ${value}`;
     })
