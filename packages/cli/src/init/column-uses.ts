@@ -5,7 +5,7 @@
 import type { DenseTransform, MultiField } from '@millrace/protocol';
 import { type ColumnProfile, separators } from './column-profile.ts';
 import type { LogProfile } from './log-profile.ts';
-import { quantileBoundaries } from './number-sketch.ts';
+import { spreadBoundaries } from './number-sketch.ts';
 
 export type NumberForm =
   | { readonly kind: 'value' }
@@ -170,14 +170,13 @@ function numberForms(column: ColumnProfile, events: number): NumberForm[] {
   const forms: NumberForm[] = [];
   const sorted = numbers.sorted();
   const parts = bucketsFor(events);
-  if (column.isInteger && (distinct <= 2 * parts || events >= recordsAValue * distinct || distinct <= 2))
-    forms.push({ kind: 'value' });
-  const boundaries = quantileBoundaries(sorted, parts);
-  if (distinct > 2 && boundaries.length > 1) forms.push({ kind: 'bucket', boundaries });
+  const isFew = distinct <= 2 * parts || (column.isInteger && events >= recordsAValue * distinct);
+  if (isFew) forms.push({ kind: 'value' });
+  const boundaries = spreadBoundaries(sorted, parts);
+  if (distinct > 2 && boundaries.length > 0) forms.push({ kind: 'bucket', boundaries });
   const transform = transformOf(column, sorted);
   if (transform !== null) forms.push({ kind: 'weighted', transform });
-  if (forms.length === 0)
-    forms.push(boundaries.length > 0 ? { kind: 'bucket', boundaries } : { kind: 'value' });
+  if (forms.length === 0) forms.push({ kind: 'value' });
   return forms;
 }
 

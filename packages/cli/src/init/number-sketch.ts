@@ -76,3 +76,35 @@ export function quantileBoundaries(sorted: Float64Array, wanted: number): number
   }
   return boundaries;
 }
+
+/**
+ * The same where one value takes so much that few cuts are left, as the 0 of a count does: that value gets a part of its own,
+ * and the others are cut as if it were not there.
+ */
+export function spreadBoundaries(sorted: Float64Array, wanted: number): number[] {
+  const plain = quantileBoundaries(sorted, wanted);
+  if (2 * plain.length >= wanted) return plain;
+  const mode = modeOf(sorted);
+  const others = sorted.filter((x) => x !== mode);
+  const next = others.find((x) => x > mode);
+  const cuts = new Set(quantileBoundaries(others, Math.max(2, wanted - 2)));
+  if (next !== undefined) cuts.add(next);
+  if (others.length > 0 && others[0] < mode) cuts.add(mode);
+  return [...cuts].sort((a, b) => a - b);
+}
+
+/** The value that comes most often, the lowest of several. */
+function modeOf(sorted: Float64Array): number {
+  let mode = Number.NaN;
+  let most = 0;
+  let start = 0;
+  for (let i = 1; i <= sorted.length; i += 1) {
+    if (i < sorted.length && sorted[i] === sorted[start]) continue;
+    if (i - start > most) {
+      most = i - start;
+      mode = sorted[start];
+    }
+    start = i;
+  }
+  return mode;
+}

@@ -4,7 +4,7 @@
  * saves is compared with how much it varies.
  */
 import type { Sample } from './sample.ts';
-import { type Codes, codesOfBuckets, codesOfValues, numbersOf } from './sample-codes.ts';
+import { type Codes, codesOfForm, codesOfValues } from './sample-codes.ts';
 import type { ScreenedColumn } from './screen-columns.ts';
 
 export interface ScreenedPair {
@@ -50,12 +50,10 @@ function codedColumns(screened: readonly ScreenedColumn[], sample: Sample): Code
   return screened.flatMap(({ use, forms }) => {
     if (use.kind === 'value') return [{ column: use.column, codes: codesOfValues(sample, use.column) }];
     if (use.kind !== 'number') return [];
-    const bucket = forms.find(({ form }) => form.kind === 'bucket')?.form;
-    const codes =
-      bucket?.kind === 'bucket'
-        ? codesOfBuckets(numbersOf(sample, use.column), bucket.boundaries)
-        : codesOfValues(sample, use.column);
-    return [{ column: use.column, codes }];
+    // The form that a cross of it would have; a number that can only weight a row has none.
+    const keys = forms.find(({ form }) => form.kind !== 'weighted');
+    if (keys === undefined) return [];
+    return [{ column: use.column, codes: codesOfForm(sample, use.column, keys.form) }];
   });
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createDistinctCount } from '../../src/init/distinct-count.ts';
-import { createNumberSketch, quantileBoundaries } from '../../src/init/number-sketch.ts';
+import { createNumberSketch, quantileBoundaries, spreadBoundaries } from '../../src/init/number-sketch.ts';
 import { createSampler } from '../../src/init/sample.ts';
 import { draw } from './generated-log.ts';
 
@@ -37,6 +37,15 @@ test('init: numbers: boundaries ascend and leave no part empty where values repe
   expect(quantileBoundaries(Float64Array.from([0, 0, 0, 0, 0, 0, 1, 9]), 4)).toEqual([1]);
   expect(quantileBoundaries(Float64Array.from([3, 3, 3]), 4)).toEqual([]);
   expect(quantileBoundaries(Float64Array.from([1, 2, 3, 4]), 4)).toEqual([2, 3, 4]);
+});
+
+test('init: numbers: a value that takes most of a column gets an interval of its own', () => {
+  const zeros = Array.from({ length: 96 }, () => 0);
+  expect(spreadBoundaries(Float64Array.from([...zeros, 1, 2, 3, 4]), 4)).toEqual([1, 3]);
+  expect(spreadBoundaries(Float64Array.from([-2, -1, ...zeros, 1, 2]), 4)).toEqual([0, 1]);
+  expect(spreadBoundaries(Float64Array.from(zeros), 4)).toEqual([]);
+  // Where the plain cuts are enough they stay as they are.
+  expect(spreadBoundaries(Float64Array.from([1, 2, 3, 4]), 4)).toEqual([2, 3, 4]);
 });
 
 test('init: sample: a short log is there whole; of a long one the start and the end, in order', () => {
