@@ -89,6 +89,7 @@ function settingOf(file: ModelFile): Setting {
     wide: new Float32Array(batch.rows),
     embeddings: new Float32Array(batch.rows * plan.embeddingFloats),
     dense: batch.dense,
+    lengths: batch.lengths,
   };
   const logits = async () => {
     gather(plan, batch, rows, input);
@@ -181,6 +182,7 @@ test('gather: wide sums and pooled slots of a small case, by hand', () => {
     wide: new Float32Array(2).fill(9),
     embeddings: new Float32Array(8).fill(9),
     dense: batch.dense,
+    lengths: batch.lengths,
   };
   // Row of "a": wide 0.5, embedding (1, 2). Rows of "x" and "y": (4, 8) and (2, −2).
   gather(plan, batch, [Float32Array.of(0.5, 1, 2), Float32Array.of(4, 8, 2, -2)], input);

@@ -6,6 +6,7 @@
 import { createReadMarks, pullTables, type RowSource } from '@millrace/client';
 import {
   atLeast,
+  batchMoments,
   createBatchSpace,
   createFeatureEncoder,
   gatherSpace,
@@ -76,7 +77,7 @@ export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
     logitGradients: new Float32Array(0),
     embeddings: new Float32Array(0),
     curvature: new Float32Array(0),
-    parameters: new Float32Array(shape.parameters),
+    parameters: new Float32Array(shape.denseParameters),
   };
   const keyGradients: { gradients: Float32Array; curvature: Float32Array }[] = plan.tables.map(() => ({
     gradients: new Float32Array(0),
@@ -109,8 +110,10 @@ export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
     work.logitGradients = atLeast(work.logitGradients, n);
     work.embeddings = atLeast(work.embeddings, n * plan.embeddingFloats);
     work.curvature = atLeast(work.curvature, n);
-    const input = gatherSpace(space);
-    await program.gradients(net.versions.current.loaded, input, work.shown, work.clicked, work);
+    const { loaded, scales } = net.versions.current;
+    const input = gatherSpace(space, scales);
+    await program.gradients(loaded, input, work.shown, work.clicked, work);
+    batchMoments(plan, space.batch, work.shown, work.parameters, shape.parameters);
     let lossSum = 0;
     for (let i = 0; i < n; i += 1) {
       const p = 1 / (1 + Math.exp(-work.logits[i]));
@@ -152,7 +155,7 @@ export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
         bytes: encodeGradientBlock({ ...common, partition, previous: previous[partition], sections }),
       }));
       const dense =
-        shape.parameters > 0
+        shape.denseParameters > 0
           ? encodeDenseBlock({ ...common, previous: previousDense, gradients: work.parameters })
           : null;
       return { blocks, dense, lossSum, unusable };

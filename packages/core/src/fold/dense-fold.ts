@@ -1,6 +1,8 @@
 /**
  * The dense weights are one more fold: gradients in log order, one optimizer step each. Inference nodes and updaters fold
  * the same log and so hold the same weights at the same sequence; that sequence is the dense version (I5).
+ *
+ *   weights, gradients  [ the net's parameters | count, mean, M2 of each field with running moments ]
  */
 import { createHash } from 'node:crypto';
 import {
@@ -11,17 +13,26 @@ import {
   type OptimizerSpec,
 } from '@millrace/protocol';
 import { createOptimizer } from '../optimizer/create-optimizer.ts';
+import { createMoments, momentFloats } from '../optimizer/moments.ts';
 import type { GradientView, Optimizer, SegmentView } from '../optimizer/optimizer.ts';
 import { type Producers, placeInChain } from './producers.ts';
+
+/** A run of the weights and what steps it. */
+export interface DenseSegment {
+  readonly weightsAt: number;
+  readonly dim: number;
+  readonly stateAt: number;
+  readonly optimizer: Optimizer;
+}
 
 export interface DenseState {
   readonly model: string;
   readonly fingerprint: number;
-  /** float32[parameters]; changed in place by applyDense. */
+  /** float32[parameters + 3 · moments]; changed in place by applyDense. */
   readonly weights: Float32Array;
   /** float32[optimizer state] */
   readonly optimizerState: Float32Array;
-  readonly optimizer: Optimizer;
+  readonly segments: readonly DenseSegment[];
   sequence: number;
   readonly producers: Producers;
   readonly counts: { applied: number; duplicates: number; rejected: number };
@@ -34,27 +45,43 @@ export type DenseOutcome =
   | { readonly kind: 'gap' }
   | { readonly kind: 'rejected'; readonly error: MillraceError };
 
-/** @param options.initial float32[parameters], taken over. */
+/**
+ * @param options.initial float32[parameters], taken over.
+ * @param options.moments fields with running moments; default 0.
+ */
 export function createDenseState(options: {
   model: string;
   fingerprint: number;
   initial: Float32Array;
   optimizer: OptimizerSpec;
+  moments?: number;
 }): DenseState {
+  const { initial, moments = 0 } = options;
   const optimizer = createOptimizer(options.optimizer);
-  const dim = options.initial.length;
+  const dim = initial.length;
   const optimizerState = new Float32Array(optimizer.stateFloats(dim));
-  if (dim > 0) optimizer.start({ w: options.initial, wAt: 0, s: optimizerState, sAt: 0, dim });
+  if (dim > 0) optimizer.start({ w: initial, wAt: 0, s: optimizerState, sAt: 0, dim });
+  const momentsDim = moments * momentFloats;
+  const segments = [
+    { weightsAt: 0, dim, stateAt: 0, optimizer },
+    { weightsAt: dim, dim: momentsDim, stateAt: optimizerState.length, optimizer: createMoments() },
+  ].filter((segment) => segment.dim > 0);
   return {
     model: options.model,
     fingerprint: options.fingerprint,
-    weights: options.initial,
+    weights: moments === 0 ? initial : withRoom(initial, momentsDim),
     optimizerState,
-    optimizer,
+    segments,
     sequence: 0,
     producers: new Map(),
     counts: { applied: 0, duplicates: 0, rejected: 0 },
   };
+}
+
+function withRoom(weights: Float32Array, floats: number): Float32Array {
+  const longer = new Float32Array(weights.length + floats);
+  longer.set(weights);
+  return longer;
 }
 
 /** Applies one message of the dense log; rules as in partition-fold.ts. */
@@ -91,15 +118,7 @@ export function applyDense(
       state.counts.duplicates += 1;
       return { kind: 'duplicate' };
     }
-    const row: SegmentView = {
-      w: state.weights,
-      wAt: 0,
-      s: state.optimizerState,
-      sAt: 0,
-      dim: state.weights.length,
-    };
-    const view: GradientView = { g: block.gradients, h: block.gradients, at: 0 };
-    state.optimizer.step(row, view);
+    takeStep(state, block.gradients);
     state.producers.set(block.producer, block.sequence);
     state.counts.applied += 1;
     return { kind: 'applied' };
@@ -108,6 +127,14 @@ export function applyDense(
     state.sequence = message.sequence;
     state.counts.rejected += 1;
     return { kind: 'rejected', error };
+  }
+}
+
+function takeStep({ weights, optimizerState, segments }: DenseState, gradients: Float32Array): void {
+  for (const { weightsAt, stateAt, dim, optimizer } of segments) {
+    const row: SegmentView = { w: weights, wAt: weightsAt, s: optimizerState, sAt: stateAt, dim };
+    const view: GradientView = { g: gradients, h: gradients, at: weightsAt };
+    optimizer.step(row, view);
   }
 }
 
