@@ -36,6 +36,7 @@ export {
   type ShardLease,
 } from './lease.ts';
 export * from './limits.ts';
+export * from './measures.ts';
 export * from './model-file.ts';
 export { jsonBytes, jsonFrom, packed, unpacked } from './packing.ts';
 export { decodePartitionMap, encodePartitionMap, type PartitionMap } from './partition-map.ts';

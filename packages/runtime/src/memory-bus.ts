@@ -59,7 +59,12 @@ class MemoryBusCore implements MemoryBus {
   constructor(options: MemoryBusOptions) {
     const logNamed = (name: LogName) =>
       new MemoryLog(streams[name].name, options.retain?.[name] ?? true, this.#draining);
-    this.#logs = { events: logNamed('events'), gradients: logNamed('gradients'), dense: logNamed('dense') };
+    this.#logs = {
+      events: logNamed('events'),
+      gradients: logNamed('gradients'),
+      dense: logNamed('dense'),
+      measures: logNamed('measures'),
+    };
     this.#noticePump = new Pump<Notice>({
       take: () => this.#notices.shift(),
       handle: (notice) => {

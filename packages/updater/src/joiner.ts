@@ -61,6 +61,8 @@ export interface Example {
   readonly clicked: 0 | 1;
   /** Probability that was returned for it. */
   readonly score: number;
+  /** Experiment arm that scored it; absent: none. */
+  readonly arm?: string;
   /** Where a fold must begin to find it and all later ones again, and nothing else after the example before it. */
   readonly origin: Origin;
 }

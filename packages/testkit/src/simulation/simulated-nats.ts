@@ -46,7 +46,7 @@ export interface SimulatedNats {
 const idsKeptMs = 120_000;
 
 export function createSimulatedNats(world: World): SimulatedNats {
-  const lastSequences: Record<LogName, Sequence> = { events: 0, gradients: 0, dense: 0 };
+  const lastSequences: Record<LogName, Sequence> = { events: 0, gradients: 0, dense: 0, measures: 0 };
   const subjects = new Map<string, SubjectLog>();
   const ids = new Map<string, { sequence: Sequence; atMs: number }>();
   const buckets = new Map<BucketName, Bucket>();
