@@ -105,3 +105,22 @@ test('gradient step: an example that cannot be used leaves the batch as it was',
   expect(step.space.batch.rows).toBe(2);
   expect(step.sums[0].gradients[0]).toBe(0);
 });
+
+test('gradient step: an offset counts in gradient, curvature and loss, and not in the logit', async () => {
+  const setting = await opened();
+  const { step } = setting;
+  step.begin();
+  step.add({ ...example({ ad: 'a' }, 1, 0), offset: 2 }, 0);
+  step.add(example({ ad: 'b' }, 1, 1), 1);
+  await runAt(0.5, setting);
+  const p = 1 / (1 + Math.exp(-2.5));
+  expect(step.sums[0].gradients[0]).toBeCloseTo(p, 6);
+  expect(step.sums[0].curvature?.[0]).toBeCloseTo(p * (1 - p), 6);
+  expect(Array.from(step.logits.subarray(0, 2))).toEqual([0.5, 0.5]);
+  expect(step.lossSum()).toBeCloseTo(-Math.log(1 - p) + Math.log1p(Math.exp(-0.5)), 6);
+  // The next batch has none of it.
+  step.begin();
+  step.add(example({ ad: 'a' }, 1, 0), 0);
+  await runAt(0.5, setting);
+  expect(step.sums[0].gradients[0]).toBeCloseTo(1 / (1 + Math.exp(-0.5)), 6);
+});
