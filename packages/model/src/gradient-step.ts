@@ -9,21 +9,18 @@ import { type Features, gradientMagnitudeMax } from '@millrace/protocol';
 import { atLeast, type BatchSpace, createBatchSpace, gatherSpace, resetSpace } from './batch-space.ts';
 import type { DenseVersion } from './dense-versions.ts';
 import type { Gradients } from './engine.ts';
+import { createExampleWeights, type ExampleWeight, type ExampleWeights } from './example-weights.ts';
 import { createFeatureEncoder, type FeatureEncoder } from './feature-encoder.ts';
 import { type ExampleGradients, type KeyGradients, scatter } from './gather.ts';
 import { logloss } from './logloss.ts';
 import { batchMoments } from './moments.ts';
 import type { OpenNet } from './open-net.ts';
 
-/** Features of one example and its parts of the loss shown · ln(1 + e^z) − clicked · z, z = logit + offset. */
-export interface StepExample {
+/** Features of one example and its parts of the loss. */
+export interface StepExample extends ExampleWeight {
   readonly user: Features;
   readonly context: Features;
   readonly item: Features;
-  readonly shown: number;
-  readonly clicked: number;
-  /** Added to the logit in the loss (NetInput.offsets). Default 0. */
-  readonly offset?: number;
 }
 
 /** Arrays are the step's, valid until the next `begin`. */
@@ -51,6 +48,17 @@ export interface GradientStep {
   readonly parameters: Float32Array;
   /** Summed loss of the batch, natural log. */
   lossSum(): number;
+  norms(): GradientNorms;
+}
+
+/** Euclidean norms of the gradients of a batch; NaN for what the net has not. */
+export interface GradientNorms {
+  /** Of ∂loss/∂logit, over the examples. */
+  readonly logits: number;
+  /** Of ∂loss/∂embedding, over examples and slots. */
+  readonly embeddings: number;
+  /** Of the summed gradients of the dense weights. */
+  readonly dense: number;
 }
 
 export function createGradientStep(net: Pick<OpenNet, 'plan' | 'shape' | 'program'>): GradientStep {
@@ -64,11 +72,7 @@ class Step implements GradientStep {
   readonly parameters: Float32Array;
   readonly #net: Pick<OpenNet, 'plan' | 'shape' | 'program'>;
   readonly #encoder: FeatureEncoder;
-  #shown: Float32Array = new Float32Array(0);
-  #clicked: Float32Array = new Float32Array(0);
-  #offsets: Float32Array = new Float32Array(0);
-  /** False while every offset of the batch is 0. */
-  #hasOffsets = false;
+  readonly #weights: ExampleWeights = createExampleWeights();
   /** Of the net, example by example. */
   readonly #out: { -readonly [Name in keyof (Gradients & ExampleGradients)]: Float32Array };
 
@@ -92,20 +96,13 @@ class Step implements GradientStep {
 
   begin(): void {
     resetSpace(this.space);
-    this.#hasOffsets = false;
+    this.#weights.clear();
   }
 
-  add({ user, context, item, shown, clicked, offset = 0 }: StepExample, place: number): void {
-    const { batch } = this.space;
-    this.#encoder.beginRequest(user, context);
-    this.#encoder.addItem(batch, item, place);
-    this.#shown = kept(this.#shown, batch.rows);
-    this.#clicked = kept(this.#clicked, batch.rows);
-    this.#shown[batch.rows - 1] = shown;
-    this.#clicked[batch.rows - 1] = clicked;
-    this.#offsets = kept(this.#offsets, batch.rows);
-    this.#offsets[batch.rows - 1] = offset;
-    if (offset !== 0) this.#hasOffsets = true;
+  add(example: StepExample, place: number): void {
+    this.#encoder.beginRequest(example.user, example.context);
+    this.#encoder.addItem(this.space.batch, example.item, place);
+    this.#weights.add(example);
   }
 
   run({ loaded, scales }: Pick<DenseVersion, 'loaded' | 'scales'>): Promise<void> | undefined {
@@ -118,31 +115,47 @@ class Step implements GradientStep {
     out.embeddings = atLeast(out.embeddings, n * plan.embeddingFloats);
     out.curvature = atLeast(out.curvature, n);
     this.logits = out.logits;
-    if (plan.moments.length > 0) batchMoments(plan, batch, this.#shown, this.parameters, shape.parameters);
+    const weights = this.#weights;
+    if (plan.moments.length > 0) batchMoments(plan, batch, weights.shown, this.parameters, shape.parameters);
     const gathered = gatherSpace(this.space, scales);
-    const input = this.#hasOffsets ? { ...gathered, offsets: this.#offsets } : gathered;
-    const running = program.gradients(loaded, input, this.#shown, this.#clicked, out);
-    if (running !== undefined) return running.then(() => this.#sumByKey());
-    this.#sumByKey();
-    return undefined;
+    const input = weights.hasOffsets ? { ...gathered, offsets: weights.offsets } : gathered;
+    const learn = () => program.gradients(loaded, input, weights.shown, weights.clicked, out);
+    const sum = () => this.#sumByKey();
+    if (!weights.isWeighed) return afterwards(learn(), sum);
+    const weigh = () => weights.weighByPrediction(out.logits);
+    const weighed = afterwards(program.forward(loaded, input, out.logits), weigh);
+    return weighed === undefined ? afterwards(learn(), sum) : weighed.then(learn).then(sum);
   }
 
   lossSum(): number {
+    const { shown, clicked, offsets } = this.#weights;
     let sum = 0;
     for (let i = 0; i < this.space.batch.rows; i += 1) {
-      const z = this.logits[i] + this.#offsets[i];
-      sum += this.#shown[i] * logloss(z, 0) - this.#clicked[i] * z;
+      const z = this.logits[i] + offsets[i];
+      sum += shown[i] * logloss(z, 0) - clicked[i] * z;
     }
     return sum;
+  }
+
+  norms(): GradientNorms {
+    const { rows } = this.space.batch;
+    const { logitGradients, embeddings, parameters } = this.#out;
+    return {
+      logits: normOf(logitGradients, rows),
+      embeddings: normOf(embeddings, rows * this.#net.plan.embeddingFloats),
+      dense: normOf(parameters, this.#net.shape.parameters),
+    };
   }
 
   #sumByKey(): void {
     const { plan } = this.#net;
     const { batch } = this.space;
     const { logits, logitGradients, embeddings, curvature } = this.#out;
+    const { shown, offsets } = this.#weights;
     for (let i = 0; i < batch.rows; i += 1) {
-      const p = 1 / (1 + Math.exp(-(logits[i] + this.#offsets[i])));
-      curvature[i] = this.#shown[i] * p * (1 - p);
+      const p = 1 / (1 + Math.exp(-logits[i] - offsets[i]));
+      // A part that takes back some of an earlier one bends the loss no less.
+      curvature[i] = Math.max(0, shown[i]) * p * (1 - p);
     }
     for (let t = 0; t < this.sums.length; t += 1) {
       const sums = this.sums[t];
@@ -160,6 +173,12 @@ class Step implements GradientStep {
   }
 }
 
+function normOf(values: Float32Array, count: number): number {
+  let squares = 0;
+  for (let i = 0; i < count; i += 1) squares += values[i] * values[i];
+  return count === 0 ? Number.NaN : Math.sqrt(squares);
+}
+
 /** NaN stays what it is: whoever steps a row counts it as broken. */
 function cut(values: Float32Array, floats: number): void {
   for (let i = 0; i < floats; i += 1) {
@@ -168,10 +187,9 @@ function cut(values: Float32Array, floats: number): void {
   }
 }
 
-/** Like atLeast, but what is in the array stays. */
-function kept(array: Float32Array, floats: number): Float32Array {
-  if (array.length >= floats) return array;
-  const larger = new Float32Array(Math.max(64, 2 * array.length));
-  larger.set(array);
-  return larger;
+/** `next` once `running` is done; undefined where both are done at once. */
+function afterwards(running: Promise<void> | undefined, next: () => void): Promise<void> | undefined {
+  if (running !== undefined) return running.then(next);
+  next();
+  return undefined;
 }
