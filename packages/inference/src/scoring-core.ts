@@ -3,8 +3,6 @@ import type { RowSource } from '@millrace/client';
 import type { EngineName } from '@millrace/model';
 import {
   decodeHeads,
-  encodeEvent,
-  eventsSubject,
   headsSubject,
   type Impression,
   joinWindowMsDefault,
@@ -12,7 +10,6 @@ import {
   type ModelFile,
   type ModelListing,
   modelNameFrom,
-  type OutcomeRequest,
   partitionsDefault,
   type RejectedOutcome,
   type ScoreRequest,
@@ -20,6 +17,7 @@ import {
 } from '@millrace/protocol';
 import type { Bus, Clock, ClusterView, Logger, LogReader } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
+import { createAcceptOutcomes } from './accept-outcomes.ts';
 import type { BatchingLimits } from './batcher.ts';
 import { isModelReady, statusOf } from './cluster-status.ts';
 import { createImpressionLog } from './impression-log.ts';
@@ -104,7 +102,8 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
 
   const score = async (request: ScoreRequest, caller?: Caller): Promise<ScoreResponse> => {
     const model = modelNamed(request.model);
-    const { name } = model.net.file;
+    const { name, learning } = model.net.file;
+    const { negativeRate = 1 } = learning ?? {};
     if (!model.ready)
       throw new MillraceError('MILL_NOT_READY', `model "${name}" is catching up with its dense log`);
     const { user = noFeatures, context = noFeatures, items } = request;
@@ -130,6 +129,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
         engine,
         ...(reads && { reads }),
         ...(degraded && { degraded }),
+        ...(negativeRate < 1 && { negativeRate }),
       };
       // Half the window: a copy that was stored without a word is then still known for one when the next comes.
       impressions.write(name, impression, joinWindowMs(model.net.file) / 2);
@@ -137,18 +137,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     return { requestId, model: name, version, scores: Array.from(scores), stalenessMs, degraded, engine };
   };
 
-  const acceptOutcomes = async (outcomes: readonly OutcomeRequest[]) => {
-    const timeMs = clock.now();
-    // All models are checked before the first outcome is stored, so a refused request has stored nothing.
-    const names = outcomes.map(({ model }) => modelNamed(model).net.file.name);
-    const appends = outcomes.map(({ requestId, index, item, value = 1 }, i) => {
-      const which = item === undefined ? { index: index ?? 0 } : { item: String(item) };
-      const payload = encodeEvent({ type: 'outcome', requestId, timeMs, ...which, value });
-      return bus.append('events', eventsSubject(modelNameFrom(names[i])), payload);
-    });
-    await Promise.all(appends);
-    return { accepted: outcomes.length };
-  };
+  const acceptOutcomes = createAcceptOutcomes({ bus, clock, fileOf: (model) => modelNamed(model).net.file });
 
   const listing = (file: ModelFile): ModelListing => {
     const model = served.get(file.name);

@@ -107,7 +107,17 @@ export const measuresSchema = answerOf('Measures', {
 
 export const measuresResponseSchema = answerOf('MeasuresResponse', { measures: listOf('Measures') });
 
-export const modelStatusSchema = answerOf('ModelStatus', {
+export const joinStatusSchema = answerOf('JoinStatus', {
+  duplicateImpressions: count,
+  duplicateOutcomes: count,
+  early: count,
+  late: count,
+  ignored: count,
+  dropped: count,
+  sampledOut: count,
+});
+
+const alwaysOfModels = answerOf('ModelStatus', {
   name: text,
   version: count,
   engine: text,
@@ -122,6 +132,12 @@ export const modelStatusSchema = answerOf('ModelStatus', {
   rejected: count,
   measures: { anyOf: [{ $ref: 'Measures#' }, { type: 'null' }] },
 });
+
+export const modelStatusSchema = {
+  ...alwaysOfModels,
+  // Absent until an updater has told.
+  properties: { ...alwaysOfModels.properties, joins: { $ref: 'JoinStatus#' } },
+} as const;
 
 export const shardStatusSchema = answerOf('ShardStatus', {
   id: text,

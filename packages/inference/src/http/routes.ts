@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { Caller, ScoringService } from '../scoring-service.ts';
 import { answer, answers } from './answer-schemas.ts';
+import { lineTypes } from './outcome-lines.ts';
 import { modelParamsSchema, noQuerySchema, rejectedQuerySchema } from './schemas.ts';
 import { within } from './time-limit.ts';
 
@@ -36,6 +37,9 @@ export function addScoringRoutes(app: FastifyInstance, { service, requestTimeout
       schema: {
         tags: ['learning'],
         summary: 'Takes outcomes of scored items; all are durable once answered',
+        description:
+          'One outcome, an array of them, or one a line (application/x-ndjson, application/jsonl). While one is bad none is stored; bad lines are named by number.',
+        consumes: ['application/json', ...lineTypes],
         querystring: noQuerySchema,
         body: { $ref: 'OutcomesRequest#' },
         response: answers({ 200: answer('OutcomeResponse', 'All are durable.') }),

@@ -5,7 +5,13 @@
  * their own type alone, and a value that breaks one gives one clear error, where `anyOf` would give one a branch.
  * A `description` beside a `pattern` or an `enum` is what an error says was wanted.
  */
-import { eventsPerPostMax, featureCharsMax, featureValuesMax, scoreItemsMax } from '@millrace/protocol';
+import {
+  eventsPerPostMax,
+  featureCharsMax,
+  featureValuesMax,
+  outcomeNameCharsMax,
+  scoreItemsMax,
+} from '@millrace/protocol';
 
 export const modelNameSchema = {
   type: 'string',
@@ -75,7 +81,24 @@ const outcomeKeywords = {
       ...featureNumberRange,
       description: 'or, in place of the index, its value of the model’s item field',
     },
-    value: { type: 'number', enum: [0, 1], description: '1 (a click) or 0 (known not to be clicked)' },
+    outcome: {
+      type: 'string',
+      minLength: 1,
+      maxLength: outcomeNameCharsMax,
+      title: 'kind of outcome, one of the model’s; click when absent',
+    },
+    value: {
+      type: 'number',
+      minimum: 0,
+      maximum: numberMax,
+      title: '1 (a click, the default) or 0 (known not to be clicked); an amount for other kinds',
+    },
+    timeMs: {
+      type: 'number',
+      minimum: 0,
+      maximum: numberMax,
+      title: 'when it happened, Unix ms; now when absent',
+    },
   },
   not: { type: 'object', required: ['index', 'item'], description: 'index or item, not both' },
 } as const;

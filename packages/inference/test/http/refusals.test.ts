@@ -160,11 +160,7 @@ const badOutcomes: readonly (readonly [name: string, body: string, message: stri
     '{"requestId":"a","index":1e999}',
     'index: wanted an integer, found a number out of the range of a double',
   ],
-  [
-    'a fractional outcome',
-    '{"requestId":"a","value":0.5}',
-    'value: wanted 1 (a click) or 0 (known not to be clicked), found 0.5',
-  ],
+  ['an amount below 0', '{"requestId":"a","value":-0.5}', 'value: wanted a number not below 0, found -0.5'],
   [
     'an outcome as text',
     '{"requestId":"a","value":"1"}',
@@ -188,7 +184,7 @@ const badOutcomes: readonly (readonly [name: string, body: string, message: stri
   [
     'a misspelt property',
     '{"requestId":"a","click":1}',
-    'click: wanted only model, requestId, index, item, value, found an unknown name',
+    'click: wanted only model, requestId, index, item, outcome, value, timeMs, found an unknown name',
   ],
   [
     'many outcomes',
