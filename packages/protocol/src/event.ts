@@ -41,6 +41,11 @@ export interface Impression {
   readonly policy?: string;
   /** float32[items] as raw bytes: the probability that the policy put this item at its place, given those before it. */
   readonly propensities?: Uint8Array;
+  /**
+   * Place of each item in the request; an outcome's `index` is one of these. Said where the items stand in the order that was
+   * shown and not all of the request's are there; absent: places 0, 1, 2, …
+   */
+  readonly places?: readonly number[];
 }
 
 export interface Outcome {
@@ -124,7 +129,32 @@ function impressionFrom(value: Record<string, unknown>, timeMs: number): Impress
     ...(typeof engine === 'string' && { engine }),
     ...(reads instanceof Uint8Array && { reads: new Uint8Array(reads) }),
     ...(degraded === true && { degraded }),
+    ...decisionOf(value, items.length),
   };
+}
+
+/** What chose the order of the items, and how. */
+function decisionOf(
+  value: Record<string, unknown>,
+  items: number,
+): Pick<Impression, 'policy' | 'propensities' | 'places'> {
+  const { policy, propensities, places } = value;
+  if (propensities !== undefined) {
+    if (!(propensities instanceof Uint8Array) || propensities.length !== 4 * items)
+      throw invalid('propensities: 4 bytes an item', show(propensities));
+  }
+  if (places !== undefined && !arePlaces(places, items))
+    throw invalid('places: a place in the request for each item, none twice', show(places));
+  return {
+    ...(typeof policy === 'string' && { policy }),
+    ...(propensities !== undefined && { propensities: new Uint8Array(propensities) }),
+    ...(places !== undefined && { places: places as number[] }),
+  };
+}
+
+function arePlaces(places: unknown, items: number): boolean {
+  if (!Array.isArray(places) || places.length !== items || new Set(places).size !== items) return false;
+  return places.every((place) => Number.isInteger(place) && place >= 0 && place < scoreItemsMax);
 }
 
 function outcomeFrom(value: Record<string, unknown>, timeMs: number): Outcome {

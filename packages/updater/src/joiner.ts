@@ -330,9 +330,11 @@ function firstOf<T>(entries: ReadonlyMap<number, T>): T | undefined {
 }
 
 /** Place of an outcome's item in its impression, −1 when it is not there. */
-function placeOf(outcome: Outcome, { items }: Impression, itemField: string | undefined): number {
+function placeOf(outcome: Outcome, { items, places }: Impression, itemField: string | undefined): number {
   if (outcome.item === undefined) {
     const index = outcome.index ?? 0;
+    // A ranked impression stands in the order shown, and its outcomes name places in the request.
+    if (places !== undefined) return places.indexOf(index);
     return index < items.length ? index : -1;
   }
   if (itemField === undefined) return -1;
