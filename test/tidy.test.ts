@@ -58,6 +58,7 @@ const doors: Readonly<Record<string, RegExp>> = {
   pino: /^packages\/runtime\/src\/logger\.ts$/,
   fastify: /^packages\/inference\/src\/http\//,
   '@peculiar/x509': /^packages\/cli\/src\/certificates\//,
+  picocolors: /^packages\/cli\/src\/screen\/colours\.ts$/,
   '@tensorflow/*': /^packages\/model\/src\//,
 };
 
@@ -97,6 +98,7 @@ const shell: Readonly<Record<string, readonly (keyof typeof effects)[]>> = {
   'packages/snapshot/src/log-identity.ts': ['randomness'],
   'packages/cli/src/certificates/': ['randomness'],
   'packages/cli/src/cluster-url.ts': ['environment'],
+  'packages/cli/src/screen/colours.ts': ['environment'],
   'packages/cli/src/commands/': ['monotonic clock', 'timers', 'environment'],
   'packages/cli/src/commands/services.ts': ['randomness'],
   'packages/cli/src/supervisor/': ['timers', 'randomness', 'environment'],

@@ -86,6 +86,7 @@ function modelStatus(model: ServedModel, view: ClusterView): ModelStatus {
     learned: counters?.learned ?? 0,
     openImpressions: counters?.openImpressions ?? 0,
     rejected: counters?.rejectedOutcomes ?? 0,
+    measures: model.measures.newest,
   };
 }
 

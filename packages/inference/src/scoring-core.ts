@@ -208,6 +208,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     },
     rejectedOutcomes: (model) =>
       model === undefined ? rejected : rejected.filter((entry) => entry.model === model),
+    measures: (model) => modelNamed(model).measures.records,
     status: () => statusOf(options, served),
     get ready() {
       return [...view.models.values()].every((file) => isModelReady(view, file, served.get(file.name)));

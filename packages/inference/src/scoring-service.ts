@@ -2,6 +2,7 @@
 import type {
   ClusterStatus,
   CreateModelResponse,
+  Measures,
   ModelListing,
   OutcomeRequest,
   OutcomeResponse,
@@ -44,6 +45,8 @@ export interface ScoringService {
   createModel(name: string, file: unknown): Promise<CreateModelResponse>;
   /** Outcomes that the updater could not join lately: the newest 100 from its notices, of one model if one is named. */
   rejectedOutcomes(model: string | undefined): readonly RejectedOutcome[];
+  /** What the updater told of a model in the last hour, oldest first. @throws MILL_MODEL_UNKNOWN, MILL_NOT_READY */
+  measures(model: string): readonly Measures[];
   status(): ClusterStatus;
   /** True once this node can score. */
   readonly ready: boolean;

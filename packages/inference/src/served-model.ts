@@ -34,6 +34,7 @@ import {
 import type { Bus, Clock, Logger } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
 import { type Batcher, type BatchingLimits, createBatcher, type Ticket } from './batcher.ts';
+import { type MeasuresView, openMeasuresView } from './measures-view.ts';
 import { createReadTrace } from './read-trace.ts';
 
 export interface ScoreInput {
@@ -76,6 +77,8 @@ export interface ServedModel {
   /** Newest heads told by the updater, null before the first. */
   heads: LogHeads | null;
   readonly counts: ServedCounts;
+  /** What its updater tells of how well it does. */
+  readonly measures: MeasuresView;
   /** Takes heads that just came. */
   noteHeads(heads: LogHeads): void;
   /** Makes the newest dense weights the served version, between two batches. */
@@ -135,11 +138,14 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
   if (net.shape.parameters === 0) await caughtUp;
   else caughtUp.catch(options.onFailed);
 
+  const measures = await openMeasuresView({ bus, logger, model: file.name, onFailed: options.onFailed });
+
   const served: ServedModel = {
     net,
     batcher,
     heads: null,
     counts,
+    measures,
     noteHeads(heads) {
       served.heads = heads;
       staleness.note(heads.partitions, clock.monotonicMs());
@@ -152,6 +158,7 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
       swapTimer.cancel();
       await batcher.close();
       await follower.close();
+      await measures.close();
       await runner.settled();
       net.dispose();
     },

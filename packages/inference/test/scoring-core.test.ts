@@ -202,6 +202,7 @@ test('scoring core: score: an event log that is out of reach holds up the impres
     const bent: Bus = Object.create(real);
     bent.kv = (bucket) => real.kv(bucket);
     bent.headOf = (log, subject) => real.headOf(log, subject);
+    bent.read = (log, options) => real.read(log, options);
     bent.onNotice = (subject, onNotice) => real.onNotice(subject, onNotice);
     bent.append = (log, subject, payload) =>
       isOut
@@ -458,6 +459,7 @@ test('scoring core: status: models, shards and this node', async () => {
         learned: 30,
         openImpressions: 2,
         rejected: 1,
+        measures: null,
       },
     ],
     shards: [

@@ -1,5 +1,7 @@
 /** The public HTTP API's messages, as TypeScript. The JSON Schemas that check them stand in the inference package. */
 
+import type { Measures } from './measures.ts';
+
 /** One feature value. Numbers and booleans of sparse fields are hashed by their decimal or literal text. */
 export type FeatureValue = string | number | boolean | null | readonly (string | number)[];
 /** Features by field name. Names that the model does not know are ignored. */
@@ -130,6 +132,11 @@ export interface RejectedOutcomesResponse {
   readonly rejected: readonly RejectedOutcome[];
 }
 
+/** Answer to `GET /v1/models/:name/measures`: what its updater told in the last hour, oldest first. */
+export interface MeasuresResponse {
+  readonly measures: readonly Measures[];
+}
+
 export interface ModelStatus {
   readonly name: string;
   readonly version: number;
@@ -150,6 +157,8 @@ export interface ModelStatus {
   readonly openImpressions: number;
   /** Outcomes rejected by the running updater. */
   readonly rejected: number;
+  /** How well it does, as its updater told last; null before that. */
+  readonly measures: Measures | null;
 }
 
 /** A partition on its way to other shards. */

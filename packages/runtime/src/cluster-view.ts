@@ -15,6 +15,7 @@ import {
   type ShardLease,
   stalenessMsMaxDefault,
 } from '@millrace/protocol';
+import { createAwaitedShards } from './awaited-shards.ts';
 import type { Bus, KvChange, KvEntry, LogReader } from './bus.ts';
 import type { Clock } from './clock.ts';
 import type { Logger } from './logger.ts';
@@ -40,6 +41,11 @@ export interface ClusterView {
    * their shards, so nothing that lasts may be decided from them.
    */
   readonly quiet: boolean;
+  /**
+   * True for a shard that a map names and whose lease has not come through yet, for at most as long as a lease lasts: it may
+   * be gone as well as there, so nothing may be decided from its absence.
+   */
+  isAwaited(shard: string): boolean;
   /** Calls `listener` after every change, lapses included; returns a function that ends it. */
   onChange(listener: () => void): () => void;
   /** Resolves once `condition` holds, which is looked at after every change. Rejects with MILL_TIMEOUT after `limitMs`. */
@@ -76,6 +82,7 @@ export async function watchCluster(
   const models = new Map<string, ModelFile>();
   const maps = new Map<string, { map: PartitionMap; revision: number }>();
   const sightings = new Map<string, Sighting>();
+  const awaited = createAwaitedShards();
   const listeners = new Set<() => void>();
   let newestLeaseMs = Number.NEGATIVE_INFINITY;
   const tell = () => {
@@ -99,17 +106,20 @@ export async function watchCluster(
     } else models.delete(change.key);
     tell();
   };
+  const named = () => new Set([...maps.values()].flatMap(({ map }) => map.shards));
   const onMap = (change: KvChange) => {
     if (change.kind === 'put') {
       const map = read(change.entry, decodePartitionMap);
       if (!map) return;
       maps.set(change.entry.key, { map, revision: change.entry.revision });
     } else maps.delete(change.key);
+    awaited.onNamed(named(), (shard) => sightings.has(shard), clock.monotonicMs());
     tell();
   };
   const onLease = (change: KvChange) => {
     if (change.kind === 'delete') {
       sightings.delete(change.key);
+      awaited.settle(change.key);
       tell();
       return;
     }
@@ -120,11 +130,13 @@ export async function watchCluster(
     newestLeaseMs = nowMs;
     const before = sightings.get(lease.shard);
     sightings.set(lease.shard, { lease, seenAtMs: nowMs, live: true });
+    awaited.settle(lease.shard);
     if (heard || !before?.live || isNews(before.lease, lease, stalenessMsMax)) tell();
   };
   /** The first lease after a silence: who lived when it began has its full time again, or maps would change for nothing. */
   const hearAgain = (nowMs: number): boolean => {
     let changed = false;
+    awaited.restart(nowMs);
     for (const sighting of sightings.values()) {
       if (newestLeaseMs - sighting.seenAtMs > leaseLapseMs) continue;
       changed ||= !sighting.live;
@@ -142,7 +154,8 @@ export async function watchCluster(
     const isBack = bus.connected && !wasConnected;
     wasConnected = bus.connected;
     if (!wasConnected) return;
-    let changed = false;
+    if (isBack) awaited.restart(nowMs);
+    let changed = awaited.lapse(nowMs);
     for (const [shard, sighting] of sightings) {
       if (isBack && sighting.live) sighting.seenAtMs = nowMs;
       const ageMs = nowMs - sighting.seenAtMs;
@@ -158,7 +171,10 @@ export async function watchCluster(
   const readers: LogReader[] = [];
   readers.push(await (await bus.kv('models')).watch(onModel));
   readers.push(await (await bus.kv('maps')).watch(onMap));
+  const namedBefore = named();
   readers.push(await (await bus.kv('shards')).watch(onLease));
+  // The leases as they are now are newer than those maps: who has none has lost it.
+  for (const shard of namedBefore) awaited.settle(shard);
   let timer = clock.setTimer(checkEveryMs, check);
 
   return {
@@ -175,6 +191,7 @@ export async function watchCluster(
     get quiet() {
       return !bus.connected || clock.monotonicMs() - newestLeaseMs > quietMs;
     },
+    isAwaited: awaited.has,
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -259,6 +259,55 @@ test('cluster view: a lease that is taken away is gone at once', async () => {
   expect([view.shards(), news()]).toEqual([[], 1]);
 });
 
+test('cluster view: a shard that a map names is awaited until its lease comes, is taken away, or had its time', async () => {
+  const { bus, clock, view, news } = await openStage();
+  const shards = await bus.kv('shards');
+  const isAwaited = () => ['a', 'b'].map((shard) => view.isAwaited(shard));
+  await putLease(bus, leaseOf('a'));
+  expect(isAwaited()).toEqual([false, false]);
+  await putMap(bus, mapAt(1));
+  expect(isAwaited()).toEqual([false, true]);
+  await putLease(bus, leaseOf('b'));
+  expect(isAwaited()).toEqual([false, false]);
+  // Gone, whatever maps still come.
+  await shards.delete('b');
+  await putMap(bus, mapAt(2));
+  expect(isAwaited()).toEqual([false, false]);
+  await putMap(bus, { ...mapAt(3), shards: ['a', 'c'] });
+  expect(view.isAwaited('c')).toBe(true);
+  clock.advanceBy(leaseLapseMs);
+  news();
+  expect(view.isAwaited('c')).toBe(true);
+  clock.advanceBy(500);
+  expect([view.isAwaited('c'), news()]).toEqual([false, 1]);
+  // Named on and on by the same news: it stays given up; named anew after that, somebody must have heard it.
+  await putMap(bus, { ...mapAt(4), shards: ['a', 'c'] });
+  expect(view.isAwaited('c')).toBe(false);
+  await putMap(bus, mapAt(5));
+  await putMap(bus, { ...mapAt(6), shards: ['a', 'c'] });
+  expect(view.isAwaited('c')).toBe(true);
+});
+
+test('cluster view: a silence of all leases gives those that are awaited their full time again', async () => {
+  const { bus, clock, view } = await openStage();
+  await putLease(bus, leaseOf('a'));
+  await putMap(bus, mapAt(1));
+  clock.advanceBy(leaseLapseMs);
+  await putLease(bus, leaseOf('a', { renewal: 2 }));
+  clock.advanceBy(leaseLapseMs);
+  expect(view.isAwaited('b')).toBe(true);
+  clock.advanceBy(500);
+  expect(view.isAwaited('b')).toBe(false);
+});
+
+test('cluster view: whom a map names and who has no lease when the view opens is gone', async () => {
+  const { view } = await openStage(async (bus) => {
+    await putMap(bus, mapAt(1));
+    await putLease(bus, leaseOf('a'));
+  });
+  expect(view.isAwaited('b')).toBe(false);
+});
+
 test('cluster view: a lapsed shard stays for status for an hour', async () => {
   const { bus, clock, view } = await openStage();
   await putLease(bus, leaseOf('a'));

@@ -3,6 +3,8 @@ import {
   type ClusterStatus,
   type CreateModelResponse,
   isMillraceError,
+  type Measures,
+  type MeasuresResponse,
   MillraceError,
   type ModelFile,
   type ModelListing,
@@ -47,6 +49,8 @@ export interface MillraceClient {
   rejectedOutcomes(model?: string): Promise<readonly RejectedOutcome[]>;
   createModel(file: ModelFile): Promise<CreateModelResponse>;
   models(): Promise<readonly ModelListing[]>;
+  /** What a model's updater told of how well it does in the last hour, oldest first. */
+  measures(model: string): Promise<readonly Measures[]>;
   status(): Promise<ClusterStatus>;
   /** Whether a node is ready, of several any; false too when nobody answers. */
   ready(): Promise<boolean>;
@@ -116,6 +120,8 @@ export function createMillraceClient(options: MillraceClientOptions): MillraceCl
       return exchange.call({ method: 'PUT', path, body: jsonOf(file) }, 'repeatable');
     },
     models: async () => (await get<ModelListResponse>('/v1/models')).models,
+    measures: async (model) =>
+      (await get<MeasuresResponse>(`/v1/models/${encodeURIComponent(model)}/measures`)).measures,
     status: () => get<ClusterStatus>('/v1/status'),
     ready: () => ready(),
     async waitUntilReady({ timeoutMs = readyTimeoutMsDefault } = {}) {

@@ -27,7 +27,8 @@ export interface MapProposerOptions {
 
 /**
  * Brings every model's map in line with the shards as the view has them, if it is this shard's turn. One that hears nobody,
- * itself included, leaves the maps alone: it would take all others for gone and give itself what they have.
+ * itself included, leaves the maps alone: it would take all others for gone and give itself what they have. So does one that
+ * has not heard all whom the map names: a map may come before the lease that it rests on.
  */
 export async function proposeMaps(options: MapProposerOptions): Promise<void> {
   const { bus, view, logger } = options;
@@ -40,6 +41,7 @@ export async function proposeMaps(options: MapProposerOptions): Promise<void> {
     if (shards[0] !== options.shard) return;
     const leaving = idsOf(living.filter(({ lease }) => lease.draining));
     const [current, revision] = [view.mapOf(file.name), view.mapRevisionOf(file.name)];
+    if (current?.shards.some((named) => view.isAwaited(named))) continue;
     const proposal = proposeMap(current, {
       model: file.name,
       partitions: file.partitions ?? partitionsDefault,

@@ -152,8 +152,38 @@ test('map proposer: of two that act at once one wins, and the other leaves it so
   await (await bus.kv('maps')).put('ads', encodePartitionMap(winner));
   await proposeMaps({ bus, view: behind, logger: quietLogger, shard: 'a', replicas: 2, minReplicas: 2 });
   expect(await map()).toEqual(winner);
+  await live('z');
+  await (await bus.kv('shards')).delete('z');
   await propose('a');
   expect(await map()).toMatchObject({ epoch: 2, shards: ['a'] });
+});
+
+test('map proposer: a shard that the map names and that was not heard yet is not taken for gone', async () => {
+  const { bus, clock, propose, map, live } = await open();
+  await live('b');
+  // Its lease is on the way, and the map that rests on it is here.
+  const named: PartitionMap = { model: 'ads', epoch: 1, shards: ['a', 'b'], owners: [[0], [0], [1], [1]] };
+  await (await bus.kv('maps')).put('ads', encodePartitionMap(named));
+  await propose('b');
+  expect(await map()).toEqual(named);
+  await live('a');
+  await propose('b');
+  expect(await map()).toEqual(named);
+  await propose('a');
+  expect(await map()).toMatchObject({ epoch: 2, shards: ['a', 'b'] });
+  // One that is not heard for as long as a lease lasts is gone.
+  const other: PartitionMap = { ...named, epoch: 3, shards: ['b', 'c'] };
+  await (await bus.kv('maps')).put('ads', encodePartitionMap(other));
+  for (let ms = 0; ms < leaseLapseMs; ms += 500) {
+    await live('b');
+    clock.advanceBy(500);
+    await propose('b');
+    expect((await map())?.epoch).toBe(3);
+  }
+  await live('b');
+  clock.advanceBy(500);
+  await propose('b');
+  expect(await map()).toMatchObject({ epoch: 4, shards: ['b'] });
 });
 
 const every = [0, 1, 2, 3];

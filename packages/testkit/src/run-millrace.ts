@@ -21,11 +21,11 @@ export interface CommandOptions {
   readonly limitMs?: number;
 }
 
-/** Starts the command; its output comes over pipes. */
+/** Starts the command; its output comes over pipes, without colours. */
 export function startMillrace(args: readonly string[], options: CommandOptions = {}): ChildProcess {
   return spawn(process.execPath, [bin, ...args], {
     cwd: options.cwd,
-    env: { ...process.env, ...options.env },
+    env: { ...process.env, FORCE_COLOR: undefined, ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
 }

@@ -114,6 +114,7 @@ function viewOf(file: ModelFile, port: number): ClusterView {
     offerMap() {},
     shards: () => sights,
     quiet: false,
+    isAwaited: () => false,
     onChange: () => () => {},
     waitFor: async () => {},
     close: async () => {},

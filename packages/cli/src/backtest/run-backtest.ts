@@ -6,7 +6,7 @@ import { createProgressiveQuality, type ProgressiveQuality, type QualityReport }
 import type { EngineName } from '@millrace/model';
 import type { ModelFile } from '@millrace/protocol';
 import type { Logger } from '@millrace/runtime';
-import { type LogRecord, openLogFile, requestFromRecord } from '../log-file/index.ts';
+import { type Example, type LogFormat, type LogReport, readExamples } from '../log-file/index.ts';
 import { openSingleProcessCluster, type SingleProcessCluster } from './single-process-cluster.ts';
 
 export interface BacktestOptions {
@@ -14,6 +14,10 @@ export interface BacktestOptions {
   readonly logPath: string;
   /** Scored after the log, without learning. */
   readonly testPath: string | undefined;
+  /** Of both logs. Default: by their endings. */
+  readonly format: LogFormat | undefined;
+  /** End at the first record that would be skipped. */
+  readonly strict: boolean;
   readonly engine: 'auto' | EngineName;
   /** Events that are scored before they are learned together, in one gradient step. */
   readonly batchExamples: number;
@@ -25,6 +29,9 @@ export interface BacktestResult {
   readonly events: number;
   readonly quality: QualityReport;
   readonly test: QualityReport | null;
+  /** What was used and skipped of the log, and of the other one. */
+  readonly log: LogReport;
+  readonly testLog: LogReport | null;
   readonly rows: number;
   readonly learned: number;
   readonly engine: string;
@@ -44,7 +51,7 @@ export async function runBacktest(options: BacktestOptions): Promise<BacktestRes
   });
   try {
     const quality = createProgressiveQuality();
-    const events = await learnLog(options, cluster, quality);
+    const { events, log } = await learnLog(options, cluster, quality);
     const test = options.testPath === undefined ? null : await scoreLog(options, options.testPath, cluster);
     const rows = cluster.shard.states.reduce(
       (sum, state) => sum + (state?.tables.reduce((n, t) => n + t.count, 0) ?? 0),
@@ -53,7 +60,9 @@ export async function runBacktest(options: BacktestOptions): Promise<BacktestRes
     return {
       events,
       quality: quality.report(),
-      test,
+      test: test?.quality ?? null,
+      log,
+      testLog: test?.log ?? null,
       rows,
       learned: cluster.updater.counters.learned,
       engine: cluster.core.models()[0].engine,
@@ -68,10 +77,9 @@ async function learnLog(
   options: BacktestOptions,
   cluster: SingleProcessCluster,
   quality: ProgressiveQuality,
-): Promise<number> {
+): Promise<{ events: number; log: LogReport }> {
   let events = 0;
-  await eachRecord(options, options.logPath, async (record) => {
-    const { request, label, timeMs } = requestFromRecord(options.file, record);
+  const log = await eachExample(options, options.logPath, async ({ request, label, timeMs }) => {
     if (timeMs !== null && timeMs > cluster.clock.now()) cluster.clock.advanceTo(timeMs);
     const requestId = `e${events}`;
     const { scores } = await cluster.core.score({ ...request, requestId });
@@ -81,35 +89,28 @@ async function learnLog(
     if (events % options.batchExamples === 0) await cluster.updater.flush();
   });
   await cluster.updater.flush();
-  return events;
+  return { events, log };
 }
 
 async function scoreLog(
   options: BacktestOptions,
   path: string,
   cluster: SingleProcessCluster,
-): Promise<QualityReport> {
+): Promise<{ quality: QualityReport; log: LogReport }> {
   const quality = createProgressiveQuality();
-  await eachRecord(options, path, async (record) => {
-    const { request, label } = requestFromRecord(options.file, record);
+  const log = await eachExample(options, path, async ({ request, label }) => {
     const { scores } = await cluster.core.score({ ...request, log: false });
     quality.add(scores[0], label);
   });
-  return quality.report();
+  return { quality: quality.report(), log };
 }
 
-async function eachRecord(
-  options: BacktestOptions,
+async function eachExample(
+  { file, format, strict, onProgress }: BacktestOptions,
   path: string,
-  take: (record: LogRecord) => Promise<void>,
-): Promise<void> {
-  const log = await openLogFile(path);
-  try {
-    for await (const batch of log.batches()) {
-      for (const record of batch) await take(record);
-      options.onProgress(log.bytesRead, log.bytesTotal);
-    }
-  } finally {
-    log.close();
-  }
+  take: (example: Example) => Promise<void>,
+): Promise<LogReport> {
+  const examples = readExamples(file, path, { format, strict, onProgress });
+  for await (const batch of examples) for (const example of batch) await take(example);
+  return examples.report();
 }

@@ -3,10 +3,20 @@ import { type EngineName, engineNames } from '@millrace/model';
 import { createLogger } from '@millrace/runtime';
 import { Command, Option } from 'commander';
 import { type BacktestResult, runBacktest } from '../backtest/run-backtest.ts';
+import { logReportJson } from '../log-file/index.ts';
 import { openProgressBar } from '../screen/progress-bar.ts';
-import { jsonOption, readModelFile, wholeNumber } from './options.ts';
+import { tellLogReports } from './log-report.ts';
+import {
+  formatOption,
+  jsonOption,
+  type LogFlags,
+  logFileArgument,
+  readModelFile,
+  strictOption,
+  wholeNumber,
+} from './options.ts';
 
-interface BacktestFlags {
+interface BacktestFlags extends LogFlags {
   readonly model: string;
   readonly test?: string;
   readonly batch: number;
@@ -17,13 +27,15 @@ interface BacktestFlags {
 export function backtestCommand(): Command {
   return new Command('backtest')
     .description('score each event of a log, then learn it; no cluster needed, and reproducible to the bit')
-    .argument('<file>', 'CSV or JSONL log in time order, also gzipped')
+    .argument('<file>', logFileArgument)
     .requiredOption('--model <file>', 'model file')
     .option('--test <file>', 'then score this log without learning')
     .option('--batch <n>', 'events of one gradient step', wholeNumber({ min: 1, max: 1_000_000 }), 1)
     .addOption(
       new Option('--engine <name>', 'what runs the net').choices(['auto', ...engineNames]).default('auto'),
     )
+    .addOption(formatOption())
+    .addOption(strictOption())
     .addOption(jsonOption())
     .action(async (logPath: string, flags: BacktestFlags) => {
       const file = readModelFile(flags.model);
@@ -33,6 +45,8 @@ export function backtestCommand(): Command {
         file,
         logPath,
         testPath: flags.test,
+        format: flags.format,
+        strict: flags.strict,
         engine: flags.engine,
         batchExamples: flags.batch,
         logger: createLogger({ service: 'backtest', level: 'warn' }),
@@ -41,8 +55,15 @@ export function backtestCommand(): Command {
       const seconds = (performance.now() - startMs) / 1_000;
       const figures = figuresFrom(result);
       // How long it took is told apart, so that the same command gives the same bytes.
-      process.stdout.write(flags.json ? `${JSON.stringify(figures)}\n` : `${text(figures)}\n`);
+      const { log, testLog } = result;
+      const told = {
+        ...figures,
+        ...logReportJson(log),
+        ...(testLog ? { testLog: logReportJson(testLog) } : {}),
+      };
+      process.stdout.write(flags.json ? `${JSON.stringify(told)}\n` : `${text(figures)}\n`);
       const perSecond = Math.round(result.events / seconds);
+      tellLogReports(result.testLog ? [result.log, result.testLog] : [result.log]);
       process.stderr.write(`${result.events} events in ${seconds.toFixed(1)} s, ${perSecond} a second\n`);
     });
 }

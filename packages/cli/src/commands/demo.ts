@@ -131,7 +131,7 @@ async function playDemo({ flags, screen, stop, cluster, dataDirectory }: PlayInp
   const redraw = setInterval(() => {
     const figures = session.figures();
     screen.live(
-      (width) => liveView(figures, width),
+      (width, colours) => liveView(figures, width, colours),
       () => plainLine(figures),
     );
   }, 500);

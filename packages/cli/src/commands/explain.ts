@@ -2,9 +2,9 @@
 import { type EngineName, engineNames } from '@millrace/model';
 import { MillraceError } from '@millrace/protocol';
 import { Command, Option } from 'commander';
-import pc from 'picocolors';
 import { type Explanation, explainRequest } from '../history/explain-request.ts';
 import { modelIn } from '../history/history-source.ts';
+import { colours } from '../screen/colours.ts';
 import { openProgressBar } from '../screen/progress-bar.ts';
 import { dataOption, modelOption, withHistory } from './open-history.ts';
 import { jsonOption } from './options.ts';
@@ -88,19 +88,21 @@ function textFrom({ found, items, engine, version, reads, partitions, equal, rem
   const { impression, sequence, outcomes, learned, isOpen } = found;
   const sequences = reads.map((read) => read.sequence);
   const lines = [
-    `${pc.bold(impression.requestId)} scored ${new Date(impression.timeMs).toISOString()} by ${engine}, dense version ${version}; event ${sequence}`,
+    `${colours.bold(impression.requestId)} scored ${new Date(impression.timeMs).toISOString()} by ${engine}, dense version ${version}; event ${sequence}`,
     `rows of ${partitions} partitions at sequences ${Math.min(...sequences)} to ${Math.max(...sequences)}`,
     ...(impression.policy === undefined ? [] : [`ranked by ${impression.policy}, in this order`]),
     '',
-    pc.dim('item  logged      recomputed'),
+    colours.dim('item  logged      recomputed'),
     ...items.map(({ index, requested, propensity, logged, recomputed, equal: same, effects }) => {
-      const drawn = propensity === null ? '' : pc.dim(`  p ${propensity.toFixed(4)}`);
-      const verdict = same ? pc.green('equal') : pc.red('differs');
+      const drawn = propensity === null ? '' : colours.dim(`  p ${propensity.toFixed(4)}`);
+      const verdict = same ? colours.green('equal') : colours.red('differs');
       const item = JSON.stringify(impression.items[index]);
       return `${String(requested).padEnd(4)}  ${logged.toFixed(8)}  ${recomputed.toFixed(8)}  ${verdict}${drawn}  ${item}${effectsText(effects)}`;
     }),
     '',
-    equal ? pc.green('Every score is the same to the bit.') : pc.yellow('The scores are not all the same.'),
+    equal
+      ? colours.green('Every score is the same to the bit.')
+      : colours.yellow('The scores are not all the same.'),
     ...remarks,
     ...outcomes.map(({ outcome, refused }) => {
       const which = outcome.item === undefined ? `item ${outcome.index}` : `"${outcome.item}"`;
@@ -119,7 +121,7 @@ function effectsText(effects: Readonly<Record<string, number>> | null): string {
     .sort(([, a], [, b]) => Math.abs(b) - Math.abs(a))
     .slice(0, 5)
     .map(([field, change]) => `${field} ${change > 0 ? '+' : ''}${change.toFixed(3)}`);
-  return parts.length === 0 ? '' : `\n      ${pc.dim(parts.join(', '))}`;
+  return parts.length === 0 ? '' : `\n      ${colours.dim(parts.join(', '))}`;
 }
 
 function learnedText(learned: Explanation['found']['learned'], isOpen: boolean): string {

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { parseModelFile } from '@millrace/model';
 import { MillraceError, type ModelFile, reasonFrom } from '@millrace/protocol';
 import { InvalidArgumentError, Option } from 'commander';
+import { type LogFormat, logFormats } from '../log-file/index.ts';
 
 export function wholeNumber(range: { readonly min: number; readonly max: number }): (text: string) => number {
   return (text) => {
@@ -24,6 +25,24 @@ export function urlOption(): Option {
     '--url <url>',
     'inference node, or several with commas between (default: MILL_URL, else the cluster that runs in this directory)',
   );
+}
+
+/** What every command that reads a log takes. */
+export interface LogFlags {
+  readonly format?: LogFormat;
+  readonly strict: boolean;
+}
+
+/** The same in all help texts. */
+export const logFileArgument =
+  'log in time order: CSV, JSONL, Vowpal Wabbit, libsvm, libFM or libffm text, also gzipped';
+
+export function formatOption(): Option {
+  return new Option('--format <name>', "what the log is (default: by the file's ending)").choices(logFormats);
+}
+
+export function strictOption(): Option {
+  return new Option('--strict', 'stop at the first record that would be skipped').default(false);
 }
 
 /** Reads and checks a model file. @throws MILL_MODEL_INVALID naming the file. */

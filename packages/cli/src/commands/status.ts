@@ -1,8 +1,9 @@
 /** `millrace status`: what the cluster is doing. */
+import { type MeasureWindow, measureWindows } from '@millrace/protocol';
 import { type ClusterStatus, createMillraceClient } from '@millrace/sdk';
 import { Command } from 'commander';
-import pc from 'picocolors';
 import { clusterUrls } from '../cluster-url.ts';
+import { colours } from '../screen/colours.ts';
 import { stalenessText, textTable } from '../screen/text-table.ts';
 import { jsonOption, urlOption } from './options.ts';
 
@@ -28,7 +29,7 @@ export function statusCommand(): Command {
 export function statusText(url: string, status: ClusterStatus): string {
   const { node } = status;
   return [
-    `${pc.bold(status.cluster)} at ${url}`,
+    `${colours.bold(status.cluster)} at ${url}`,
     '',
     ...textTable([
       ['model', 'engine', 'version', 'epoch', 'partitions', 'learned', 'open', 'rejected', 'staleness'],
@@ -58,6 +59,29 @@ export function statusText(url: string, status: ClusterStatus): string {
       ]),
     ]),
     '',
+    ...qualityLines(status.models),
     `this node: ${node.scored} scored in ${node.batches} batches of ${node.meanBatchRows.toFixed(1)} on average, ${node.queueRows} waiting`,
   ].join('\n');
+}
+
+/** How well each model and arm does; nothing before its updater has told. */
+function qualityLines(models: ClusterStatus['models']): string[] {
+  const rows = models.flatMap(({ name, measures }) =>
+    (measures?.arms ?? []).flatMap(({ arm, quality }) =>
+      (Object.keys(measureWindows) as MeasureWindow[]).map((window) => {
+        const { count, auc, logloss, normalizedEntropy, calibration } = quality[window];
+        const of = (value: number | null) => (value === null ? '–' : value.toFixed(4));
+        const stretch = window === 'start' ? 'since the start' : `last ${window}`;
+        return [arm === '' ? name : `${name}/${arm}`, stretch, String(Math.round(count))].concat(
+          [auc, logloss, normalizedEntropy, calibration].map(of),
+        );
+      }),
+    ),
+  );
+  const moved = models.flatMap(({ name, measures }) =>
+    (measures?.alerts ?? []).map((what) => `${colours.yellow('moved')}  ${name}: ${what}`),
+  );
+  if (rows.length === 0) return [];
+  const head = ['quality', 'of', 'examples', 'AUC', 'logloss', 'entropy', 'calibration'];
+  return [...textTable([head, ...rows]), ...moved, ''];
 }

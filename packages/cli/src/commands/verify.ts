@@ -1,10 +1,10 @@
 /** `millrace verify`: is what every owner holds what its log gives? */
 import { MillraceError } from '@millrace/protocol';
 import { Command } from 'commander';
-import pc from 'picocolors';
 import { modelIn } from '../history/history-source.ts';
 import { createOwnerInspector } from '../history/inspect-owners.ts';
 import { type ModelVerdict, verifyModel } from '../history/verify-model.ts';
+import { colours } from '../screen/colours.ts';
 import { openProgressBar } from '../screen/progress-bar.ts';
 import { dataOption, modelOption, withHistory } from './open-history.ts';
 import { jsonOption, wholeNumber } from './options.ts';
@@ -105,9 +105,10 @@ function textFrom(result: VerifyResult): string {
   const { partitions, compared, owners, rows, sequence, differences, notes } = summed(result);
   const lines = differences.map(
     ({ model, partition, sequence: at, code, message }) =>
-      `${pc.red('differs')}  ${`${model}/${partition}`.padEnd(16)} at ${String(at).padEnd(9)} ${code}: ${message}`,
+      `${colours.red('differs')}  ${`${model}/${partition}`.padEnd(16)} at ${String(at).padEnd(9)} ${code}: ${message}`,
   );
-  const verdict = differences.length === 0 ? pc.green('equal') : pc.red(`${differences.length} differences`);
+  const verdict =
+    differences.length === 0 ? colours.green('equal') : colours.red(`${differences.length} differences`);
   lines.push(
     `${verdict}: ${partitions} partitions, ${compared} states of ${owners} owners, ${rows} rows, ` +
       `up to sequence ${sequence}, in ${result.seconds.toFixed(1)} s`,
@@ -119,7 +120,7 @@ function textFrom(result: VerifyResult): string {
         : `dense weights of ${model}: nothing to compare`,
     );
   }
-  for (const each of result.damaged) lines.push(`${pc.yellow('damaged snapshot')}  ${each}`);
-  for (const note of notes) lines.push(`${pc.yellow('not compared')}  ${note}`);
+  for (const each of result.damaged) lines.push(`${colours.yellow('damaged snapshot')}  ${each}`);
+  for (const note of notes) lines.push(`${colours.yellow('not compared')}  ${note}`);
   return lines.join('\n');
 }

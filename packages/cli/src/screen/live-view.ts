@@ -1,6 +1,6 @@
 /** The live view of `millrace demo`: a pure function from what is known to lines of text. */
 import type { ClusterStatus } from '@millrace/sdk';
-import pc from 'picocolors';
+import type { Colours } from './colours.ts';
 
 export interface LiveFigures {
   readonly elapsedSeconds: number;
@@ -28,7 +28,9 @@ export interface LiveFigures {
 
 const bars = '▁▂▃▄▅▆▇█';
 
-export function liveView(figures: LiveFigures, width: number): string {
+export function liveView(figures: LiveFigures, width: number, colours: Colours): string {
+  const row = (label: string, value: string, more: string) =>
+    `${colours.dim(label.padEnd(16))}${value.padEnd(14)}${colours.dim(more)}`;
   const { status } = figures;
   const model = status?.models[0];
   const clock =
@@ -36,7 +38,7 @@ export function liveView(figures: LiveFigures, width: number): string {
       ? seconds(figures.elapsedSeconds)
       : `${seconds(figures.elapsedSeconds)} of ${seconds(figures.totalSeconds)}`;
   const lines = [
-    `${pc.bold('millrace')}  ${figures.url}  ${pc.dim(`${clock}  engine ${model?.engine ?? '–'}  version ${model?.version ?? 0}`)}`,
+    `${colours.bold('millrace')}  ${figures.url}  ${colours.dim(`${clock}  engine ${model?.engine ?? '–'}  version ${model?.version ?? 0}`)}`,
     '',
     row('scores/s', number(figures.scoresPerSecond), `${number(figures.scored)} scored`),
     row('learned/s', number(figures.learnedPerSecond), `${number(figures.learned)} learned`),
@@ -45,20 +47,20 @@ export function liveView(figures: LiveFigures, width: number): string {
     row('calibration', decimal(figures.calibration, 3), 'Σ predicted / Σ clicked, last 10,000'),
     row('click → score', `${ms(figures.freshnessMsP50)} p50`, `${ms(figures.freshnessMsP99)} p99`),
     row('score request', `${ms(figures.scoreMsP50)} p50`, `${ms(figures.scoreMsP99)} p99`),
-    row('errors', figures.errors === 0 ? pc.green('0') : pc.red(String(figures.errors)), ''),
+    row('errors', figures.errors === 0 ? colours.green('0') : colours.red(String(figures.errors)), ''),
     '',
-    pc.dim(
+    colours.dim(
       'shard'.padEnd(14) +
         'rows'.padStart(10) +
         'memory'.padStart(12) +
         'sequence'.padStart(12) +
         'staleness'.padStart(12),
     ),
-    ...(status?.shards ?? []).map(shardLine),
+    ...(status?.shards ?? []).map((shard) => shardLine(shard, colours)),
   ];
   if (figures.history.length > 1)
-    lines.push('', `${pc.dim('share of the oracle’s lift ')}${sparkline(figures.history, width - 30)}`);
-  if (figures.notice) lines.push('', pc.yellow(figures.notice));
+    lines.push('', `${colours.dim('share of the oracle’s lift ')}${sparkline(figures.history, width - 30)}`);
+  if (figures.notice) lines.push('', colours.yellow(figures.notice));
   return lines.join('\n');
 }
 
@@ -74,8 +76,8 @@ export function plainLine(figures: LiveFigures): string {
   ].join('  ');
 }
 
-function shardLine(shard: ClusterStatus['shards'][number]): string {
-  const state = !shard.live ? pc.red(' gone') : shard.ready ? '' : pc.yellow(' catching up');
+function shardLine(shard: ClusterStatus['shards'][number], colours: Colours): string {
+  const state = !shard.live ? colours.red(' gone') : shard.ready ? '' : colours.yellow(' catching up');
   return (
     shard.id.padEnd(14) +
     number(shard.rows).padStart(10) +
@@ -84,10 +86,6 @@ function shardLine(shard: ClusterStatus['shards'][number]): string {
     (shard.stalenessMs === null ? '–' : ms(shard.stalenessMs)).padStart(12) +
     state
   );
-}
-
-function row(label: string, value: string, more: string): string {
-  return `${pc.dim(label.padEnd(16))}${value.padEnd(14)}${pc.dim(more)}`;
 }
 
 function lift({ auc, oracleAuc }: LiveFigures): string {

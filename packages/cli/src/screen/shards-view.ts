@@ -1,6 +1,6 @@
 /** What `millrace shards` shows: a pure function from a status to lines of text. */
 import type { ClusterStatus } from '@millrace/sdk';
-import pc from 'picocolors';
+import { colours } from './colours.ts';
 import { type Cell, stalenessText, textTable } from './text-table.ts';
 
 type Shard = ClusterStatus['shards'][number];
@@ -31,7 +31,7 @@ export function shardsReport({ cluster, shards, models }: ClusterStatus): Shards
 
 export function shardsView(url: string, { cluster, shards, models }: ShardsReport): string {
   return [
-    `${pc.bold(cluster)} at ${url}`,
+    `${colours.bold(cluster)} at ${url}`,
     '',
     ...textTable([
       [
@@ -78,9 +78,9 @@ function shardRow(shard: Shard): readonly Cell[] {
 }
 
 function stateOf(shard: Shard): Cell {
-  if (!shard.live) return { text: 'gone', paint: pc.red };
-  if (shard.draining) return { text: 'draining', paint: pc.yellow };
-  return shard.ready ? 'live' : { text: 'catching up', paint: pc.yellow };
+  if (!shard.live) return { text: 'gone', paint: colours.red };
+  if (shard.draining) return { text: 'draining', paint: colours.yellow };
+  return shard.ready ? 'live' : { text: 'catching up', paint: colours.yellow };
 }
 
 function modelLines({
@@ -91,13 +91,13 @@ function modelLines({
   moving,
   moves,
 }: ShardsReport['models'][number]): readonly string[] {
-  const heading = `${pc.bold(name)}  epoch ${epoch}, ${partitions} partitions, ${replicas} replicas, ${moving === 0 ? 'nothing moves' : `${moving} moving`}`;
+  const heading = `${colours.bold(name)}  epoch ${epoch}, ${partitions} partitions, ${replicas} replicas, ${moving === 0 ? 'nothing moves' : `${moving} moving`}`;
   if (moving === 0) return [heading];
   const more = moving - moves.length;
   return [
     heading,
     ...textTable([['partition', 'from', 'to', ''], ...moves.map(moveRow)]),
-    ...(more > 0 ? [pc.dim(`and ${more} more`)] : []),
+    ...(more > 0 ? [colours.dim(`and ${more} more`)] : []),
   ];
 }
 
@@ -109,6 +109,8 @@ function moveRow({ partition, former, owners }: Move): readonly Cell[] {
     String(partition),
     former.join(', ') || '–',
     to.map(({ shard }) => shard).join(', '),
-    coming.length > 0 ? { text: 'not ready', paint: pc.yellow } : { text: 'ready', paint: pc.green },
+    coming.length > 0
+      ? { text: 'not ready', paint: colours.yellow }
+      : { text: 'ready', paint: colours.green },
   ];
 }

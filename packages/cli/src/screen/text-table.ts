@@ -1,5 +1,5 @@
 /** A table of text: columns as wide as their widest cell, the first row a dimmed heading. */
-import pc from 'picocolors';
+import { colours } from './colours.ts';
 
 /** What a cell says and how it looks; colours do not count for its width. */
 export type Cell = string | { readonly text: string; readonly paint: (text: string) => string };
@@ -12,7 +12,7 @@ export function textTable(rows: readonly (readonly Cell[])[]): readonly string[]
       const padded = textOf(cell).padEnd(column === row.length - 1 ? 0 : widths[column]);
       return typeof cell === 'string' ? padded : cell.paint(padded);
     });
-    return i === 0 ? pc.dim(line.join('  ')) : line.join('  ');
+    return i === 0 ? colours.dim(line.join('  ')) : line.join('  ');
   });
 }
 

@@ -1,5 +1,7 @@
 /** JSON Schemas of the answers. Fastify compiles them to serialisers, and they are published in /openapi.json. */
 
+import { measureWindows } from '@millrace/protocol';
+
 const text = { type: 'string' } as const;
 const flag = { type: 'boolean' } as const;
 const count = { type: 'integer', minimum: 0 } as const;
@@ -75,6 +77,56 @@ export const partitionMoveSchema = answerOf('PartitionMove', {
   },
 });
 
+const figure = { type: ['number', 'null'] } as const;
+
+export const qualitySchema = answerOf('Quality', {
+  count: { type: 'number' },
+  positives: { type: 'number' },
+  auc: figure,
+  logloss: figure,
+  normalizedEntropy: figure,
+  calibration: figure,
+});
+
+export const armMeasuresSchema = answerOf('ArmMeasures', {
+  arm: text,
+  quality: {
+    type: 'object',
+    required: Object.keys(measureWindows),
+    properties: Object.fromEntries(
+      Object.keys(measureWindows).map((window) => [window, { $ref: 'Quality#' }]),
+    ),
+  },
+  curve: {
+    type: 'array',
+    items: {
+      type: 'object',
+      properties: { count: { type: 'number' }, predicted: { type: 'number' }, observed: { type: 'number' } },
+    },
+  },
+});
+
+export const measuresSchema = answerOf('Measures', {
+  model: text,
+  timeMs: { type: 'number' },
+  arms: listOf('ArmMeasures'),
+  fields: {
+    type: 'array',
+    items: {
+      type: 'object',
+      properties: { field: text, coverage: { type: 'number' }, newKeys: figure, drift: figure },
+    },
+  },
+  scoreDrift: figure,
+  gradientNorms: {
+    type: 'object',
+    properties: { logits: figure, embeddings: figure, dense: figure },
+  },
+  alerts: { type: 'array', items: text },
+});
+
+export const measuresResponseSchema = answerOf('MeasuresResponse', { measures: listOf('Measures') });
+
 export const modelStatusSchema = answerOf('ModelStatus', {
   name: text,
   version: count,
@@ -88,6 +140,7 @@ export const modelStatusSchema = answerOf('ModelStatus', {
   learned: count,
   openImpressions: count,
   rejected: count,
+  measures: { anyOf: [{ $ref: 'Measures#' }, { type: 'null' }] },
 });
 
 export const shardStatusSchema = answerOf('ShardStatus', {
@@ -153,6 +206,10 @@ export const answerSchemas = [
   rejectedOutcomeSchema,
   rejectedOutcomesResponseSchema,
   partitionMoveSchema,
+  qualitySchema,
+  armMeasuresSchema,
+  measuresSchema,
+  measuresResponseSchema,
   modelStatusSchema,
   shardStatusSchema,
   nodeStatusSchema,

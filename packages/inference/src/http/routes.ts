@@ -83,6 +83,19 @@ export function addModelRoutes(app: FastifyInstance, { service, requestTimeoutMs
     },
     async () => ({ models: service.models() }),
   );
+  app.get<{ Params: { name: string } }>(
+    '/v1/models/:name/measures',
+    {
+      schema: {
+        tags: ['models'],
+        summary: 'How well a model does: what its updater told in the last hour, oldest first',
+        params: modelParamsSchema,
+        querystring: noQuerySchema,
+        response: answers({ 200: answer('MeasuresResponse', 'One record every ten seconds.') }),
+      },
+    },
+    async (request) => ({ measures: service.measures(request.params.name) }),
+  );
   app.put<{ Params: { name: string }; Body: unknown }>(
     '/v1/models/:name',
     {

@@ -1,5 +1,6 @@
 /** A scoring service that answers at once and remembers what it was asked, and a listening server in front of it. */
 import type {
+  Measures,
   ModelListing,
   OutcomeRequest,
   RankRequest,
@@ -77,6 +78,7 @@ export function stubService(parts: StubParts = {}): Stub {
         timeMs: 1_700_000_000_000,
       },
     ],
+    measures: (model) => [measured(model)],
     status: () => ({
       cluster: 'test',
       models: [
@@ -93,6 +95,7 @@ export function stubService(parts: StubParts = {}): Stub {
           learned: 5,
           openImpressions: 2,
           rejected: 1,
+          measures: measured('demo'),
         },
       ],
       shards: [
@@ -178,4 +181,31 @@ export function gate(): Gate {
     open = resolve;
   });
   return { opened, open };
+}
+
+/** A record of measures with something in every part. */
+function measured(model: string): Measures {
+  const quality = {
+    count: 3,
+    positives: 1,
+    auc: 0.75,
+    logloss: 0.5,
+    normalizedEntropy: 0.9,
+    calibration: null,
+  };
+  return {
+    model,
+    timeMs: 1_700_000_000_000,
+    arms: [
+      {
+        arm: '',
+        quality: { minute: quality, hour: quality, start: quality },
+        curve: [{ count: 3, predicted: 0.3, observed: 0.4 }],
+      },
+    ],
+    fields: [{ field: 'user', coverage: 1, newKeys: 0.1, drift: null }],
+    scoreDrift: null,
+    gradientNorms: { logits: 1, embeddings: null, dense: null },
+    alerts: ['user'],
+  };
 }

@@ -48,4 +48,9 @@ export const failedSeeds: readonly FailedSeed[] = [
     steps: 200,
     why: 'I3: a shard that was cut off came back behind a trim; the newest message, which a trim keeps, was one that is refused, and hid that others were missing',
   },
+  {
+    seed: 575,
+    steps: 100,
+    why: 'I6: a shard that had a map before the lease of another that it names took that one for gone, and its partitions away',
+  },
 ];
