@@ -27,6 +27,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
   'Without a cluster:': {
     certs: async () => (await import('./commands/certs.ts')).certsCommand(),
     backtest: async () => (await import('./commands/backtest.ts')).backtestCommand(),
+    evaluate: async () => (await import('./commands/evaluate.ts')).evaluateCommand(),
   },
   'One process of a cluster (settings from MILL_… variables):': {
     shard: async () => (await services()).shardCommand(),
