@@ -6,7 +6,7 @@ import { filesUnder, importsOf, jsonAt, packageOf, root, type SourceFile } from 
 
 /**
  * Which package may import which: protocol ← core ← runtime ← snapshot ← client ← {shard (without client), inference, updater} ← cli;
- * model stands on protocol and core, sdk on protocol alone; testkit and bench are private and import what they test.
+ * model stands on protocol and core, learner on model, sdk on protocol alone; testkit and bench are private and import what they test.
  */
 const edges: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
@@ -15,11 +15,12 @@ const edges: Readonly<Record<string, readonly string[]>> = {
   snapshot: ['protocol', 'core', 'runtime'],
   client: ['protocol', 'core', 'runtime', 'snapshot'],
   model: ['protocol', 'core'],
+  learner: ['protocol', 'core', 'model'],
   sdk: ['protocol'],
   shard: ['protocol', 'core', 'runtime', 'snapshot'],
   inference: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model'],
   updater: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model'],
-  cli: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model', 'sdk', 'shard', 'inference', 'updater'],
+  cli: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model', 'learner', 'sdk', 'shard', 'inference', 'updater'],
   testkit: [
     'protocol',
     'core',
@@ -27,6 +28,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'snapshot',
     'client',
     'model',
+    'learner',
     'sdk',
     'shard',
     'inference',
@@ -39,6 +41,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'snapshot',
     'client',
     'model',
+    'learner',
     'sdk',
     'shard',
     'inference',

@@ -2,12 +2,15 @@ export { copyRows, type RowTarget, rowTarget, scatterRows, touchRows } from './c
 export * from './evaluation/index.ts';
 export * from './exploration/index.ts';
 export { canonicalJson, fingerprintOf } from './fingerprint.ts';
+export { areFinite } from './finite.ts';
 export {
   applyDense,
   createDenseState,
   type DenseOutcome,
   type DenseState,
   denseHash,
+  denseWeightsHash,
+  stepDense,
 } from './fold/dense-fold.ts';
 export {
   type ApplyOutcome,
@@ -17,7 +20,9 @@ export {
   partitionBytes,
   partitionHash,
   partitionRows,
+  rowsHash,
 } from './fold/partition-fold.ts';
+export { stepRow } from './fold/step-row.ts';
 export { fmix, hashName, hashPair, hashText, partitionOf } from './key-hash.ts';
 export * from './metrics/index.ts';
 export { createOptimizer } from './optimizer/create-optimizer.ts';

@@ -1,10 +1,10 @@
 /** `millrace backtest`: what online learning would have given on a log, in one process. */
 import { type EngineName, engineNames } from '@millrace/model';
-import { createLogger } from '@millrace/runtime';
 import { Command, Option } from 'commander';
 import { type BacktestResult, runBacktest } from '../backtest/run-backtest.ts';
 import { logReportJson } from '../log-file/index.ts';
 import { openProgressBar } from '../screen/progress-bar.ts';
+import { openLearner } from '../training/open-learner.ts';
 import { tellLogReports } from './log-report.ts';
 import {
   formatOption,
@@ -38,20 +38,20 @@ export function backtestCommand(): Command {
     .addOption(strictOption())
     .addOption(jsonOption())
     .action(async (logPath: string, flags: BacktestFlags) => {
-      const file = readModelFile(flags.model);
+      const { engine, batch: batchExamples, format, strict } = flags;
+      const learner = await openLearner({ file: readModelFile(flags.model), engine, batchExamples });
       const bar = openProgressBar('backtest');
       const startMs = performance.now();
       const result = await runBacktest({
-        file,
-        logPath,
-        testPath: flags.test,
-        format: flags.format,
-        strict: flags.strict,
-        engine: flags.engine,
-        batchExamples: flags.batch,
-        logger: createLogger({ service: 'backtest', level: 'warn' }),
+        learner,
+        log: { path: logPath, format, strict },
+        test: flags.test === undefined ? null : { path: flags.test, format, strict },
+        batchExamples,
         onProgress: (read, total) => bar.set(read, total, ''),
-      }).finally(() => bar.end());
+      }).finally(() => {
+        bar.end();
+        learner.dispose();
+      });
       const seconds = (performance.now() - startMs) / 1_000;
       const figures = figuresFrom(result);
       // How long it took is told apart, so that the same command gives the same bytes.

@@ -10,6 +10,7 @@ import {
   MillraceError,
   type OptimizerSpec,
 } from '@millrace/protocol';
+import { areFinite } from '../finite.ts';
 import { createOptimizer } from '../optimizer/create-optimizer.ts';
 import type { GradientView, Optimizer, SegmentView } from '../optimizer/optimizer.ts';
 import { type Producers, placeInChain } from './producers.ts';
@@ -78,7 +79,7 @@ export function applyDense(
         `cannot apply a dense block: wanted ${state.weights.length} floats, found ${block.gradients.length}`,
       );
     }
-    if (!block.gradients.every(Number.isFinite)) {
+    if (!areFinite(block.gradients)) {
       throw new MillraceError(
         'MILL_BLOCK_INVALID',
         'cannot apply a dense block: every gradient must be finite',
@@ -91,17 +92,8 @@ export function applyDense(
       state.counts.duplicates += 1;
       return { kind: 'duplicate' };
     }
-    const row: SegmentView = {
-      w: state.weights,
-      wAt: 0,
-      s: state.optimizerState,
-      sAt: 0,
-      dim: state.weights.length,
-    };
-    const view: GradientView = { g: block.gradients, h: block.gradients, at: 0 };
-    state.optimizer.step(row, view);
+    takeStep(state, block.gradients);
     state.producers.set(block.producer, block.sequence);
-    state.counts.applied += 1;
     return { kind: 'applied' };
   } catch (error) {
     if (!isMillraceError(error)) throw error;
@@ -109,6 +101,38 @@ export function applyDense(
     state.counts.rejected += 1;
     return { kind: 'rejected', error };
   }
+}
+
+/**
+ * One step without a log, as a block of these gradients at the next sequence would make it.
+ * @param gradients float32[parameters]; only read.
+ * @returns false when they are not finite: the weights stay as they are then.
+ */
+export function stepDense(state: DenseState, gradients: Float32Array): boolean {
+  state.sequence += 1;
+  if (!areFinite(gradients)) {
+    state.counts.rejected += 1;
+    return false;
+  }
+  takeStep(state, gradients);
+  return true;
+}
+
+function takeStep(state: DenseState, gradients: Float32Array): void {
+  const { weights, optimizerState, optimizer } = state;
+  const row: SegmentView = { w: weights, wAt: 0, s: optimizerState, sAt: 0, dim: weights.length };
+  const view: GradientView = { g: gradients, h: gradients, at: 0 };
+  optimizer.step(row, view);
+  state.counts.applied += 1;
+}
+
+/** SHA-256 over what was learned, weights and optimizer state, and not over the log that it was learned from. */
+export function denseWeightsHash(state: DenseState): string {
+  return createHash('sha256')
+    .update(JSON.stringify([state.model, state.fingerprint]))
+    .update(bytesOf(state.weights))
+    .update(bytesOf(state.optimizerState))
+    .digest('hex');
 }
 
 /** SHA-256 over sequence, producers, weights and optimizer state. */

@@ -6,7 +6,7 @@
  * Pure and deterministic (I2): what a message does depends on the message and the state alone. A message is applied at most
  * once per producer sequence (I3). Damaged and foreign ones are counted and passed over, the same way on every owner.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import {
   bytesOf,
   decodeGradientBlock,
@@ -15,10 +15,10 @@ import {
   isMillraceError,
   MillraceError,
 } from '@millrace/protocol';
-import type { GradientView, SegmentView } from '../optimizer/optimizer.ts';
-import { createRowTable, findOrAddRow, markChanged, type RowTable, rowTableBytes } from '../row-table.ts';
+import { createRowTable, type RowTable, rowTableBytes } from '../row-table.ts';
 import type { TableLayout } from '../table-layout.ts';
 import { type Producers, placeInChain } from './producers.ts';
+import { stepRow } from './step-row.ts';
 
 export interface PartitionState {
   readonly model: string;
@@ -114,6 +114,22 @@ export function partitionHash(state: PartitionState): string {
   const hash = createHash('sha256');
   const producers = [...state.producers].sort(([a], [b]) => (a < b ? -1 : 1));
   hash.update(JSON.stringify([state.model, state.fingerprint, state.partition, state.sequence, producers]));
+  hashRows(hash, state);
+  return hash.digest('hex');
+}
+
+/**
+ * SHA-256 over what a partition has learned: every row with its optimizer state, in key order. Not over how it came to it, so
+ * a fold of a log and a learner without one can be compared.
+ */
+export function rowsHash(state: PartitionState): string {
+  const hash = createHash('sha256');
+  hash.update(JSON.stringify([state.model, state.fingerprint, state.partition]));
+  hashRows(hash, state);
+  return hash.digest('hex');
+}
+
+function hashRows(hash: Hash, state: PartitionState): void {
   for (const table of state.tables) {
     const { keys, weights, state: optimizerState, count, layout } = table;
     const order = new Uint32Array(count).map((_, row) => row);
@@ -125,7 +141,6 @@ export function partitionHash(state: PartitionState): string {
       hash.update(bytesOf(optimizerState.subarray(row * layout.stateFloats, (row + 1) * layout.stateFloats)));
     }
   }
-  return hash.digest('hex');
 }
 
 function refuseForeign(state: PartitionState, block: GradientBlock): void {
@@ -152,41 +167,9 @@ function refuseForeign(state: PartitionState, block: GradientBlock): void {
   }
 }
 
-const row: SegmentView = { w: new Float32Array(0), wAt: 0, s: new Float32Array(0), sAt: 0, dim: 0 };
-const view: GradientView = { g: new Float32Array(0), h: new Float32Array(0), at: 0 };
-
 function applySection(state: PartitionState, section: GradientSection): void {
-  const table = state.tables[section.table];
-  const { dim, stateFloats, segments } = table.layout;
-  const { keys, gradients, count } = section;
-  view.g = gradients;
-  view.h = section.curvature ?? gradients;
+  const { table, dim, count, keys, gradients, curvature } = section;
   for (let i = 0; i < count; i += 1) {
-    if (
-      !isFiniteRow(gradients, i * dim, dim) ||
-      (section.curvature && !isFiniteRow(section.curvature, i * dim, dim))
-    ) {
-      state.counts.brokenRows += 1;
-      continue;
-    }
-    const index = findOrAddRow(table, keys[2 * i], keys[2 * i + 1]);
-    markChanged(table, index);
-    row.w = table.weights;
-    row.s = table.state;
-    for (let k = 0; k < segments.length; k += 1) {
-      const segment = segments[k];
-      row.wAt = index * dim + segment.weightsAt;
-      row.sAt = index * stateFloats + segment.stateAt;
-      row.dim = segment.dim;
-      view.at = i * dim + segment.weightsAt;
-      segment.optimizer.step(row, view);
-    }
+    stepRow(state, table, keys[2 * i], keys[2 * i + 1], gradients, curvature, i * dim);
   }
-}
-
-/** x − x is 0 for finite x and NaN otherwise, so one sum tells of a whole row. */
-function isFiniteRow(values: Float32Array, at: number, dim: number): boolean {
-  let zero = 0;
-  for (let d = at; d < at + dim; d += 1) zero += values[d] - values[d];
-  return zero === 0;
 }

@@ -43,9 +43,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'admission-by-dice',
     invariant: 'I2',
-    file: 'packages/core/src/fold/partition-fold.ts',
-    find: '      !isFiniteRow(gradients, i * dim, dim) ||\n',
-    replace: '      Math.random() < 0.02 ||\n      !isFiniteRow(gradients, i * dim, dim) ||\n',
+    file: 'packages/core/src/fold/step-row.ts',
+    find: 'if (!areFinite(gradients, at, at + dim) ||',
+    replace: 'if (Math.random() < 0.02 || !areFinite(gradients, at, at + dim) ||',
   },
   {
     name: 'load-shed-when-behind',
@@ -124,8 +124,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'steps-not-marked',
     invariant: 'I4',
-    file: 'packages/core/src/fold/partition-fold.ts',
-    find: '    markChanged(table, index);\n',
+    file: 'packages/core/src/fold/step-row.ts',
+    find: '  markChanged(table, index);\n',
     replace: '',
   },
   // I5: a score comes of one dense version, the one that it tells.
