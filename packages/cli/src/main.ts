@@ -17,6 +17,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     status: async () => (await import('./commands/status.ts')).statusCommand(),
     shards: async () => (await import('./commands/shards.ts')).shardsCommand(),
     score: async () => (await import('./commands/score.ts')).scoreCommand(),
+    rank: async () => (await import('./commands/rank.ts')).rankCommand(),
     replay: async () => (await import('./commands/replay.ts')).replayCommand(),
   },
   'Look at the past of a cluster:': {

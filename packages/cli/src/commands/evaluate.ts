@@ -2,7 +2,6 @@
 import { explorationFrom } from '@millrace/core';
 import { type EngineName, engineNames } from '@millrace/model';
 import type { ExplorationSpec } from '@millrace/protocol';
-import { createLogger } from '@millrace/runtime';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type EvaluatedPolicy, evaluateLog } from '../evaluate/evaluate-log.ts';
 import { evaluationJson, evaluationText } from '../evaluate/evaluation-text.ts';
@@ -97,7 +96,6 @@ export function evaluateCommand(): Command {
         confidence,
         resamples: flags.resamples,
         seed: flags.seed,
-        logger: createLogger({ service: 'evaluate', level: 'warn' }),
         onProgress: (read, total) => bar.set(read, total, ''),
       }).finally(() => bar.end());
       process.stdout.write(

@@ -5,7 +5,6 @@
 import { crossFittedMeans, type Exploration, meansFolds, type RewardModel } from '@millrace/core';
 import type { EngineName } from '@millrace/model';
 import type { ModelFile } from '@millrace/protocol';
-import type { Logger } from '@millrace/runtime';
 import { createLogTally, fileInvalid, type LogFormat, type LogReport } from '../log-file/index.ts';
 import type { ColumnNames, Columns } from './columns.ts';
 import { eachDecision } from './decisions.ts';
@@ -40,7 +39,6 @@ export interface EvaluateOptions {
   readonly confidence: number;
   readonly resamples: number;
   readonly seed: number;
-  readonly logger: Logger;
   readonly onProgress: (bytesRead: number, bytesTotal: number) => void;
 }
 

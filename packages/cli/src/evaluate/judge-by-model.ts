@@ -16,9 +16,10 @@ import {
 } from '@millrace/protocol';
 import { createLogTally, createRequestReader, fileInvalid, type LogRecord } from '../log-file/index.ts';
 import { featureFrom, wantedByType } from '../log-file/record-values.ts';
+import { openLearner } from '../training/open-learner.ts';
 import { eachDecision } from './decisions.ts';
 import type { DecisionLog, EvaluatedPolicy, EvaluateOptions, Judged } from './evaluate-log.ts';
-import { openProgressiveModel } from './progressive-model.ts';
+import { createProgressiveModel } from './progressive-model.ts';
 
 type ModelPolicy = Extract<EvaluatedPolicy, { readonly type: 'model' }>;
 
@@ -47,7 +48,8 @@ export async function judgeByModel(
   const probabilities = new Float64Array(count);
   const noVariances = new Float64Array(count);
   let decisions = 0;
-  const model = await openProgressiveModel({ file, engine, batchExamples, logger: options.logger });
+  const learner = await openLearner({ file, engine, batchExamples });
+  const model = createProgressiveModel(learner, batchExamples);
   try {
     const { logPath: path, format, names, onProgress } = options;
     await eachDecision(
@@ -72,11 +74,11 @@ export async function judgeByModel(
         taken.push(item < count ? probabilityOf(logits[item]) : 0);
         target.push(expected);
         // Nothing is known of an item that the file of items does not name.
-        if (item < count) await model.learn({ ...request, items: [candidates[item]] }, reward, timeMs);
+        if (item < count) await model.learn({ request, item: candidates[item], label: reward, timeMs });
       },
     );
   } finally {
-    await model.close();
+    learner.dispose();
   }
   return {
     weights: Float64Array.from(weights),

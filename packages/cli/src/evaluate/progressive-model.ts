@@ -2,10 +2,8 @@
  * A model that is asked what it would choose and then learns what was chosen instead: it never judges an example that it has
  * learned from, so its scores are honest both as a policy and as a model of the reward.
  */
-import type { EngineName } from '@millrace/model';
-import type { Features, ModelFile, ScoreRequest } from '@millrace/protocol';
-import type { Logger } from '@millrace/runtime';
-import { openSingleProcessCluster } from '../backtest/single-process-cluster.ts';
+import type { LearnerExample, LocalLearner } from '@millrace/learner';
+import type { Features, ScoreRequest } from '@millrace/protocol';
 
 export interface Judgement {
   /** float64[items] */
@@ -15,52 +13,37 @@ export interface Judgement {
 }
 
 export interface ProgressiveModel {
-  /** Judges the items for a user in a context. */
+  /** Judges the items for a user in a context. @throws MILL_FEATURE_INVALID */
   judge(request: Omit<ScoreRequest, 'items'>, items: readonly Features[]): Promise<Judgement>;
-  /** Learns what came of the one item of the request. */
-  learn(request: ScoreRequest, label: 0 | 1, timeMs: number | null): Promise<void>;
-  close(): Promise<void>;
+  /** Learns what came of an item, once as many wait as a step takes. @throws MILL_FEATURE_INVALID */
+  learn(example: LearnedOutcome): Promise<void>;
 }
 
-export interface ProgressiveModelOptions {
-  readonly file: ModelFile;
-  readonly engine: 'auto' | EngineName;
-  /** Examples of one gradient step. */
-  readonly batchExamples: number;
-  readonly logger: Logger;
+export interface LearnedOutcome {
+  readonly request: Omit<ScoreRequest, 'items'>;
+  readonly item: Features;
+  readonly label: 0 | 1;
+  readonly timeMs: number | null;
 }
 
-/** Closest to 0 and 1 that a float32 probability is taken for: its logit is finite. */
-const probabilityMin = 1e-7;
+const noFeatures: Features = {};
 
-export async function openProgressiveModel(options: ProgressiveModelOptions): Promise<ProgressiveModel> {
-  const { file, engine, logger, batchExamples } = options;
-  const cluster = await openSingleProcessCluster({
-    file,
-    engine,
-    logger,
-    startMs: 0,
-    batchExamplesMax: batchExamples,
-  });
-  let learned = 0;
+/** @param batchExamples  of one gradient step. */
+export function createProgressiveModel(learner: LocalLearner, batchExamples: number): ProgressiveModel {
+  let waiting: LearnerExample[] = [];
   return {
-    async judge(request, items) {
-      const { scores } = await cluster.core.score({ ...request, items, log: false });
-      return { logits: Float64Array.from(scores, logitFrom), variances: null };
+    async judge({ user = noFeatures, context = noFeatures }, items) {
+      for (const item of items) learner.add({ user, context, item, shown: 1, clicked: 0, timeMs: null });
+      await learner.score();
+      const logits = Float64Array.from(learner.logits.subarray(0, items.length));
+      return { logits, variances: null };
     },
-    async learn(request, label, timeMs) {
-      if (timeMs !== null && timeMs > cluster.clock.now()) cluster.clock.advanceTo(timeMs);
-      const requestId = `e${learned}`;
-      await cluster.core.score({ ...request, requestId });
-      await cluster.core.acceptOutcomes([{ requestId, value: label }]);
-      learned += 1;
-      if (learned % batchExamples === 0) await cluster.updater.flush();
+    async learn({ request: { user = noFeatures, context = noFeatures }, item, label, timeMs }) {
+      waiting.push({ user, context, item, shown: 1, clicked: label, timeMs });
+      if (waiting.length < batchExamples) return;
+      for (const example of waiting) learner.add(example);
+      waiting = [];
+      await learner.learn();
     },
-    close: () => cluster.close(),
   };
-}
-
-function logitFrom(probability: number): number {
-  const p = Math.min(1 - probabilityMin, Math.max(probabilityMin, probability));
-  return Math.log(p / (1 - p));
 }

@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ModelFile } from '@millrace/protocol';
-import { createLogger } from '@millrace/runtime';
 import { expect, onTestFinished, test } from 'vitest';
 import { uniformAt } from '../../src/demo/counter-random.ts';
 import { type EvaluateOptions, evaluateLog } from '../../src/evaluate/evaluate-log.ts';
@@ -27,7 +26,6 @@ function evaluate(logPath: string, change: Partial<EvaluateOptions> = {}) {
     confidence: 0.95,
     resamples: 50,
     seed: 1,
-    logger: createLogger({ service: 'test', level: 'silent' }),
     onProgress() {},
     ...change,
   });
