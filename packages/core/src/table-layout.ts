@@ -3,9 +3,11 @@
  * what starts and steps them.
  *
  *   weights  [ wide 1? | embedding dim? ]             what reads want
- *   state    [ state of wide | state of embedding ]   beside it, in an arena of its own
+ *   state    [ state of wide | state of embedding | clock? ]   beside it, in an arena of its own; the clock is for expiry
  */
-import type { InitializerSpec, ModelFile, OptimizerSpec, TableSpec } from '@millrace/protocol';
+import type { AdmissionSpec, InitializerSpec, ModelFile, OptimizerSpec, TableSpec } from '@millrace/protocol';
+import { createExpiry } from './expiry/create-expiry.ts';
+import type { Expiry } from './expiry/expiry.ts';
 import { createInitializer, type Initializer } from './initializer/initializer.ts';
 import { fmix, hashName } from './key-hash.ts';
 import { createOptimizer } from './optimizer/create-optimizer.ts';
@@ -26,8 +28,14 @@ export interface TableLayout {
   readonly seed: number;
   /** Weights a row. */
   readonly dim: number;
-  /** State floats a row. */
+  /** State floats a row: of the optimizers, then words of the clock. */
   readonly stateFloats: number;
+  /** Where in a row's state the clock begins; behind it nothing stands, before it the floats of the optimizers. */
+  readonly clockAt: number;
+  /** What keys without a row are asked for; null: nothing. */
+  readonly admission: AdmissionSpec | null;
+  /** What takes rows away; null: nothing. */
+  readonly expiry: Expiry | null;
   readonly segments: readonly Segment[];
   readonly hasWide: boolean;
   /** Floats of the embedding, 0 when there is none. It starts at weight 1 after a wide weight, else at 0. */
@@ -57,12 +65,16 @@ function tableLayout(table: TableSpec, file: ModelFile, place: number): TableLay
   if (table.embedding) {
     add(table.embedding.dim, table.embedding.optimizer, table.embedding.initializer ?? embeddingInitializer);
   }
+  const expiry = table.expiry ? createExpiry(table.expiry) : null;
   return {
     name: table.name,
     tableId: hashName(`${file.name}/${table.name}`),
     seed: fmix(file.seed ^ fmix(place + 1)),
     dim: weightsAt,
-    stateFloats: stateAt,
+    stateFloats: stateAt + (expiry?.clockWords ?? 0),
+    clockAt: stateAt,
+    admission: table.admission ?? null,
+    expiry,
     segments,
     hasWide: table.wide !== undefined,
     embeddingDim: table.embedding?.dim ?? 0,

@@ -169,7 +169,16 @@ class Learner implements LocalLearner {
       for (let i = 0; i < unique; i += 1) {
         const low = keys[2 * i];
         const high = keys[2 * i + 1];
-        stepRow(states[partitionOf(low, high, states.length)], t, low, high, gradients, curvature, i * dim);
+        stepRow(
+          states[partitionOf(low, high, states.length)],
+          t,
+          low,
+          high,
+          gradients,
+          curvature,
+          i * dim,
+          1,
+        );
       }
     }
     if (parameters.length === 0) return;

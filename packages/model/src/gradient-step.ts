@@ -7,19 +7,18 @@
  */
 import { type Features, gradientMagnitudeMax } from '@millrace/protocol';
 import { atLeast, type BatchSpace, createBatchSpace, gatherSpace, resetSpace } from './batch-space.ts';
-import type { Gradients, LoadedWeights } from './engine.ts';
+import type { Gradients, LoadedWeights, NetInput } from './engine.ts';
+import { createExampleWeights, type ExampleWeight, type ExampleWeights } from './example-weights.ts';
 import { createFeatureEncoder, type FeatureEncoder } from './feature-encoder.ts';
 import { type ExampleGradients, type KeyGradients, scatter } from './gather.ts';
 import { logloss } from './logloss.ts';
 import type { OpenNet } from './open-net.ts';
 
-/** Features of one example and its parts of the loss shown · ln(1 + e^z) − clicked · z. */
-export interface StepExample {
+/** Features of one example and its parts of the loss. */
+export interface StepExample extends ExampleWeight {
   readonly user: Features;
   readonly context: Features;
   readonly item: Features;
-  readonly shown: number;
-  readonly clicked: number;
 }
 
 /** Arrays are the step's, valid until the next `begin`. */
@@ -60,8 +59,7 @@ class Step implements GradientStep {
   readonly parameters: Float32Array;
   readonly #net: Pick<OpenNet, 'plan' | 'shape' | 'program'>;
   readonly #encoder: FeatureEncoder;
-  #shown: Float32Array = new Float32Array(0);
-  #clicked: Float32Array = new Float32Array(0);
+  readonly #weights: ExampleWeights = createExampleWeights();
   /** Of the net, example by example. */
   readonly #out: { -readonly [Name in keyof (Gradients & ExampleGradients)]: Float32Array };
 
@@ -85,16 +83,13 @@ class Step implements GradientStep {
 
   begin(): void {
     resetSpace(this.space);
+    this.#weights.clear();
   }
 
-  add({ user, context, item, shown, clicked }: StepExample, place: number): void {
-    const { batch } = this.space;
-    this.#encoder.beginRequest(user, context);
-    this.#encoder.addItem(batch, item, place);
-    this.#shown = kept(this.#shown, batch.rows);
-    this.#clicked = kept(this.#clicked, batch.rows);
-    this.#shown[batch.rows - 1] = shown;
-    this.#clicked[batch.rows - 1] = clicked;
+  add(example: StepExample, place: number): void {
+    this.#encoder.beginRequest(example.user, example.context);
+    this.#encoder.addItem(this.space.batch, example.item, place);
+    this.#weights.add(example);
   }
 
   run(loaded: LoadedWeights): Promise<void> | undefined {
@@ -107,16 +102,24 @@ class Step implements GradientStep {
     out.curvature = atLeast(out.curvature, n);
     this.logits = out.logits;
     const input = gatherSpace(this.space);
-    const running = program.gradients(loaded, input, this.#shown, this.#clicked, out);
-    if (running !== undefined) return running.then(() => this.#sumByKey());
-    this.#sumByKey();
-    return undefined;
+    const weights = this.#weights;
+    const learn = () => {
+      if (weights.hasOffsets) addOffsets(input, weights.offsets);
+      return program.gradients(loaded, input, weights.shown, weights.clicked, out);
+    };
+    const sum = () => this.#sumByKey();
+    if (!weights.isWeighed) return afterwards(learn(), sum);
+    const weigh = () => weights.weighByPrediction(out.logits);
+    const weighed = afterwards(program.forward(loaded, input, out.logits), weigh);
+    return weighed === undefined ? afterwards(learn(), sum) : weighed.then(learn).then(sum);
   }
 
   lossSum(): number {
+    const { shown, clicked, offsets } = this.#weights;
     let sum = 0;
     for (let i = 0; i < this.space.batch.rows; i += 1) {
-      sum += this.#shown[i] * logloss(this.logits[i], 0) - this.#clicked[i] * this.logits[i];
+      const z = this.logits[i] + offsets[i];
+      sum += shown[i] * logloss(z, 0) - clicked[i] * z;
     }
     return sum;
   }
@@ -125,9 +128,12 @@ class Step implements GradientStep {
     const { plan } = this.#net;
     const { batch } = this.space;
     const { logits, logitGradients, embeddings, curvature } = this.#out;
+    const { shown, offsets, hasOffsets } = this.#weights;
     for (let i = 0; i < batch.rows; i += 1) {
-      const p = 1 / (1 + Math.exp(-logits[i]));
-      curvature[i] = this.#shown[i] * p * (1 - p);
+      if (hasOffsets) logits[i] -= offsets[i];
+      const p = 1 / (1 + Math.exp(-logits[i] - offsets[i]));
+      // A part that takes back some of an earlier one bends the loss no less.
+      curvature[i] = Math.max(0, shown[i]) * p * (1 - p);
     }
     for (let t = 0; t < this.sums.length; t += 1) {
       const sums = this.sums[t];
@@ -153,10 +159,14 @@ function cut(values: Float32Array, floats: number): void {
   }
 }
 
-/** Like atLeast, but what is in the array stays. */
-function kept(array: Float32Array, floats: number): Float32Array {
-  if (array.length >= floats) return array;
-  const larger = new Float32Array(Math.max(64, 2 * array.length));
-  larger.set(array);
-  return larger;
+/** `next` once `running` is done; undefined where both are done at once. */
+function afterwards(running: Promise<void> | undefined, next: () => void): Promise<void> | undefined {
+  if (running !== undefined) return running.then(next);
+  next();
+  return undefined;
+}
+
+/** Engines take what is added to the logit as a part of the wide sum. */
+function addOffsets({ wide, rows }: NetInput, offsets: Float32Array): void {
+  for (let i = 0; i < rows; i += 1) wide[i] += offsets[i];
 }

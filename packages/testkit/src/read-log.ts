@@ -5,7 +5,7 @@ import { createDenseState, type DenseState, fingerprintOf, partitionHash } from 
 import { compileNet, denseOptimizerOf, initialParameters } from '@millrace/model';
 import {
   decodeEvent,
-  decodeGradientBlock,
+  decodePartitionBlock,
   type Event,
   eventsSubject,
   type ModelFile,
@@ -56,7 +56,7 @@ export async function foldGradients(bus: Bus, file: ModelFile): Promise<LogFold>
       until: now,
       start: 'oldest',
       onTaken({ payload }, outcome) {
-        if (outcome === 'applied' || outcome === 'hole') batches.add(decodeGradientBlock(payload).sequence);
+        if (outcome === 'applied' || outcome === 'hole') batches.add(decodePartitionBlock(payload).sequence);
         if (outcome === 'hole') holes += 1;
       },
     });

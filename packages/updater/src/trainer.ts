@@ -4,9 +4,9 @@
  *   examples → keys → rows (pull) → gradients summed a key → cut by partition → blocks
  */
 import { createReadMarks, pullTables, type RowSource } from '@millrace/client';
+import type { Example } from '@millrace/joiner';
 import { createGradientStep, type OpenNet, tablesToPull } from '@millrace/model';
 import { encodeDenseBlock, encodeGradientBlock, isMillraceError } from '@millrace/protocol';
-import type { Example } from './joiner.ts';
 import { cutByPartition } from './partition-cut.ts';
 
 /** Where the blocks of a batch stand in their producer's chain. */

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { uniformsOf } from '@millrace/core';
 import type { ModelFile } from '@millrace/protocol';
 import { expect, onTestFinished, test } from 'vitest';
-import { uniformAt } from '../../src/demo/counter-random.ts';
 import { type EvaluateOptions, evaluateLog } from '../../src/evaluate/evaluate-log.ts';
 
 function fileOf(text: string, name = 'log.csv'): string {
@@ -160,16 +160,17 @@ const wants = { young: [0.05, 0.1, 0.6, 0.2], old: [0.5, 0.1, 0.05, 0.2] } as co
 const logging = [0.4, 0.3, 0.1, 0.2];
 
 function shopLog(events: number): string {
+  const numbers = uniformsOf(1, 'shop');
   const rows = ['kind,item,click,propensity'];
   for (let i = 0; i < events; i += 1) {
-    const kind = uniformAt(1, 1, i) < 0.5 ? 'young' : 'old';
-    let left = uniformAt(1, 2, i);
+    const kind = numbers(3 * i) < 0.5 ? 'young' : 'old';
+    let left = numbers(3 * i + 1);
     let item = 0;
     while (item < 3 && left >= logging[item]) {
       left -= logging[item];
       item += 1;
     }
-    const click = uniformAt(1, 3, i) < wants[kind][item] ? 1 : 0;
+    const click = numbers(3 * i + 2) < wants[kind][item] ? 1 : 0;
     rows.push(`${kind},i${item},${click},${logging[item]}`);
   }
   return `${rows.join('\n')}\n`;

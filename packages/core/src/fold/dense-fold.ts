@@ -5,7 +5,9 @@
 import { createHash } from 'node:crypto';
 import {
   bytesOf,
-  decodeDenseBlock,
+  type DenseBlock,
+  type DensePutBlock,
+  decodeAnyDenseBlock,
   isMillraceError,
   MillraceError,
   type OptimizerSpec,
@@ -66,25 +68,8 @@ export function applyDense(
 ): DenseOutcome {
   if (message.sequence <= state.sequence) return { kind: 'stale' };
   try {
-    const block = decodeDenseBlock(message.payload);
-    if (block.model !== state.model || block.fingerprint !== state.fingerprint) {
-      throw new MillraceError(
-        'MILL_BLOCK_FOREIGN',
-        `cannot apply a dense block: it must be for ${state.model} (${state.fingerprint})`,
-      );
-    }
-    if (block.gradients.length !== state.weights.length) {
-      throw new MillraceError(
-        'MILL_BLOCK_FOREIGN',
-        `cannot apply a dense block: wanted ${state.weights.length} floats, found ${block.gradients.length}`,
-      );
-    }
-    if (!areFinite(block.gradients)) {
-      throw new MillraceError(
-        'MILL_BLOCK_INVALID',
-        'cannot apply a dense block: every gradient must be finite',
-      );
-    }
+    const block = decodeAnyDenseBlock(message.payload);
+    refuseUnfit(state, block);
     const place = placeInChain(state.producers, block);
     if (place === 'gap' && onGap === 'report') return { kind: 'gap' };
     state.sequence = message.sequence;
@@ -92,7 +77,9 @@ export function applyDense(
       state.counts.duplicates += 1;
       return { kind: 'duplicate' };
     }
-    takeStep(state, block.gradients);
+    if ('gradients' in block) takeStep(state, block.gradients);
+    else put(state, block);
+    state.counts.applied += 1;
     state.producers.set(block.producer, block.sequence);
     return { kind: 'applied' };
   } catch (error) {
@@ -115,15 +102,13 @@ export function stepDense(state: DenseState, gradients: Float32Array): boolean {
     return false;
   }
   takeStep(state, gradients);
+  state.counts.applied += 1;
   return true;
 }
 
 function takeStep(state: DenseState, gradients: Float32Array): void {
-  const { weights, optimizerState, optimizer } = state;
-  const row: SegmentView = { w: weights, wAt: 0, s: optimizerState, sAt: 0, dim: weights.length };
   const view: GradientView = { g: gradients, h: gradients, at: 0 };
-  optimizer.step(row, view);
-  state.counts.applied += 1;
+  state.optimizer.step(segmentOf(state), view);
 }
 
 /** SHA-256 over what was learned, weights and optimizer state, and not over the log that it was learned from. */
@@ -133,6 +118,41 @@ export function denseWeightsHash(state: DenseState): string {
     .update(bytesOf(state.weights))
     .update(bytesOf(state.optimizerState))
     .digest('hex');
+}
+
+/** Refused whole, the same way by everybody: a foreign block, one of other floats, one with a float that is not finite. */
+function refuseUnfit(state: DenseState, block: DenseBlock | DensePutBlock): void {
+  if (block.model !== state.model || block.fingerprint !== state.fingerprint) {
+    throw new MillraceError(
+      'MILL_BLOCK_FOREIGN',
+      `cannot apply a dense block: it must be for ${state.model} (${state.fingerprint})`,
+    );
+  }
+  const floats = 'gradients' in block ? block.gradients : block.weights;
+  const optimizerFloats = 'gradients' in block ? 0 : block.state.length;
+  if (floats.length !== state.weights.length || ![0, state.optimizerState.length].includes(optimizerFloats)) {
+    throw new MillraceError(
+      'MILL_BLOCK_FOREIGN',
+      `cannot apply a dense block: wanted ${state.weights.length} floats, found ${floats.length}` +
+        (optimizerFloats > 0
+          ? `, and ${state.optimizerState.length} of optimizer state, found ${optimizerFloats}`
+          : ''),
+    );
+  }
+  if (!areFinite(floats) || !('gradients' in block || areFinite(block.state))) {
+    throw new MillraceError('MILL_BLOCK_INVALID', 'cannot apply a dense block: every float must be finite');
+  }
+}
+
+/** Weights as they are given; the optimizer as given, or as it starts with them. */
+function put(state: DenseState, { weights, state: optimizerState }: DensePutBlock): void {
+  state.weights.set(weights);
+  if (optimizerState.length > 0) state.optimizerState.set(optimizerState);
+  else state.optimizer.start(segmentOf(state));
+}
+
+function segmentOf({ weights, optimizerState }: DenseState): SegmentView {
+  return { w: weights, wAt: 0, s: optimizerState, sAt: 0, dim: weights.length };
 }
 
 /** SHA-256 over sequence, producers, weights and optimizer state. */

@@ -73,15 +73,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'record-after-blocks',
     invariant: 'I3',
-    file: 'packages/updater/src/model-updater.ts',
-    find: '    await publisher.record(written);\n    if (found.length > 0) {\n      const { examples, current, trained } = await trainCut(found, written);\n      await publisher.publish(current, trained);\n',
+    file: 'packages/updater/src/batch-turns.ts',
+    find: '    await publisher.record(written);\n    if (next.length > 0) {\n      const { examples, current, trained } = await trainCut(next, written);\n      await publisher.publish(current, trained);\n',
     replace:
-      '    if (found.length > 0) {\n      const { examples, current, trained } = await trainCut(found, written);\n      await publisher.publish(current, trained);\n      await publisher.record(current);\n',
+      '    if (next.length > 0) {\n      const { examples, current, trained } = await trainCut(next, written);\n      await publisher.publish(current, trained);\n      await publisher.record(current);\n',
   },
   {
     name: 'unfinished-batch-forgotten',
     invariant: 'I3',
-    file: 'packages/updater/src/model-updater.ts',
+    file: 'packages/updater/src/batch-turns.ts',
     find: 'let unfinished: BatchRecord | null = found;',
     replace: 'let unfinished: BatchRecord | null = null;',
   },

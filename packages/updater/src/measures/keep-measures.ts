@@ -2,6 +2,8 @@
  * Tells how well a model does: every slot to the log of measures and to /metrics, every minute what has been judged since
  * the start to the key-value store. None of it holds learning up: what cannot be stored is told and left.
  */
+
+import type { Example } from '@millrace/joiner';
 import {
   bytesOf,
   encodeMeasures,
@@ -14,7 +16,6 @@ import {
   unpacked,
 } from '@millrace/protocol';
 import type { Bus, Clock, Kv, Logger } from '@millrace/runtime';
-import type { Example } from '../joiner.ts';
 import type { MeasureGauges } from './measure-gauges.ts';
 import { createModelMeasures, type Judged, measureSlotMs, type StepNorms } from './model-measures.ts';
 

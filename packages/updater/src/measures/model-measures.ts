@@ -17,8 +17,8 @@ import {
   reportOf,
   type ScoreCells,
 } from '@millrace/core';
+import type { Example } from '@millrace/joiner';
 import type { ArmMeasures, FieldMeasures, Measures, ModelFile, Quality } from '@millrace/protocol';
-import type { Example } from '../joiner.ts';
 import { createFieldReader, type FieldFigures, type FieldReader, fieldFiguresKind } from './field-figures.ts';
 import { createSliding, type Sliding, type SlidingKind } from './sliding.ts';
 

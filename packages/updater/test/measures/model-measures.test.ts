@@ -1,7 +1,7 @@
 import { fmix } from '@millrace/core';
+import type { Example } from '@millrace/joiner';
 import { decodeMeasures, encodeMeasures, type Features, type ModelFile } from '@millrace/protocol';
 import { expect, test } from 'vitest';
-import type { Example } from '../../src/joiner.ts';
 import { createModelMeasures, type StepNorms } from '../../src/measures/model-measures.ts';
 
 const file: ModelFile = {
@@ -33,6 +33,10 @@ function example(i: number, more: Partial<Example> & { country?: string; tags?: 
     item,
     shown: 1,
     clicked,
+    offset: 0,
+    weighting: 'none',
+    isFirst: true,
+    makesPositive: false,
     score,
     origin: { sequence: i, watermarkMs: i },
     ...rest,
