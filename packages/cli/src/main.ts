@@ -24,10 +24,13 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     verify: async () => (await import('./commands/verify.ts')).verifyCommand(),
     at: async () => (await import('./commands/at.ts')).atCommand(),
     explain: async () => (await import('./commands/explain.ts')).explainCommand(),
+    decisions: async () => (await import('./commands/decisions.ts')).decisionsCommand(),
   },
   'Without a cluster:': {
     certs: async () => (await import('./commands/certs.ts')).certsCommand(),
     backtest: async () => (await import('./commands/backtest.ts')).backtestCommand(),
+    train: async () => (await import('./commands/train.ts')).trainCommand(),
+    tune: async () => (await import('./commands/tune.ts')).tuneCommand(),
     evaluate: async () => (await import('./commands/evaluate.ts')).evaluateCommand(),
   },
   'One process of a cluster (settings from MILL_… variables):': {

@@ -46,6 +46,17 @@ export interface GradientStep {
   readonly parameters: Float32Array;
   /** Summed loss of the batch, natural log. */
   lossSum(): number;
+  norms(): GradientNorms;
+}
+
+/** Euclidean norms of the gradients of a batch; NaN for what the net has not. */
+export interface GradientNorms {
+  /** Of ∂loss/∂logit, over the examples. */
+  readonly logits: number;
+  /** Of ∂loss/∂embedding, over examples and slots. */
+  readonly embeddings: number;
+  /** Of the summed gradients of the dense weights. */
+  readonly dense: number;
 }
 
 export function createGradientStep(net: Pick<OpenNet, 'plan' | 'shape' | 'program'>): GradientStep {
@@ -124,6 +135,16 @@ class Step implements GradientStep {
     return sum;
   }
 
+  norms(): GradientNorms {
+    const { rows } = this.space.batch;
+    const { logitGradients, embeddings, parameters } = this.#out;
+    return {
+      logits: normOf(logitGradients, rows),
+      embeddings: normOf(embeddings, rows * this.#net.plan.embeddingFloats),
+      dense: normOf(parameters, parameters.length),
+    };
+  }
+
   #sumByKey(): void {
     const { plan } = this.#net;
     const { batch } = this.space;
@@ -149,6 +170,12 @@ class Step implements GradientStep {
       if (curvatures !== null) cut(curvatures, floats);
     }
   }
+}
+
+function normOf(values: Float32Array, count: number): number {
+  let squares = 0;
+  for (let i = 0; i < count; i += 1) squares += values[i] * values[i];
+  return count === 0 ? Number.NaN : Math.sqrt(squares);
 }
 
 /** NaN stays what it is: whoever steps a row counts it as broken. */

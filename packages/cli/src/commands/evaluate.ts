@@ -1,11 +1,12 @@
 /** `millrace evaluate`: what another policy would have earned, from a log with propensities. */
 import { explorationFrom } from '@millrace/core';
 import { type EngineName, engineNames } from '@millrace/model';
-import type { ExplorationSpec } from '@millrace/protocol';
+import { type ExplorationSpec, MillraceError } from '@millrace/protocol';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type EvaluatedPolicy, evaluateLog } from '../evaluate/evaluate-log.ts';
 import { evaluationJson, evaluationText } from '../evaluate/evaluation-text.ts';
 import { openProgressBar } from '../screen/progress-bar.ts';
+import { learnerOf } from './backtest.ts';
 import { explorationOption } from './exploration-option.ts';
 import { tellLogReports } from './log-report.ts';
 import {
@@ -13,7 +14,6 @@ import {
   jsonOption,
   type LogFlags,
   logFileArgument,
-  readModelFile,
   strictOption,
   wholeNumber,
 } from './options.ts';
@@ -21,6 +21,7 @@ import {
 interface EvaluateFlags extends LogFlags {
   readonly policy?: 'uniform' | 'logged';
   readonly model?: string;
+  readonly from?: string;
   readonly exploration?: ExplorationSpec;
   readonly items?: string;
   readonly reward?: string;
@@ -43,9 +44,10 @@ export function evaluateCommand(): Command {
     .addOption(
       new Option('--policy <policy>', 'policy to judge (default: uniform, or the model)')
         .choices(['uniform', 'logged'])
-        .conflicts(['model', 'exploration']),
+        .conflicts(['model', 'from', 'exploration']),
     )
     .option('--model <file>', 'judge what this model would have shown, learning along')
+    .option('--from <folder>', 'the same, beginning with what `millrace train` left there')
     .addOption(explorationOption())
     .option('--items <file>', 'items to choose from, a row each (default: those of the log)')
     .option('--reward <column>', 'what an event earned (default: reward, click, clicked or label)')
@@ -79,8 +81,8 @@ export function evaluateCommand(): Command {
     .addOption(strictOption())
     .addOption(jsonOption())
     .action(async (logPath: string, flags: EvaluateFlags) => {
+      const policy = await policyFrom(flags);
       const bar = openProgressBar('evaluate');
-      const policy = policyFrom(flags);
       const name = nameOf(policy);
       // A model says itself which columns it learns from.
       const file = policy.type === 'model' ? policy.file : null;
@@ -97,7 +99,10 @@ export function evaluateCommand(): Command {
         resamples: flags.resamples,
         seed: flags.seed,
         onProgress: (read, total) => bar.set(read, total, ''),
-      }).finally(() => bar.end());
+      }).finally(() => {
+        bar.end();
+        if (policy.type === 'model') policy.learner.dispose();
+      });
       process.stdout.write(
         flags.json
           ? `${JSON.stringify(evaluationJson(name, confidence, evaluation))}\n`
@@ -108,15 +113,18 @@ export function evaluateCommand(): Command {
     });
 }
 
-function policyFrom(flags: EvaluateFlags): EvaluatedPolicy {
-  if (flags.model === undefined) {
+async function policyFrom(flags: EvaluateFlags): Promise<EvaluatedPolicy> {
+  if (flags.model === undefined && flags.from === undefined) {
     if (flags.exploration !== undefined)
-      throw new InvalidArgumentError('--exploration is of a model: name one with --model.');
+      throw new MillraceError(
+        'MILL_BAD_REQUEST',
+        '--exploration is of a model: name one with --model or --from',
+      );
     return { type: flags.policy ?? 'uniform' };
   }
-  const { batch: batchExamples, engine } = flags;
-  const file = readModelFile(flags.model);
-  return { type: 'model', file, exploration: explorationFrom(flags.exploration), engine, batchExamples };
+  const learner = await learnerOf(flags);
+  const exploration = explorationFrom(flags.exploration);
+  return { type: 'model', file: learner.net.file, learner, exploration, batchExamples: flags.batch };
 }
 
 /** As the result says it: `uniform`, `model "shop", epsilon-greedy 0.05`. */

@@ -3,7 +3,7 @@
  * once; memory holds four numbers a decision.
  */
 import { crossFittedMeans, type Exploration, meansFolds, type RewardModel } from '@millrace/core';
-import type { EngineName } from '@millrace/model';
+import type { LocalLearner } from '@millrace/learner';
 import type { ModelFile } from '@millrace/protocol';
 import { createLogTally, fileInvalid, type LogFormat, type LogReport } from '../log-file/index.ts';
 import type { ColumnNames, Columns } from './columns.ts';
@@ -21,8 +21,9 @@ export type EvaluatedPolicy =
   | {
       readonly type: 'model';
       readonly file: ModelFile;
+      /** Where it begins: from nothing, or from what was trained. Disposed by who opened it. */
+      readonly learner: LocalLearner;
       readonly exploration: Exploration;
-      readonly engine: 'auto' | EngineName;
       /** Decisions of one gradient step. */
       readonly batchExamples: number;
     };

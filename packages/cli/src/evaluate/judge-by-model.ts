@@ -16,7 +16,6 @@ import {
 } from '@millrace/protocol';
 import { createLogTally, createRequestReader, fileInvalid, type LogRecord } from '../log-file/index.ts';
 import { featureFrom, wantedByType } from '../log-file/record-values.ts';
-import { openLearner } from '../training/open-learner.ts';
 import { eachDecision } from './decisions.ts';
 import type { DecisionLog, EvaluatedPolicy, EvaluateOptions, Judged } from './evaluate-log.ts';
 import { createProgressiveModel } from './progressive-model.ts';
@@ -26,7 +25,7 @@ type ModelPolicy = Extract<EvaluatedPolicy, { readonly type: 'model' }>;
 /** @throws MILL_FILE_INVALID, MILL_BAD_REQUEST, MILL_ENGINE_UNAVAILABLE */
 export async function judgeByModel(
   options: EvaluateOptions,
-  { file, exploration, engine, batchExamples }: ModelPolicy,
+  { file, learner, exploration, batchExamples }: ModelPolicy,
   { columns, universe, itemOf }: DecisionLog,
 ): Promise<Judged> {
   const count = universe.size;
@@ -48,38 +47,33 @@ export async function judgeByModel(
   const probabilities = new Float64Array(count);
   const noVariances = new Float64Array(count);
   let decisions = 0;
-  const learner = await openLearner({ file, engine, batchExamples });
   const model = createProgressiveModel(learner, batchExamples);
-  try {
-    const { logPath: path, format, names, onProgress } = options;
-    await eachDecision(
-      { path, format, tally, names, needsPropensity: true, onProgress },
-      async ({ line, reward, propensity }, record) => {
-        const item = itemOf[decisions];
-        decisions += 1;
-        if (reward !== 0 && reward !== 1)
-          throw fileInvalid({ file: path, line, column: columns.reward }, '0 or 1 for a model', `${reward}`);
-        const read = requests.read(record);
-        if (read === null) return;
-        const { request, timeMs } = read;
-        if (!hasItemsFile) candidates[item] = request.items[0];
-        const { logits, variances } = await model.judge(request, candidates);
-        if (exploration.type === 'thompson' && variances === null) throw unsure(file.name);
-        fillProbabilities(exploration, { logits, variances: variances ?? noVariances, count }, probabilities);
-        let expected = 0;
-        for (let i = 0; i < count; i += 1) expected += probabilities[i] * probabilityOf(logits[i]);
-        weights.push(item < count ? probabilities[item] / propensity : 0);
-        rewards.push(reward);
-        // With a weight of 0 its own guess is not asked for.
-        taken.push(item < count ? probabilityOf(logits[item]) : 0);
-        target.push(expected);
-        // Nothing is known of an item that the file of items does not name.
-        if (item < count) await model.learn({ request, item: candidates[item], label: reward, timeMs });
-      },
-    );
-  } finally {
-    learner.dispose();
-  }
+  const { logPath: path, format, names, onProgress } = options;
+  await eachDecision(
+    { path, format, tally, names, needsPropensity: true, onProgress },
+    async ({ line, reward, propensity }, record) => {
+      const item = itemOf[decisions];
+      decisions += 1;
+      if (reward !== 0 && reward !== 1)
+        throw fileInvalid({ file: path, line, column: columns.reward }, '0 or 1 for a model', `${reward}`);
+      const read = requests.read(record);
+      if (read === null) return;
+      const { request, timeMs } = read;
+      if (!hasItemsFile) candidates[item] = request.items[0];
+      const { logits, variances } = await model.judge(request, candidates);
+      if (exploration.type === 'thompson' && variances === null) throw unsure(file.name);
+      fillProbabilities(exploration, { logits, variances: variances ?? noVariances, count }, probabilities);
+      let expected = 0;
+      for (let i = 0; i < count; i += 1) expected += probabilities[i] * probabilityOf(logits[i]);
+      weights.push(item < count ? probabilities[item] / propensity : 0);
+      rewards.push(reward);
+      // With a weight of 0 its own guess is not asked for.
+      taken.push(item < count ? probabilityOf(logits[item]) : 0);
+      target.push(expected);
+      // Nothing is known of an item that the file of items does not name.
+      if (item < count) await model.learn({ request, item: candidates[item], label: reward, timeMs });
+    },
+  );
   return {
     weights: Float64Array.from(weights),
     rewards: Float64Array.from(rewards),
