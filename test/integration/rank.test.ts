@@ -1,4 +1,6 @@
 /** Exploration on a cluster of real processes: an order is drawn, shown, clicked and learned. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type Impression, type ModelFile, scoreItemsMax } from '@millrace/protocol';
 import type { RankRequest } from '@millrace/sdk';
 import {
@@ -10,7 +12,7 @@ import {
 } from '@millrace/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-function modelOf(name: string): ModelFile {
+function modelOf(name: string, joinWindowMs: number): ModelFile {
   return {
     name,
     label: 'click',
@@ -24,7 +26,7 @@ function modelOf(name: string): ModelFile {
     net: 'linear',
     loss: 'logloss',
     seed: 7,
-    learning: { joinWindowMs: 60_000, batchDelayMs: 5 },
+    learning: { joinWindowMs, batchDelayMs: 5 },
   };
 }
 const items = [{ ad: 'a0' }, { ad: 'a1' }, { ad: 'a2' }, { ad: 'a3' }];
@@ -38,8 +40,8 @@ beforeAll(async () => {
 
 afterAll(() => cluster?.remove());
 
-async function createReady(name: string): Promise<void> {
-  await cluster.client.createModel(modelOf(name));
+async function createReady(name: string, joinWindowMs = 60_000): Promise<void> {
+  await eventually(() => cluster.client.createModel(modelOf(name, joinWindowMs)), soon);
   await eventually(async () => {
     const models = await cluster.client.models();
     expect(models.find((model) => model.name === name)?.ready).toBe(true);
@@ -193,6 +195,42 @@ test('rank: refused through the client as over HTTP', async () => {
       message: expect.stringContaining(part),
     });
   }
+});
+
+test('rank: what was ranked and what came of it is a log that policies are judged by', async () => {
+  await createReady('told', 4_000);
+  const shown: string[] = [];
+  const outcomes = Array.from({ length: 30 }, async (_, i) => {
+    const requestId = `told-${i}`;
+    const exploration = { type: 'epsilon-greedy', epsilon: 1 } as const;
+    const { ranking } = await cluster.client.rank({ model: 'told', requestId, items, exploration });
+    shown[i] = items[ranking[0].index].ad;
+    return { model: 'told', requestId, index: ranking[0].index };
+  });
+  await cluster.client.sendOutcomes((await Promise.all(outcomes)).slice(0, 20));
+  const args = ['decisions', '--model', 'told', '--data', cluster.directory];
+  const log = await eventually(
+    async () => {
+      const { stdout, stderr } = await runMillrace(args);
+      expect(stderr).toContain('30 rows of 30 ranks; 0 still wait');
+      return stdout;
+    },
+    { withinMs: 60_000 },
+  );
+  const rows = log
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const byId = new Map(rows.map((row) => [row.requestId, row]));
+  for (const [i, ad] of shown.entries()) {
+    const click = i < 20 ? 1 : 0;
+    expect(byId.get(`told-${i}`)).toMatchObject({ ad, click, propensity: 0.25, position: 1 });
+  }
+  const path = join(cluster.directory, 'told.jsonl');
+  await writeFile(path, log);
+  const judged = await runMillrace(['evaluate', path, '--action', 'ad', '--json']);
+  // Drawn evenly, so the uniform policy is judged by its own log.
+  expect(JSON.parse(judged.stdout)).toMatchObject({ events: 30, clicks: 20, ips: 0.666667, meanWeight: 1 });
 });
 
 test('rank: from the command line', async () => {
