@@ -135,7 +135,7 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
     await runner.refresh();
     ready = true;
   });
-  if (net.shape.parameters === 0) await caughtUp;
+  if (net.shape.denseParameters === 0) await caughtUp;
   else caughtUp.catch(options.onFailed);
 
   const measures = await openMeasuresView({ bus, logger, model: file.name, onFailed: options.onFailed });
@@ -208,8 +208,8 @@ function createRunner({ net, encoder, staleness, counts, options }: RunnerParts)
   const forward = (space: BatchSpace) =>
     inTurn(async () => {
       if (options.swapEveryMs === 0) refreshNow();
-      const { version, loaded } = net.versions.current;
-      const input = gatherSpace(space);
+      const { version, loaded, scales } = net.versions.current;
+      const input = gatherSpace(space, scales);
       await net.program.forward(loaded, input, space.logits);
       return version;
     });

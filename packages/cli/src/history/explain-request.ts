@@ -132,7 +132,7 @@ async function useVersion(
   model: PastModel,
   version: Sequence,
 ): Promise<void> {
-  if (model.net.shape.parameters === 0) return;
+  if (model.net.shape.denseParameters === 0) return;
   const state = await foldDenseAt({
     ...foldsOf(source),
     model: file.name,
