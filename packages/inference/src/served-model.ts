@@ -43,6 +43,8 @@ export interface ScoreInput {
   readonly items: readonly Features[];
   /** Wants to know where its rows were read: true when its scores are logged. */
   readonly traced?: boolean;
+  /** Wants logits, and how sure they are: true when an order is drawn from them. */
+  readonly ranked?: boolean;
 }
 
 export interface Scored {
@@ -54,6 +56,10 @@ export interface Scored {
   readonly degraded: boolean;
   /** Where its rows were read (protocol/read-log.ts); null unless it was asked for. */
   readonly reads: Uint8Array | null;
+  /** Behind the scores, float32[items]; empty unless it was asked for. */
+  readonly logits: Float32Array;
+  /** Of the logits, float32[items]; null unless it was asked for and tables keep a precision. */
+  readonly variances: Float32Array | null;
 }
 
 export interface ServedCounts {
@@ -232,7 +238,10 @@ function createRunner({ net, encoder, staleness, counts, options }: RunnerParts)
         const reads = ticket.request.traced
           ? trace.readsOf(space.batch, occurrencesFrom, occurrencesTo)
           : null;
-        ticket.resolve({ scores, version, stalenessMs, degraded, reads });
+        const to = ticket.request.ranked ? from + ticket.rows : from;
+        const logits = space.logits.slice(from, to);
+        const variances = variancesOf(space)?.slice(from, to) ?? null;
+        ticket.resolve({ scores, version, stalenessMs, degraded, reads, logits, variances });
       }
     } catch (error) {
       // Settling a ticket twice does nothing, so those that were refused for their features stay so.
@@ -288,4 +297,9 @@ export function probabilities(logits: Float32Array, from: number, count: number)
   const scores = new Float32Array(count);
   for (let i = 0; i < count; i += 1) scores[i] = 1 / (1 + Math.exp(-logits[from + i]));
   return scores;
+}
+
+/** Variances of the batch's logits, where tables keep a precision. */
+function variancesOf(space: BatchSpace & { readonly variances?: Float32Array | null }): Float32Array | null {
+  return space.variances ?? null;
 }
