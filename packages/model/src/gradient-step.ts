@@ -104,7 +104,7 @@ class Step implements GradientStep {
   }
 
   run(loaded: LoadedWeights): Promise<void> | undefined {
-    const { plan, program } = this.#net;
+    const { plan } = this.#net;
     const out = this.#out;
     const n = this.space.batch.rows;
     out.logits = atLeast(out.logits, n);
@@ -113,16 +113,28 @@ class Step implements GradientStep {
     out.curvature = atLeast(out.curvature, n);
     this.logits = out.logits;
     const input = gatherSpace(this.space);
-    const weights = this.#weights;
-    const learn = () => {
-      if (weights.hasOffsets) addOffsets(input, weights.offsets);
-      return program.gradients(loaded, input, weights.shown, weights.clicked, out);
-    };
+    // No function is made on the way that need not wait: it is the hot loop of a learner in one process.
+    if (this.#weights.isWeighed) return this.#weighFirst(loaded, input);
+    const learning = this.#learn(loaded, input);
+    if (learning !== undefined) return learning.then(() => this.#sumByKey());
+    this.#sumByKey();
+    return undefined;
+  }
+
+  /** The same where examples are weighed by the prediction, which a forward pass gives before the step. */
+  #weighFirst(loaded: LoadedWeights, input: NetInput): Promise<void> | undefined {
+    const { logits } = this.#out;
+    const weigh = () => this.#weights.weighByPrediction(logits);
+    const learn = () => this.#learn(loaded, input);
     const sum = () => this.#sumByKey();
-    if (!weights.isWeighed) return afterwards(learn(), sum);
-    const weigh = () => weights.weighByPrediction(out.logits);
-    const weighed = afterwards(program.forward(loaded, input, out.logits), weigh);
+    const weighed = afterwards(this.#net.program.forward(loaded, input, logits), weigh);
     return weighed === undefined ? afterwards(learn(), sum) : weighed.then(learn).then(sum);
+  }
+
+  #learn(loaded: LoadedWeights, input: NetInput): Promise<void> | undefined {
+    const { shown, clicked, offsets, hasOffsets } = this.#weights;
+    if (hasOffsets) addOffsets(input, offsets);
+    return this.#net.program.gradients(loaded, input, shown, clicked, this.#out);
   }
 
   lossSum(): number {
