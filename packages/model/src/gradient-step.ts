@@ -8,7 +8,7 @@
 import { type Features, gradientMagnitudeMax } from '@millrace/protocol';
 import { atLeast, type BatchSpace, createBatchSpace, gatherSpace, resetSpace } from './batch-space.ts';
 import type { DenseVersion } from './dense-versions.ts';
-import type { Gradients } from './engine.ts';
+import type { Gradients, LoadedWeights, NetInput } from './engine.ts';
 import { createExampleWeights, type ExampleWeight, type ExampleWeights } from './example-weights.ts';
 import { createFeatureEncoder, type FeatureEncoder } from './feature-encoder.ts';
 import { type ExampleGradients, type KeyGradients, scatter } from './gather.ts';
@@ -106,7 +106,7 @@ class Step implements GradientStep {
   }
 
   run({ loaded, scales }: Pick<DenseVersion, 'loaded' | 'scales'>): Promise<void> | undefined {
-    const { plan, shape, program } = this.#net;
+    const { plan, shape } = this.#net;
     const out = this.#out;
     const { batch } = this.space;
     const n = batch.rows;
@@ -115,16 +115,31 @@ class Step implements GradientStep {
     out.embeddings = atLeast(out.embeddings, n * plan.embeddingFloats);
     out.curvature = atLeast(out.curvature, n);
     this.logits = out.logits;
-    const weights = this.#weights;
-    if (plan.moments.length > 0) batchMoments(plan, batch, weights.shown, this.parameters, shape.parameters);
+    const { shown, offsets, hasOffsets, isWeighed } = this.#weights;
+    if (plan.moments.length > 0) batchMoments(plan, batch, shown, this.parameters, shape.parameters);
     const gathered = gatherSpace(this.space, scales);
-    const input = weights.hasOffsets ? { ...gathered, offsets: weights.offsets } : gathered;
-    const learn = () => program.gradients(loaded, input, weights.shown, weights.clicked, out);
+    const input = hasOffsets ? { ...gathered, offsets } : gathered;
+    // No function is made on the way that need not wait: it is the hot loop of a learner in one process.
+    if (isWeighed) return this.#weighFirst(loaded, input);
+    const learning = this.#learn(loaded, input);
+    if (learning !== undefined) return learning.then(() => this.#sumByKey());
+    this.#sumByKey();
+    return undefined;
+  }
+
+  /** The same where examples are weighed by the prediction, which a forward pass gives before the step. */
+  #weighFirst(loaded: LoadedWeights, input: NetInput): Promise<void> | undefined {
+    const { logits } = this.#out;
+    const weigh = () => this.#weights.weighByPrediction(logits);
+    const learn = () => this.#learn(loaded, input);
     const sum = () => this.#sumByKey();
-    if (!weights.isWeighed) return afterwards(learn(), sum);
-    const weigh = () => weights.weighByPrediction(out.logits);
-    const weighed = afterwards(program.forward(loaded, input, out.logits), weigh);
+    const weighed = afterwards(this.#net.program.forward(loaded, input, logits), weigh);
     return weighed === undefined ? afterwards(learn(), sum) : weighed.then(learn).then(sum);
+  }
+
+  #learn(loaded: LoadedWeights, input: NetInput): Promise<void> | undefined {
+    const { shown, clicked } = this.#weights;
+    return this.#net.program.gradients(loaded, input, shown, clicked, this.#out);
   }
 
   lossSum(): number {
