@@ -204,6 +204,7 @@ export const answerSchemas = [
   armMeasuresSchema,
   measuresSchema,
   measuresResponseSchema,
+  joinStatusSchema,
   modelStatusSchema,
   shardStatusSchema,
   nodeStatusSchema,
