@@ -23,6 +23,7 @@ export function brokenRules(file: ModelFile): string[] {
     ...crossProblems(file),
     ...itemProblems(file),
     ...netProblems(file),
+    ...learningProblems(file),
   ];
 }
 
@@ -176,4 +177,22 @@ function itemProblems(file: ModelFile): string[] {
 
 function namesOf(tables: readonly TableSpec[]): string {
   return tables.length === 0 ? 'the tables (there are none)' : tables.map((table) => table.name).join(', ');
+}
+
+function learningProblems({ learning }: ModelFile): string[] {
+  const problems: string[] = [];
+  const kinds = learning?.outcomes ?? [];
+  const names = new Map<string, string>();
+  kinds.forEach((kind, i) => {
+    addOnce(names, kind.name, `learning.outcomes[${i}]`, problems);
+  });
+  // What a fake negative weighs stands for the chance of one positive of weight 1 to come.
+  const isPlain = kinds.every(
+    ({ weight = 1, valueWeight = 'none' }) => weight === 1 && valueWeight === 'none',
+  );
+  if (learning?.latePositives === 'fake-negative-weighted' && (kinds.length > 1 || !isPlain)) {
+    const wanted = 'one kind of weight 1 where late positives are fake-negative-weighted';
+    problems.push(problemAt('learning.outcomes', wanted, kinds));
+  }
+  return problems;
 }

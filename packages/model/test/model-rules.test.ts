@@ -1,3 +1,4 @@
+import type { LearningSpec } from '@millrace/protocol';
 import { expect, test } from 'vitest';
 import { brokenRules } from '../src/model-rules.ts';
 import { exampleModel, type Loose } from './example-model.ts';
@@ -379,4 +380,19 @@ test('model rules: layers need no embeddings when there are dense fields, and no
     delete f.bias;
   });
   expect(brokenRules(file)).toEqual([]);
+});
+
+test('model rules: kinds of outcomes have names of their own, and fake negatives take one of weight 1', () => {
+  const of = (learning: LearningSpec) => brokenRules({ ...exampleModel(() => {}), learning });
+  expect(of({ outcomes: [{ name: 'click' }, { name: 'click' }] })).toEqual([
+    'learning.outcomes[1].name: wanted a name other than that of learning.outcomes[0], found "click"',
+  ]);
+  const latePositives = 'fake-negative-weighted';
+  expect(of({ latePositives })).toEqual([]);
+  expect(of({ latePositives, outcomes: [{ name: 'sale', weight: 1, valueMin: 0 }] })).toEqual([]);
+  for (const outcomes of [[{ name: 'sale', weight: 2 }], [{ name: 'click' }, { name: 'sale' }]]) {
+    expect(of({ latePositives, outcomes })).toMatchObject([
+      expect.stringContaining('learning.outcomes: wanted one kind of weight 1 where late positives'),
+    ]);
+  }
 });

@@ -226,6 +226,7 @@ export const answerSchemas = [
   armMeasuresSchema,
   measuresSchema,
   measuresResponseSchema,
+  joinStatusSchema,
   modelStatusSchema,
   shardStatusSchema,
   nodeStatusSchema,
