@@ -26,6 +26,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
   },
   'Without a cluster:': {
     certs: async () => (await import('./commands/certs.ts')).certsCommand(),
+    init: async () => (await import('./commands/init.ts')).initCommand(),
     backtest: async () => (await import('./commands/backtest.ts')).backtestCommand(),
     train: async () => (await import('./commands/train.ts')).trainCommand(),
     tune: async () => (await import('./commands/tune.ts')).tuneCommand(),

@@ -28,6 +28,7 @@ export {
   type StepExample,
 } from './gradient-step.ts';
 export { initialParameters } from './initial-parameters.ts';
+export { createKeyOccurrences, type KeyOccurrences } from './key-occurrences.ts';
 export { logloss, sigmoid } from './logloss.ts';
 export { defineModel, modelFileBytes, parseModelFile, sameModel } from './model-file.ts';
 export { modelSchema } from './model-schema.ts';
