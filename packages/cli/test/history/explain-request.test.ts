@@ -178,8 +178,10 @@ test('explain: linear: effects of the fields and the bias make the logit', async
   const past = await openPastCluster(linear);
   await past.visit(40);
   const logit = (p: number) => Math.log(p / (1 - p));
-  const { equal, items } = await explain(past, 'visit-40', { file: linear });
+  const { equal, items, version } = await explain(past, 'visit-40', { file: linear });
   expect(equal).toBe(true);
+  // It has no dense weights, and versions all the same: those of its moments.
+  expect(version).toBeGreaterThan(0);
   const biases = items.map(({ logged, effects }) => {
     expect(effects).not.toBeNull();
     return logit(logged) - Object.values(effects!).reduce((sum, effect) => sum + effect, 0);
