@@ -89,8 +89,8 @@ test('rank: parameters that do not fit are named', async () => {
       'no table of "ads" with a precision: give the tables of wide weights "precision": { "prior": 1 }',
     ],
     [
-      { model: 'sure', items: many, count: 21, exploration: { type: 'thompson' } },
-      'count: wanted at most 20 places of 1000 items for thompson',
+      { model: 'sure', items: many, count: 11, exploration: { type: 'thompson' } },
+      'count: wanted at most 10 places of 1000 items for thompson',
     ],
   ];
   for (const [request, message] of cases) {
