@@ -16,6 +16,9 @@ import {
 } from '@millrace/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+/** On a busy machine a command takes long to load. */
+const commandMsMax = 180_000;
+
 let directory: string;
 let cluster: LocalClusterFixture;
 let keysFile: string;
@@ -128,9 +131,10 @@ test('edges: commands show MILL_API_KEY', async () => {
     env: { ...env, MILL_API_KEY: keys.shop },
   });
   expect([scored.code, JSON.parse(scored.stdout)]).toEqual([0, expect.objectContaining({ model: 'ads' })]);
-  const refused = await runMillrace(['status'], { env });
-  expect([refused.code, refused.stderr]).toEqual([
+  const refused = await runMillrace(['status'], { limitMs: commandMsMax, env });
+  expect([refused.code, refused.stdout, refused.stderr]).toEqual([
     1,
+    '',
     expect.stringMatching(/^millrace: MILL_UNAUTHENTICATED: key: wanted/),
   ]);
 });
@@ -147,4 +151,47 @@ test('edges: a key that is added works within seconds, and not once it is remove
   const log = await readFile(join(cluster.directory, 'logs', 'inference.log'), 'utf8');
   expect(log).toContain('"msg":"api keys changed"');
   expect(log).not.toContain('mill_');
+});
+
+test('edges: a node with a certificate speaks HTTPS, and commands trust MILL_TLS_CA', async () => {
+  const certificates = join(directory, 'certs');
+  const made = await runMillrace(['certs', '--out', certificates, '--hosts', 'localhost,127.0.0.1']);
+  expect(made.code).toBe(0);
+  const port = await freePort();
+  const node = startMillrace(['inference'], {
+    env: {
+      MILL_NATS_URL: cluster.natsUrl,
+      MILL_HTTP_PORT: String(port),
+      MILL_HTTP_TLS_CERT: join(certificates, 'node.pem'),
+      MILL_HTTP_TLS_KEY: join(certificates, 'node-key.pem'),
+      MILL_API_KEYS_FILE: keysFile,
+    },
+  });
+  const said = textOf(node, 'stderr');
+  try {
+    const url = `https://127.0.0.1:${port}`;
+    const ca = await readFile(join(certificates, 'ca.pem'), 'utf8');
+    const client = createMillraceClient({ url, ca, apiKey: keys.shop });
+    await client.waitUntilReady();
+    expect(await client.score({ model: 'ads', items: [{ item: 'a' }] })).toMatchObject({ model: 'ads' });
+    await client.close();
+    const env = { MILL_URL: url, MILL_API_KEY: keys.shop, MILL_TLS_CA: join(certificates, 'ca.pem') };
+    const told = await runMillrace(['status', '--json'], { limitMs: commandMsMax, env });
+    expect([told.code, told.stderr]).toEqual([0, '']);
+    const strange = await runMillrace(['status'], {
+      limitMs: commandMsMax,
+      env: { ...env, MILL_TLS_CA: undefined },
+    });
+    expect([strange.code, strange.stderr]).toEqual([
+      1,
+      expect.stringMatching(/^millrace: MILL_UNREACHABLE: .*certificate/),
+    ]);
+  } finally {
+    const ended = new Promise((resolve) => node.once('exit', resolve));
+    node.kill('SIGTERM');
+    await ended;
+  }
+  // Its drain ended in order, and what it said holds no key.
+  expect(said()).toContain('"drained":true');
+  expect(said()).not.toContain('mill_');
 });

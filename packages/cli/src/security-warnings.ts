@@ -19,7 +19,8 @@ export interface OpenPorts {
 export interface HttpPort {
   readonly host: string;
   readonly asksForKeys: boolean;
-  readonly tls: boolean;
+  /** When its certificate expires, Unix ms; null: it speaks plain HTTP. */
+  readonly expiresMs: number | null;
 }
 
 export function securityWarnings(
@@ -33,18 +34,19 @@ export function securityWarnings(
       'the cluster token can be read by whoever sees the network: set MILL_TLS_CA, MILL_TLS_CERT, MILL_TLS_KEY';
     warnings.push({ what, fields: { host } });
   }
-  if (expiresMs - nowMs < expiresSoonMs) {
+  const firstMs = Math.min(expiresMs, http?.expiresMs ?? Infinity);
+  if (firstMs - nowMs < expiresSoonMs) {
     const what = 'a certificate expires soon; millrace certs --renew makes a new one';
-    warnings.push({ what, fields: { expires: new Date(expiresMs).toISOString() } });
+    warnings.push({ what, fields: { expires: new Date(firstMs).toISOString() } });
   }
   return warnings;
 }
 
-function httpWarnings({ host, asksForKeys, tls }: HttpPort): readonly SecurityWarning[] {
+function httpWarnings({ host, asksForKeys, expiresMs }: HttpPort): readonly SecurityWarning[] {
   const fields = { host };
   if (!asksForKeys)
     return [{ what: 'whoever reaches the HTTP port may do everything: set MILL_API_KEYS_FILE', fields }];
-  if (tls) return [];
+  if (expiresMs !== null) return [];
   const what =
     'keys of the HTTP API can be read by whoever sees the network: set MILL_HTTP_TLS_CERT, MILL_HTTP_TLS_KEY';
   return [{ what, fields }];

@@ -29,6 +29,8 @@ test('security warnings: a certificate that ends within 30 days', () => {
   expect(warn(29)).toEqual([
     { what: expect.stringContaining('expires soon'), fields: { expires: '1970-01-30T00:00:00.000Z' } },
   ]);
+  const http = { host: '127.0.0.1', asksForKeys: false, expiresMs: 29 * dayMs };
+  expect(securityWarnings(open, { http, nowMs: 0 })).toHaveLength(1);
 });
 
 test.each([
@@ -38,6 +40,9 @@ test.each([
   ['10.1.2.3', true, false, /can be read by .* set MILL_HTTP_TLS_CERT/],
   ['0.0.0.0', true, true, null],
 ] as const)('security warnings: HTTP at %s, keys %s, TLS %s', (host, asksForKeys, isTls, says) => {
-  const warnings = securityWarnings(open, { http: { host, asksForKeys, tls: isTls }, nowMs: 0 });
+  const warnings = securityWarnings(open, {
+    http: { host, asksForKeys, expiresMs: isTls ? Infinity : null },
+    nowMs: 0,
+  });
   expect(warnings.map(({ what }) => what)).toEqual(says === null ? [] : [expect.stringMatching(says)]);
 });

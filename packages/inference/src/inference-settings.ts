@@ -1,5 +1,12 @@
 import { engineNames } from '@millrace/model';
-import { choiceSetting, defineConfig, numberSetting, textSetting, wholeSetting } from '@millrace/runtime';
+import {
+  choiceSetting,
+  defineConfig,
+  listSetting,
+  numberSetting,
+  textSetting,
+  wholeSetting,
+} from '@millrace/runtime';
 
 /** Settings of an inference process. */
 export const inferenceSettings = defineConfig({
@@ -14,6 +21,28 @@ export const inferenceSettings = defineConfig({
     parser: wholeSetting({ min: 0, max: 65_535 }),
     default: 8_080,
     sentence: 'HTTP port; 0 takes a free one.',
+  },
+  httpTlsCert: {
+    env: 'MILL_HTTP_TLS_CERT',
+    parser: textSetting({ charsMax: 4_096, wanted: 'the path of a file' }),
+    default: null,
+    sentence:
+      'Certificate of the HTTP port, PEM, with those between it and the authority; with it HTTP goes over TLS.',
+  },
+  httpTlsKey: {
+    env: 'MILL_HTTP_TLS_KEY',
+    parser: textSetting({ charsMax: 4_096, wanted: 'the path of a file' }),
+    default: null,
+    sentence: 'Key of MILL_HTTP_TLS_CERT, PEM, without a pass phrase.',
+  },
+  corsOrigins: {
+    env: 'MILL_HTTP_CORS_ORIGINS',
+    parser: listSetting(
+      textSetting({ pattern: /^(\*|https?:\/\/[^\s/,]+)$/, wanted: '`*` or `https://host`' }),
+    ),
+    default: null,
+    sentence:
+      'Origins whose pages may call the HTTP API from a browser, or `*`; none: no page of another origin may.',
   },
   connectionsMax: {
     env: 'MILL_HTTP_CONNECTIONS_MAX',

@@ -143,7 +143,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     const { user = noFeatures, context = noFeatures, items } = request;
     const requestId = request.requestId ?? options.newRequestId();
     const traced = request.log !== false;
-    const scored = await model.batcher.submit({ user, context, items, traced }, items.length);
+    const scored = await model.batcher.submit({ user, context, items, traced, caller }, items.length);
     const { scores } = scored;
     // A node that was paused finds requests whose callers have long gone to another one: logged, they would count again.
     if (traced && caller?.gone !== true) {
@@ -158,7 +158,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     const { user = noFeatures, context = noFeatures, items } = request;
     const plan = rankingPlanFrom(request, model.net.file);
     const requestId = request.requestId ?? options.newRequestId();
-    const input = { user, context, items, traced: true, ranked: true };
+    const input = { user, context, items, traced: true, ranked: true, caller };
     const scored = await model.batcher.submit(input, items.length);
     const drawn = drawFor(plan, scored, model.net.file, requestId);
     const policy = plan.exploration.type;

@@ -21,7 +21,8 @@ export interface Caller {
 
 export interface ScoringService {
   /**
-   * Scores the items in the caller's order. What a caller who has gone will never see is no impression and is not logged.
+   * Scores the items in the caller's order. What a caller who has gone will never see is no impression and is not logged;
+   * a request whose caller has gone before its batch left is not computed.
    * @throws MILL_MODEL_UNKNOWN, MILL_FEATURE_INVALID, MILL_OVERLOADED, MILL_SHARD_UNAVAILABLE, MILL_NOT_READY,
    *   MILL_LOG_UNAVAILABLE
    */

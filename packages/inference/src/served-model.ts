@@ -28,6 +28,7 @@ import {
   type Features,
   isMillraceError,
   type LogHeads,
+  MillraceError,
   type ModelFile,
   partitionsDefault,
 } from '@millrace/protocol';
@@ -36,6 +37,7 @@ import type { Archive } from '@millrace/snapshot';
 import { type Batcher, type BatchingLimits, createBatcher, type Ticket } from './batcher.ts';
 import { type MeasuresView, openMeasuresView } from './measures-view.ts';
 import { createReadTrace } from './read-trace.ts';
+import type { Caller } from './scoring-service.ts';
 
 export interface ScoreInput {
   readonly user: Features;
@@ -45,6 +47,8 @@ export interface ScoreInput {
   readonly traced?: boolean;
   /** Wants logits, and how sure they are: true when an order is drawn from them. */
   readonly ranked?: boolean;
+  /** Who waits; nothing is computed for one who has gone. */
+  readonly caller?: Caller | undefined;
 }
 
 export interface Scored {
@@ -120,8 +124,11 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
   }));
   const encoder = createFeatureEncoder(net.plan);
   const runner = createRunner({ net, encoder, staleness, counts, options });
-  const batcher = createBatcher<ScoreInput, Scored>(options.limits, clock, (lane, tickets) =>
-    runner.run(lanes[lane], tickets),
+  const batcher = createBatcher<ScoreInput, Scored>(
+    options.limits,
+    clock,
+    (lane, tickets) => runner.run(lanes[lane], tickets),
+    refusalOfGone,
   );
   let ready = false;
   const follower: DenseFollower = await followDense({
@@ -173,6 +180,12 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
   };
   let swapTimer = options.swapEveryMs > 0 ? clock.setTimer(options.swapEveryMs, swap) : { cancel() {} };
   return served;
+}
+
+/** Nobody would see what is computed for those who have gone, or whose time is up. */
+function refusalOfGone({ caller }: ScoreInput): MillraceError | null {
+  if (!caller?.gone) return null;
+  return new MillraceError('MILL_TIMEOUT', 'not computed: nobody waits for the answer any more');
 }
 
 interface Lane {

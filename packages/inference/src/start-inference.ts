@@ -37,6 +37,10 @@ export interface InferenceOptions {
   readonly port: number;
   readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
+  /** Origins whose pages may call. Default: none. */
+  readonly corsOrigins?: readonly string[] | null;
+  /** Certificate and key of the HTTP port, PEM; null: plain HTTP. Default null. */
+  readonly httpTls?: { readonly cert: string; readonly key: string } | null;
   /** Who may do what over HTTP. Default: no key is asked for. */
   readonly access?: Access;
   readonly onFailed: (error: Error) => void;
@@ -83,6 +87,8 @@ export async function startInference(options: InferenceOptions): Promise<Running
     port: options.port,
     connectionsMax: options.connectionsMax,
     requestTimeoutMs: options.requestTimeoutMs,
+    corsOrigins: options.corsOrigins ?? [],
+    tls: options.httpTls ?? null,
     ...(options.access && { access: options.access }),
   });
   return {

@@ -81,5 +81,12 @@ export { readSecurity, type Security } from './security.ts';
 export { securitySettings } from './security-settings.ts';
 export { type Closeable, createService, type Service, type ServiceOptions } from './service.ts';
 export { createTcpNetwork, type TcpNetworkOptions } from './tcp-network.ts';
-export { readTlsAuthority, readTlsIdentity, type TlsFile, type TlsIdentity } from './tls-files.ts';
+export {
+  readTlsAuthority,
+  readTlsIdentity,
+  readTlsPair,
+  type TlsFile,
+  type TlsIdentity,
+  type TlsPair,
+} from './tls-files.ts';
 export { shardCertificateName } from './tls-sockets.ts';

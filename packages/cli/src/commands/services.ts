@@ -6,6 +6,7 @@ import { inferenceSettings, startInference } from '@millrace/inference';
 import { MillraceError } from '@millrace/protocol';
 import {
   type Access,
+  type ConfigOf,
   type ConfigTable,
   commonSettings,
   connectNatsBus,
@@ -21,11 +22,13 @@ import {
   openOperationsPort,
   readConfig,
   readSecurity,
+  readTlsPair,
   runService,
   type Security,
   type Service,
   securitySettings,
   systemClock,
+  type TlsPair,
   unknownSettings,
 } from '@millrace/runtime';
 import { shardSettings, startShard } from '@millrace/shard';
@@ -115,14 +118,15 @@ export function inferenceCommand(): Command {
     [pullSettings, snapshotSettings, inferenceSettings],
     async (shell) => {
       const settings = readConfig(inferenceSettings, process.env);
-      warnAbout(shell, {
-        http: { host: settings.host, asksForKeys: shell.access !== openAccess, tls: false },
-      });
+      const tls = await readHttpTls(settings);
+      const asksForKeys = shell.access !== openAccess;
+      warnAbout(shell, { http: { host: settings.host, asksForKeys, expiresMs: tls?.expiresMs ?? null } });
       const { batchRowsMax, batchDelayUs, queueRowsMax, lanes, ...rest } = settings;
       const { bus, logger } = shell;
       const running = await startInference({
         ...shell,
         ...rest,
+        httpTls: tls,
         archive: await openArchive(bus, logger, readConfig(snapshotSettings, process.env)),
         clock: systemClock,
         cluster: shell.common.cluster,
@@ -215,6 +219,19 @@ function pullPreferences({ common }: Shell): PullPreferences {
 function warnAbout({ security, logger }: Shell, ports: OpenPorts): void {
   const warnings = securityWarnings(security, { ...ports, nowMs: systemClock.now() });
   for (const { what, fields } of warnings) logger.warn(fields, what);
+}
+
+/** What the HTTP port shows; null: it speaks plain HTTP. */
+function readHttpTls({
+  httpTlsCert,
+  httpTlsKey,
+}: ConfigOf<typeof inferenceSettings>): Promise<TlsPair | null> {
+  const { httpTlsCert: cert, httpTlsKey: key } = inferenceSettings;
+  const files = {
+    cert: { setting: cert.env, path: httpTlsCert },
+    key: { setting: key.env, path: httpTlsKey },
+  };
+  return readTlsPair(files, systemClock.now());
 }
 
 /** Keys of the file that is set; without one everybody may do everything. */

@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { Caller, ScoringService } from '../scoring-service.ts';
 import { answer, answers } from './answer-schemas.ts';
+import { isOverdue } from './deadlines.ts';
 import { lineTypes } from './outcome-lines.ts';
 import { modelParamsSchema, noQuerySchema, rejectedQuerySchema } from './schemas.ts';
 import { within } from './time-limit.ts';
@@ -170,7 +171,7 @@ export function addOperationRoutes(app: FastifyInstance, service: ScoringService
 function callerOf(answer: ServerResponse): Caller {
   return {
     get gone() {
-      return answer.destroyed || answer.writableEnded;
+      return answer.destroyed || answer.writableEnded || isOverdue(answer);
     },
   };
 }

@@ -1,13 +1,15 @@
 /** The HTTP face of the scoring server: bytes and status codes here, everything else behind ScoringService. */
 import { bodyBytesMax, MillraceError } from '@millrace/protocol';
-import { type Access, openAccess } from '@millrace/runtime';
-import { type FastifyInstance, fastify } from 'fastify';
+import { type Access, type Clock, openAccess, systemClock } from '@millrace/runtime';
+import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { ScoringService } from '../scoring-service.ts';
 import { askForKeys, createGuard, type Guard } from './access.ts';
 import { badRequestFrom } from './bad-request.ts';
 import { brokenRequestHandler } from './broken-requests.ts';
 import { trackConnections } from './connections.ts';
+import { allowOrigins } from './cors.ts';
+import { honourDeadlines } from './deadlines.ts';
 import { httpMetricsIn } from './http-metrics.ts';
 import { acceptJsonOnly } from './json-body.ts';
 import { addDescriptionRoutes, describeApi } from './openapi.ts';
@@ -29,6 +31,12 @@ export interface HttpOptions {
   readonly connectionsMax: number;
   /** Time for a request to arrive in full, and again for its answer, ms. */
   readonly requestTimeoutMs: number;
+  /** Origins whose pages may call; `*`: all. Default: none. */
+  readonly corsOrigins?: readonly string[];
+  /** Of callers' deadlines. Default: the machine's. */
+  readonly clock?: Clock;
+  /** Certificate and key, PEM; null: plain HTTP. Default null. */
+  readonly tls?: { readonly cert: string; readonly key: string } | null;
   /** Who may do what. Default: no key is asked for. */
   readonly access?: Access;
 }
@@ -55,8 +63,10 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   const { app, refuser } = createApp(options, guard);
   acceptJsonOnly(app);
   acceptOutcomeLines(app);
+  await allowOrigins(app, options.corsOrigins ?? []);
   addHooks(app, options);
   askForKeys(app, guard);
+  honourDeadlines(app, options.clock ?? systemClock);
   answerUnknownRoutes(app);
   app.setErrorHandler((error, request, reply) => refuser.refuse(error, request, reply));
   await describeApi(app);
@@ -80,17 +90,18 @@ function createApp(options: HttpOptions, guard: Guard): { app: FastifyInstance; 
   const { requestTimeoutMs } = options;
   const unread = unreadBodies();
   const refuser = refuserWith({ logger: options.logger, unread });
-  const app = fastify({
+  // Node swaps the two limits when the one for headers is the longer, so both are given.
+  const arrival = {
+    headersTimeout: requestTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: arrivalCheckMs,
+  };
+  const { tls = null } = options;
+  const common = {
     logger: false,
     bodyLimit: bodyBytesMax,
     requestTimeout: requestTimeoutMs,
     keepAliveTimeout: keepAliveMs,
-    // Node swaps the two limits when the one for headers is the longer, so both are given.
-    http: {
-      headersTimeout: requestTimeoutMs,
-      requestTimeout: requestTimeoutMs,
-      connectionsCheckingInterval: arrivalCheckMs,
-    },
     // Requests that still arrive on open connections during a drain are served, with "connection: close".
     return503OnClosing: false,
     ajv: {
@@ -109,7 +120,11 @@ function createApp(options: HttpOptions, guard: Guard): { app: FastifyInstance; 
     // Comes before the hooks; a fault of the path is told to those who may ask.
     frameworkErrors: (error, request, reply) =>
       refuser.refuse(guard.refusalOf(request) ?? error, request, reply),
-  });
+  } satisfies FastifyServerOptions;
+  const app =
+    tls === null
+      ? fastify({ ...common, http: arrival })
+      : fastify({ ...common, https: { ...arrival, cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' } });
   return { app, refuser };
 }
 

@@ -138,7 +138,7 @@ export interface Listening {
 }
 
 export type ListenOptions = { parts?: StubParts } & Partial<
-  Pick<HttpOptions, 'connectionsMax' | 'requestTimeoutMs' | 'access'>
+  Pick<HttpOptions, 'connectionsMax' | 'requestTimeoutMs' | 'access' | 'clock' | 'corsOrigins'>
 >;
 
 /** Listens on a free port of loopback until the test ends. */
