@@ -141,7 +141,7 @@ class Learner implements LocalLearner {
 
   learn(): Promise<void> | undefined {
     this.#readRows();
-    const running = this.#step.run(this.net.versions.current.loaded);
+    const running = this.#step.run(this.net.versions.current);
     if (running !== undefined) return running.then(() => this.#apply());
     this.#apply();
     return undefined;
@@ -150,9 +150,10 @@ class Learner implements LocalLearner {
   score(): Promise<void> | undefined {
     this.#readRows();
     const { space } = this.#step;
-    const input = gatherSpace(space);
+    const { loaded, scales } = this.net.versions.current;
+    const input = gatherSpace(space, scales);
     this.logits = space.logits;
-    return this.net.program.forward(this.net.versions.current.loaded, input, space.logits);
+    return this.net.program.forward(loaded, input, space.logits);
   }
 
   lossSum(): number {

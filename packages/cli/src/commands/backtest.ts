@@ -72,12 +72,13 @@ export function backtestCommand(): Command {
     });
 }
 
-async function learnerOf({
+/** A learner for `--model`, or one that goes on from what `--from` names. @throws MILL_MODEL_INVALID, MILL_FILE_INVALID */
+export async function learnerOf({
   model,
   from,
   engine,
   batch: batchExamples,
-}: BacktestFlags): Promise<LocalLearner> {
+}: Pick<BacktestFlags, 'model' | 'from' | 'engine' | 'batch'>): Promise<LocalLearner> {
   const file = model === undefined ? null : readModelFile(model);
   if (from === undefined) {
     if (file === null) throw new MillraceError('MILL_MODEL_INVALID', 'wanted --model FILE or --from FOLDER');
