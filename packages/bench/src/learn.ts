@@ -10,8 +10,7 @@ import { textTable } from './common/text-table.ts';
 import { type LearnResult, runLearnBench, runsOf } from './learn/learn-bench.ts';
 import { fullSize, type LearnParameters, smokeSize } from './learn/parameters.ts';
 
-const usage =
-  'npm run bench -- learn [--json] [--smoke] [--requests N] [--sampled-requests N] [--seed N]';
+const usage = 'npm run bench -- learn [--json] [--smoke] [--requests N] [--sampled-requests N] [--seed N]';
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },

@@ -16,22 +16,26 @@ export {
   type ApplyOutcome,
   applyGradients,
   createPartitionState,
+  noteEventTime,
   type PartitionState,
   partitionBytes,
-  partitionHash,
   partitionRows,
-  rowsHash,
+  sweepPartition,
 } from './fold/partition-fold.ts';
+export { partitionHash, rowsHash } from './fold/partition-hash.ts';
 export { stepRow } from './fold/step-row.ts';
 export { fmix, hashName, hashPair, hashText, partitionOf } from './key-hash.ts';
 export * from './metrics/index.ts';
 export { createOptimizer } from './optimizer/create-optimizer.ts';
+export { momentCountMax, momentFloats } from './optimizer/moments.ts';
 export type { GradientView, Optimizer, SegmentView } from './optimizer/optimizer.ts';
 export { holdersOf, ownersOf, type PlacementInput, partitionsOf, proposeMap } from './placement.ts';
 export { pullRows, pullRowsPlainly } from './pull-kernel.ts';
 export { putRow, putRows, type WholeRows } from './put-rows.ts';
+export { removeKey } from './remove-row.ts';
 export {
   changedCount,
+  changesOf,
   clearChanged,
   createRowTable,
   findOrAddRow,

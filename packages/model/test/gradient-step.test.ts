@@ -32,7 +32,7 @@ async function runAt(
   { net, step }: { net: OpenNet; step: ReturnType<typeof createGradientStep> },
 ) {
   for (const { out } of tablesToPull(step.space)) out.fill(value);
-  await step.run(net.versions.current.loaded);
+  await step.run(net.versions.current);
 }
 
 test('gradient step: sums a key over the batch, gradient and curvature (by hand)', async () => {
@@ -55,7 +55,7 @@ test('gradient step: a plain engine is done when run returns', async () => {
   step.begin();
   step.add(example({ ad: 'a' }, 1, 1), 0);
   tablesToPull(step.space);
-  expect(step.run(net.versions.current.loaded)).toBeUndefined();
+  expect(step.run(net.versions.current)).toBeUndefined();
   expect(step.sums[0].gradients[0]).toBe(-0.5);
 });
 
@@ -104,6 +104,25 @@ test('gradient step: an example that cannot be used leaves the batch as it was',
   await runAt(0, setting);
   expect(step.space.batch.rows).toBe(2);
   expect(step.sums[0].gradients[0]).toBe(0);
+});
+
+test('gradient step: an offset counts in gradient, curvature and loss, and not in the logit', async () => {
+  const setting = await opened();
+  const { step } = setting;
+  step.begin();
+  step.add({ ...example({ ad: 'a' }, 1, 0), offset: 2 }, 0);
+  step.add(example({ ad: 'b' }, 1, 1), 1);
+  await runAt(0.5, setting);
+  const p = 1 / (1 + Math.exp(-2.5));
+  expect(step.sums[0].gradients[0]).toBeCloseTo(p, 6);
+  expect(step.sums[0].curvature?.[0]).toBeCloseTo(p * (1 - p), 6);
+  expect(Array.from(step.logits.subarray(0, 2))).toEqual([0.5, 0.5]);
+  expect(step.lossSum()).toBeCloseTo(-Math.log(1 - p) + Math.log1p(Math.exp(-0.5)), 6);
+  // The next batch has none of it.
+  step.begin();
+  step.add(example({ ad: 'a' }, 1, 0), 0);
+  await runAt(0.5, setting);
+  expect(step.sums[0].gradients[0]).toBeCloseTo(1 / (1 + Math.exp(-0.5)), 6);
 });
 
 test('gradient step: an offset is in the loss and not in the logit (by hand)', async () => {

@@ -7,6 +7,7 @@ export {
 } from './batch-record.ts';
 export { alignedBytes, bytesOf, floatsAt, highWordOf, lowWordOf, sequenceFrom, wordsAt } from './bytes.ts';
 export { type DenseBlock, decodeDenseBlock, encodeDenseBlock } from './dense-block.ts';
+export { type DensePutBlock, decodeDensePutBlock, encodeDensePutBlock } from './dense-put-block.ts';
 export { openEnvelope, sealEnvelope } from './envelope.ts';
 export * from './errors.ts';
 export { decodeEvent, type Event, encodeEvent, type Impression, type Outcome, type Tick } from './event.ts';
@@ -36,6 +37,13 @@ export {
   type ShardLease,
 } from './lease.ts';
 export * from './limits.ts';
+export {
+  decodeAnyDenseBlock,
+  decodePartitionBlock,
+  isDensePutBlock,
+  isPutBlock,
+  type PartitionBlock,
+} from './log-block.ts';
 export * from './measures.ts';
 export * from './model-file.ts';
 export { outcomeKindNumber, outcomeKindsOf, outcomeKindUnknown } from './outcome-kinds.ts';
@@ -43,6 +51,7 @@ export { jsonBytes, jsonFrom, packed, unpacked } from './packing.ts';
 export { decodePartitionMap, encodePartitionMap, type PartitionMap } from './partition-map.ts';
 export { partitionSetFrom, partitionSetSize, partitionSetText } from './partition-set.ts';
 export * from './pull-frame.ts';
+export { decodePutBlock, encodePutBlock, type PutBlock, type PutSection } from './put-block.ts';
 export { decodeReadLog, encodePlacedReads, encodeReadLog, type LoggedRead, readPlaceOf } from './read-log.ts';
 export * from './score-api.ts';
 export * from './subjects.ts';

@@ -8,6 +8,7 @@ import { finishedRecord, nextRecord } from './batch-chain.ts';
 import type { BatchPublisher } from './batch-publisher.ts';
 import type { ExampleQueue } from './example-queue.ts';
 import type { TrainCut } from './patient-training.ts';
+import type { TrainedBatch } from './trainer.ts';
 
 export interface BatchTurns {
   /** What the next batch builds on. */
@@ -29,7 +30,8 @@ export interface BatchTurnsOptions {
   readonly batchExamplesMax: number;
   /** The newest event that was folded. */
   readonly lastSequence: () => number;
-  readonly onLearned: () => void;
+  /** A batch is learned: its blocks are acknowledged. */
+  readonly onLearned: (examples: readonly Example[], trained: TrainedBatch | null) => void;
 }
 
 export function createBatchTurns(options: BatchTurnsOptions): BatchTurns {
@@ -53,16 +55,18 @@ export function createBatchTurns(options: BatchTurnsOptions): BatchTurns {
     // An unfinished batch is written down already; writing it once more takes the model over from whoever wrote it.
     const written: BatchRecord = unfinished ? { ...unfinished, writer } : nextRecord(record, next);
     await publisher.record(written);
-    if (next.length > 0) {
-      const { examples, current, trained } = await trainCut(next, written);
-      await publisher.publish(current, trained);
-      record = finishedRecord(current, examples, trained);
-      queue.drop(examples.length);
-    } else {
+    if (next.length === 0) {
       record = written;
+      unfinished = null;
+      options.onLearned(next, null);
+      return true;
     }
+    const { examples, current, trained } = await trainCut(next, written);
+    await publisher.publish(current, trained);
+    record = finishedRecord(current, examples, trained);
+    queue.drop(examples.length);
     unfinished = null;
-    options.onLearned();
+    options.onLearned(examples, trained);
     return true;
   };
 

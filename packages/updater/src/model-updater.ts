@@ -29,6 +29,8 @@ import { keepDenseSnapshots } from './dense-snapshots.ts';
 import { createEventIntake, type EventIntake } from './event-intake.ts';
 import { createExampleQueue } from './example-queue.ts';
 import { type LearningTimers, startLearningTimers } from './learning-timers.ts';
+import { keepMeasures } from './measures/keep-measures.ts';
+import type { MeasureGauges } from './measures/measure-gauges.ts';
 import { createPatientTraining } from './patient-training.ts';
 import { createTrainer } from './trainer.ts';
 
@@ -51,6 +53,8 @@ export interface ModelUpdaterOptions {
   /** Of the dense weights; 0: never. */
   readonly snapshotEveryMs: number;
   readonly snapshotChains: number;
+  /** How well it does is told and kept (measures/); absent or null: nobody asks. */
+  readonly measures?: { readonly driftAlert: number; readonly gauges: MeasureGauges } | null;
 }
 
 export interface ModelUpdater {
@@ -87,6 +91,8 @@ export async function startModelUpdater(
   const { found } = publisher;
   const record: BatchRecord = found ? { ...found, writer } : firstRecord(file.name, partitions, writer);
   const queue = createExampleQueue(Math.max(queueExamplesMax, batchExamplesMax));
+  const { measures } = options;
+  const kept = measures ? await keepMeasures({ bus, clock, logger, file, ...measures }) : null;
   let closed = false;
   const intake = createEventIntake({ file, clock, record, found, onExample: queue.push });
   const trainCut = createPatientTraining({
@@ -107,7 +113,10 @@ export async function startModelUpdater(
     writer,
     batchExamplesMax,
     lastSequence: () => intake.lastSequence,
-    onLearned: tellHeads,
+    onLearned(examples, trained) {
+      if (trained?.norms) kept?.take(examples, trained.norms);
+      tellHeads();
+    },
   });
   const counters = (): LearningCounters => {
     const { batch, learned, positives } = turns.record;
@@ -164,6 +173,7 @@ export async function startModelUpdater(
         .catch((error: unknown) =>
           logger.warn({ err: error }, 'last batch not learned; it will be after a restart'),
         );
+      await kept?.close();
       await snapshots.close();
       await dense.close();
       net.dispose();

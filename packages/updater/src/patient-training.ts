@@ -60,7 +60,11 @@ export function createPatientTraining(options: PatientTrainingOptions): TrainCut
       const half = examples.slice(0, examples.length >> 1);
       if (half.length === 0) {
         logger.error({ model, place: examples[0].place }, 'example too large to be learned, passed over');
-        return { examples, current: of, trained: { blocks: [], dense: null, lossSum: 0, unusable: 1 } };
+        return {
+          examples,
+          current: of,
+          trained: { blocks: [], dense: null, lossSum: 0, unusable: 1, norms: null },
+        };
       }
       const current = { ...of, to: half[half.length - 1].place };
       await options.record(current);

@@ -5,7 +5,7 @@
  */
 import { createReadMarks, pullTables, type RowSource } from '@millrace/client';
 import type { Example } from '@millrace/joiner';
-import { createGradientStep, type OpenNet, tablesToPull } from '@millrace/model';
+import { createGradientStep, type GradientNorms, type OpenNet, tablesToPull } from '@millrace/model';
 import { encodeDenseBlock, encodeGradientBlock, isMillraceError } from '@millrace/protocol';
 import { cutByPartition } from './partition-cut.ts';
 
@@ -26,6 +26,8 @@ export interface TrainedBatch {
   readonly lossSum: number;
   /** Examples whose features could not be used. */
   readonly unusable: number;
+  /** Null when nothing was trained. */
+  readonly norms: GradientNorms | null;
 }
 
 export interface Trainer {
@@ -63,10 +65,10 @@ export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
     async train(examples, mark) {
       const unusable = encode(examples);
       const { space } = step;
-      if (space.batch.rows === 0) return { blocks: [], dense: null, lossSum: 0, unusable };
+      if (space.batch.rows === 0) return { blocks: [], dense: null, lossSum: 0, unusable, norms: null };
       marks.count = 0;
       await pullTables(rows, tablesToPull(space), { model: file.name, marks, onAbsent: 'fail' });
-      await step.run(net.versions.current.loaded);
+      await step.run(net.versions.current);
       const { producer, batch: sequence, previous, previousDense, timeMs } = mark;
       const common = { producer, sequence, model: file.name, fingerprint: net.fingerprint, timeMs };
       const cuts = cutByPartition(plan, space.batch, step.sums, previous.length);
@@ -75,10 +77,10 @@ export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
         bytes: encodeGradientBlock({ ...common, partition, previous: previous[partition], sections }),
       }));
       const dense =
-        shape.parameters > 0
+        shape.denseParameters > 0
           ? encodeDenseBlock({ ...common, previous: previousDense, gradients: step.parameters })
           : null;
-      return { blocks, dense, lossSum: step.lossSum(), unusable };
+      return { blocks, dense, lossSum: step.lossSum(), unusable, norms: step.norms() };
     },
   };
 }

@@ -140,7 +140,13 @@ test('trainer: examples that cannot be used are counted and left out', async () 
   const { blocks, unusable } = await trainer.train([bad, example({ ad: 'b' }, negative), bad], mark);
   const [section] = decodeGradientBlock(blocks[0].bytes).sections;
   expect([unusable, section.count, section.gradients[0]]).toEqual([2, 1, 0.5]);
-  expect(await trainer.train([bad], mark)).toEqual({ blocks: [], dense: null, lossSum: 0, unusable: 1 });
+  expect(await trainer.train([bad], mark)).toEqual({
+    blocks: [],
+    dense: null,
+    lossSum: 0,
+    unusable: 1,
+    norms: null,
+  });
 });
 
 test('trainer: dense gradients go into a block of their own', async () => {

@@ -82,7 +82,11 @@ export async function runLearnBench(
   const rates: RateFigures[] = [];
   for (const negativeRate of negativeRates) {
     const learning = { ...file.learning, negativeRate };
-    const of = { requests: sampledRequests, driftAt: Number.POSITIVE_INFINITY, disturbance: 'clean' } as const;
+    const of = {
+      requests: sampledRequests,
+      driftAt: Number.POSITIVE_INFINITY,
+      disturbance: 'clean',
+    } as const;
     const played = await play(`rate ${negativeRate}`, of, { ...file, learning });
     const shown = played.scores.length;
     const calibration = calibrationOf(played, { from: shown / 2, to: shown });

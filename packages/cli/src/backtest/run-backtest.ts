@@ -6,7 +6,7 @@ import { createProgressiveQuality, partitionRows, type QualityReport } from '@mi
 import { type LocalLearner, learnedHash } from '@millrace/learner';
 import type { LogReport } from '../log-file/index.ts';
 import { eachExample, type LogInput, type OnProgress } from '../training/each-example.ts';
-import { createJudgedBatches } from '../training/judged-batches.ts';
+import { createJudgedBatches, scoredAtOnce } from '../training/judged-batches.ts';
 
 export interface BacktestOptions {
   /** Learns on from what it has learned; the caller disposes it. */
@@ -33,22 +33,19 @@ export interface BacktestResult {
   readonly stateHash: string;
 }
 
-/** Events scored at once where nothing is learned in between. */
-export const scoredAtOnce = 256;
-
 /** @throws MILL_FILE_INVALID, MILL_FEATURE_INVALID */
 export async function runBacktest(options: BacktestOptions): Promise<BacktestResult> {
   const { learner, onProgress } = options;
   const { net, states } = learner;
-  const judged = async (input: LogInput, then: 'learn' | 'forget', batchExamples: number) => {
+  const judged = async (input: LogInput, use: 'learn' | 'score', batchExamples: number) => {
     const quality = createProgressiveQuality();
-    const batches = createJudgedBatches({ learner, batchExamples, quality, then });
+    const batches = createJudgedBatches({ learner, batchExamples, quality, use });
     const log = await eachExample(net.file, input, onProgress, (example) => batches.take(example));
     await batches.end();
     return { log, quality: quality.report() };
   };
   const { log, quality } = await judged(options.log, 'learn', options.batchExamples);
-  const test = options.test === null ? null : await judged(options.test, 'forget', scoredAtOnce);
+  const test = options.test === null ? null : await judged(options.test, 'score', scoredAtOnce);
   return {
     events: log.records,
     quality,

@@ -1,5 +1,7 @@
 /** `millrace backtest`: what online learning would have given on a log, in one process. */
-import { type EngineName, engineNames } from '@millrace/model';
+import type { LocalLearner } from '@millrace/learner';
+import { type EngineName, engineNames, sameModel } from '@millrace/model';
+import { MillraceError } from '@millrace/protocol';
 import { Command, Option } from 'commander';
 import { type BacktestResult, runBacktest } from '../backtest/run-backtest.ts';
 import { logReportJson } from '../log-file/index.ts';
@@ -17,7 +19,8 @@ import {
 } from './options.ts';
 
 interface BacktestFlags extends LogFlags {
-  readonly model: string;
+  readonly model?: string;
+  readonly from?: string;
   readonly test?: string;
   readonly batch: number;
   readonly engine: 'auto' | EngineName;
@@ -28,7 +31,8 @@ export function backtestCommand(): Command {
   return new Command('backtest')
     .description('score each event of a log, then learn it; no cluster needed, and reproducible to the bit')
     .argument('<file>', logFileArgument)
-    .requiredOption('--model <file>', 'model file')
+    .option('--model <file>', 'model file')
+    .option('--from <folder>', 'start from what `millrace train` left there, instead of from nothing')
     .option('--test <file>', 'then score this log without learning')
     .option('--batch <n>', 'events of one gradient step', wholeNumber({ min: 1, max: 1_000_000 }), 1)
     .addOption(
@@ -38,8 +42,8 @@ export function backtestCommand(): Command {
     .addOption(strictOption())
     .addOption(jsonOption())
     .action(async (logPath: string, flags: BacktestFlags) => {
-      const { engine, batch: batchExamples, format, strict } = flags;
-      const learner = await openLearner({ file: readModelFile(flags.model), engine, batchExamples });
+      const { batch: batchExamples, format, strict } = flags;
+      const learner = await learnerOf(flags);
       const bar = openProgressBar('backtest');
       const startMs = performance.now();
       const result = await runBacktest({
@@ -66,6 +70,28 @@ export function backtestCommand(): Command {
       tellLogReports(result.testLog ? [result.log, result.testLog] : [result.log]);
       process.stderr.write(`${result.events} events in ${seconds.toFixed(1)} s, ${perSecond} a second\n`);
     });
+}
+
+/** A learner for `--model`, or one that goes on from what `--from` names. @throws MILL_MODEL_INVALID, MILL_FILE_INVALID */
+export async function learnerOf({
+  model,
+  from,
+  engine,
+  batch: batchExamples,
+}: Pick<BacktestFlags, 'model' | 'from' | 'engine' | 'batch'>): Promise<LocalLearner> {
+  const file = model === undefined ? null : readModelFile(model);
+  if (from === undefined) {
+    if (file === null) throw new MillraceError('MILL_MODEL_INVALID', 'wanted --model FILE or --from FOLDER');
+    return openLearner({ file, engine, batchExamples });
+  }
+  // Only a run that starts from a trained model loads what reads snapshots.
+  const { learnerFrom, openTrained } = await import('../training/trained-files.ts');
+  const trained = await openTrained(from);
+  if (file !== null && !sameModel(file, trained.file)) {
+    const message = `${model} is not the model that was trained in ${from}: wanted ${from}/model.json, or no --model`;
+    throw new MillraceError('MILL_MODEL_INVALID', message);
+  }
+  return learnerFrom(trained, { engine, batchExamples });
 }
 
 function figuresFrom(result: BacktestResult) {

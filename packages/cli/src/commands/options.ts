@@ -14,6 +14,24 @@ export function wholeNumber(range: { readonly min: number; readonly max: number 
   };
 }
 
+export function numberWithin(range: {
+  readonly min: number;
+  readonly below: number;
+}): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    if (value >= range.min && value < range.below) return value;
+    throw new InvalidArgumentError(`wanted a number from ${range.min} to below ${range.below}.`);
+  };
+}
+
+/** A moment, Unix ms. */
+export function timeMsFromText(text: string): number {
+  const timeMs = /^\d+$/.test(text) ? Number(text) : Date.parse(text);
+  if (Number.isSafeInteger(timeMs)) return timeMs;
+  throw new InvalidArgumentError('wanted ISO 8601, e.g. 2026-01-31T12:00:00Z, or Unix ms.');
+}
+
 export function jsonOption(): Option {
   return new Option('--json', 'print the result as one JSON line, everything else to standard error').default(
     false,

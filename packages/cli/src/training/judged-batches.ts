@@ -20,12 +20,15 @@ export interface JudgedOptions {
   /** Examples of one step. */
   readonly batchExamples: number;
   readonly quality: ProgressiveQuality;
-  readonly then: 'learn' | 'forget';
+  readonly use: 'learn' | 'score';
 }
+
+/** Examples scored at once where nothing is learned in between. */
+export const scoredAtOnce = 256;
 
 const noFeatures: Features = {};
 
-export function createJudgedBatches({ learner, batchExamples, quality, then }: JudgedOptions): JudgedBatches {
+export function createJudgedBatches({ learner, batchExamples, quality, use }: JudgedOptions): JudgedBatches {
   let labels = new Uint8Array(64);
   let offsets = new Float32Array(64);
   let count = 0;
@@ -59,7 +62,7 @@ export function createJudgedBatches({ learner, batchExamples, quality, then }: J
     count = 0;
   };
   const run = (): Promise<void> | undefined => {
-    const running = then === 'learn' ? learner.learn() : learner.score();
+    const running = use === 'learn' ? learner.learn() : learner.score();
     if (running !== undefined) return running.then(judge);
     judge();
     return undefined;

@@ -73,7 +73,7 @@ test.each(models.flatMap((file) => [1, 16].map((batch) => ({ name: file.name, ba
       learner,
       batchExamples: batch,
       quality: { ...quality, add: (score) => void scores.push(score) },
-      then: 'learn',
+      use: 'learn',
     });
     const clusterScores: number[] = [];
     for (let i = 0; i < count; i += 1) {

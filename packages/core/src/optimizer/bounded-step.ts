@@ -86,5 +86,5 @@ function penalised(gradient: number, weight: number, l1: number): number {
 }
 
 function within(value: number, max: number): number {
-  return value > max ? max : value < -max ? -max : value;
+  return Math.min(max, Math.max(-max, value));
 }

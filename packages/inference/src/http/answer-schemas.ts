@@ -19,6 +19,26 @@ export const scoreResponseSchema = {
   }),
 } as const;
 
+export const rankedItemSchema = answerOf('RankedItem', {
+  index: { ...count, description: 'place of the item in the request; outcomes name this one' },
+  score: { type: 'number' },
+  propensity: {
+    type: 'number',
+    description: 'probability that the policy put it here, given the places before',
+  },
+});
+
+export const rankResponseSchema = answerOf('RankResponse', {
+  requestId: text,
+  model: text,
+  version: count,
+  ranking: listOf('RankedItem'),
+  policy: text,
+  stalenessMs: staleness,
+  degraded: flag,
+  engine: text,
+});
+
 export const outcomeResponseSchema = answerOf('OutcomeResponse', { accepted: count });
 
 export const modelListingSchema = answerOf('ModelListing', {
@@ -193,6 +213,8 @@ export const errorResponseSchema = {
 
 export const answerSchemas = [
   scoreResponseSchema,
+  rankedItemSchema,
+  rankResponseSchema,
   outcomeResponseSchema,
   modelListingSchema,
   modelListResponseSchema,

@@ -1,6 +1,6 @@
 /** The public routes. Each checks its input by schema, asks the service, and serialises what it says. */
 import type { ServerResponse } from 'node:http';
-import type { OutcomeRequest, ScoreRequest } from '@millrace/protocol';
+import type { OutcomeRequest, RankRequest, ScoreRequest } from '@millrace/protocol';
 import { MillraceError } from '@millrace/protocol';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
@@ -30,6 +30,19 @@ export function addScoringRoutes(app: FastifyInstance, { service, requestTimeout
       },
     },
     (request, reply) => within(requestTimeoutMs, service.score(request.body, callerOf(reply.raw))),
+  );
+  app.post<{ Body: RankRequest }>(
+    '/v1/rank',
+    {
+      schema: {
+        tags: ['scoring'],
+        summary: 'Scores candidates and draws an order that explores; logged with its probabilities',
+        querystring: noQuerySchema,
+        body: { $ref: 'RankRequest#' },
+        response: answers({ 200: answer('RankResponse', 'The items in the order to show them.') }),
+      },
+    },
+    (request, reply) => within(requestTimeoutMs, service.rank(request.body, callerOf(reply.raw))),
   );
   app.post<{ Body: OutcomeRequest | readonly OutcomeRequest[] }>(
     '/v1/events',

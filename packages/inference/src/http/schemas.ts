@@ -63,6 +63,40 @@ export const scoreRequestSchema = {
   },
 } as const;
 
+export const explorationSchema = {
+  $id: 'Exploration',
+  type: 'object',
+  required: ['type'],
+  additionalProperties: false,
+  description: 'How the order is drawn; each policy takes its own parameter alone. Default: epsilon-greedy.',
+  properties: {
+    type: {
+      type: 'string',
+      enum: ['epsilon-greedy', 'softmax', 'thompson', 'greedy'],
+      description: 'epsilon-greedy, softmax, thompson or greedy',
+    },
+    epsilon: { type: 'number', minimum: 0, maximum: 1, title: 'of epsilon-greedy; 0.05 when absent' },
+    temperature: { type: 'number', minimum: 1e-3, maximum: 1e3, title: 'of softmax; 0.1 when absent' },
+    scale: { type: 'number', minimum: 0, maximum: 1e3, title: 'of thompson; 1 when absent' },
+  },
+} as const;
+
+export const rankRequestSchema = {
+  $id: 'RankRequest',
+  type: 'object',
+  required: ['items'],
+  additionalProperties: false,
+  properties: {
+    model: scoreRequestSchema.properties.model,
+    requestId: scoreRequestSchema.properties.requestId,
+    user: { $ref: 'Features#' },
+    context: { $ref: 'Features#' },
+    items: scoreRequestSchema.properties.items,
+    exploration: { $ref: 'Exploration#' },
+    count: { type: 'integer', minimum: 1, maximum: scoreItemsMax, title: 'items wanted; all when absent' },
+  },
+} as const;
+
 const outcomeKeywords = {
   required: ['requestId'],
   additionalProperties: false,
@@ -135,6 +169,8 @@ export const noQuerySchema = { type: 'object', additionalProperties: false, prop
 export const requestSchemas = [
   featuresSchema,
   scoreRequestSchema,
+  explorationSchema,
+  rankRequestSchema,
   outcomeRequestSchema,
   outcomesRequestSchema,
   modelFileSchema,

@@ -12,6 +12,30 @@ afterAll(() => server.close());
 
 const items = (item: string): string => `{"items":[{},{},{},${item}]}`;
 
+const badRanks: readonly (readonly [name: string, part: string, message: string])[] = [
+  [
+    'an unknown policy',
+    '"exploration":{"type":"ucb"}',
+    'exploration.type: wanted epsilon-greedy, softmax, thompson or greedy, found the text "ucb"',
+  ],
+  ['no policy', '"exploration":{}', 'exploration.type: wanted a value, found nothing'],
+  [
+    'an epsilon above 1',
+    '"exploration":{"type":"epsilon-greedy","epsilon":1.5}',
+    'exploration.epsilon: wanted a number not above 1, found 1.5',
+  ],
+  [
+    'a temperature of 0',
+    '"exploration":{"type":"softmax","temperature":0}',
+    'exploration.temperature: wanted a number not below 0.001, found 0',
+  ],
+  ['a count of 0', '"count":0', 'count: wanted a number not below 1, found 0'],
+  [
+    'a rank that is not logged',
+    '"log":false',
+    'log: wanted only model, requestId, user, context, items, exploration, count, found an unknown name',
+  ],
+];
 const badScores: readonly (readonly [name: string, body: string, message: string])[] = [
   ['not an object', '[]', 'body: wanted an object, found an array of 0'],
   ['null', 'null', 'body: wanted an object, found null'],
@@ -121,6 +145,12 @@ const badScores: readonly (readonly [name: string, body: string, message: string
     'body: wanted names other than "__proto__" and "constructor.prototype", found one of them',
   ],
 ];
+
+test.each(badRanks)('http: rank: refuses %s', async (_name, part, message) => {
+  const refused = await post(`${server.url}/v1/rank`, `{"items":[{}],${part}}`);
+  expect(refused).toMatchObject({ status: 400, code: 'MILL_BAD_REQUEST', message });
+  expect(server.service.ranked).toEqual([]);
+});
 
 test.each(badScores)('http: score: refuses %s', async (_name, body, message) => {
   expect(await post(`${server.url}/v1/score`, body)).toMatchObject({

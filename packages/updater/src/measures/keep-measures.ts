@@ -4,6 +4,7 @@
  */
 
 import type { Example } from '@millrace/joiner';
+import type { GradientNorms } from '@millrace/model';
 import {
   bytesOf,
   encodeMeasures,
@@ -17,7 +18,7 @@ import {
 } from '@millrace/protocol';
 import type { Bus, Clock, Kv, Logger } from '@millrace/runtime';
 import type { MeasureGauges } from './measure-gauges.ts';
-import { createModelMeasures, type Judged, measureSlotMs, type StepNorms } from './model-measures.ts';
+import { createModelMeasures, type Judged, measureSlotMs } from './model-measures.ts';
 
 export interface KeepMeasuresOptions {
   readonly bus: Bus;
@@ -29,7 +30,7 @@ export interface KeepMeasuresOptions {
 }
 
 export interface KeptMeasures {
-  take(examples: readonly Example[], norms: StepNorms): void;
+  take(examples: readonly Example[], norms: GradientNorms): void;
   close(): Promise<void>;
 }
 
