@@ -1,5 +1,6 @@
 export { copyRows, type RowTarget, rowTarget, scatterRows, touchRows } from './copy-rows.ts';
 export * from './evaluation/index.ts';
+export { sweepRows } from './expiry/sweep.ts';
 export * from './exploration/index.ts';
 export { canonicalJson, fingerprintOf } from './fingerprint.ts';
 export {
@@ -13,11 +14,14 @@ export {
   type ApplyOutcome,
   applyGradients,
   createPartitionState,
+  noteEventTime,
   type PartitionState,
   partitionBytes,
   partitionRows,
+  sweepPartition,
 } from './fold/partition-fold.ts';
 export { partitionHash } from './fold/partition-hash.ts';
+export { stepRow } from './fold/step-row.ts';
 export { fmix, hashName, hashPair, hashText, partitionOf } from './key-hash.ts';
 export * from './metrics/index.ts';
 export { createOptimizer } from './optimizer/create-optimizer.ts';
@@ -34,6 +38,7 @@ export {
   findOrAddRow,
   findRow,
   lookupRows,
+  mixOf,
   type RowTable,
   reserveRows,
   rowTableBytes,

@@ -18,7 +18,8 @@ export function cutByPartition(
   const sections = new Map<number, GradientSection[]>();
   for (let t = 0; t < plan.tables.length; t += 1) {
     const { keys, unique } = batch.tables[t];
-    const { dim } = plan.tables[t];
+    const { dim, countsOccurrences } = plan.tables[t];
+    const occurrences = countsOccurrences ? occurrencesOf(batch.tables[t]) : null;
     const partitionOfKey = new Uint16Array(unique);
     const counts = new Uint32Array(partitions);
     for (let i = 0; i < unique; i += 1) {
@@ -32,20 +33,27 @@ export function cutByPartition(
       const partition = partitionOfKey[i];
       let section = open[partition];
       if (!section) {
-        section = emptySection(t, dim, counts[partition], sums[t].curvature !== null);
+        section = emptySection(t, dim, counts[partition], sums[t].curvature !== null, countsOccurrences);
         open[partition] = section;
         const list = sections.get(partition);
         if (list) list.push(section);
         else sections.set(partition, [section]);
       }
       copyKey(section, filled[partition], i, keys, sums[t]);
+      if (occurrences && section.occurrences) section.occurrences[filled[partition]] = occurrences[i];
       filled[partition] += 1;
     }
   }
   return [...sections].sort(([a], [b]) => a - b).map(([partition, list]) => ({ partition, sections: list }));
 }
 
-function emptySection(table: number, dim: number, count: number, hasCurvature: boolean): GradientSection {
+function emptySection(
+  table: number,
+  dim: number,
+  count: number,
+  hasCurvature: boolean,
+  hasOccurrences: boolean,
+): GradientSection {
   return {
     table,
     dim,
@@ -53,7 +61,27 @@ function emptySection(table: number, dim: number, count: number, hasCurvature: b
     keys: new Uint32Array(2 * count),
     gradients: new Float32Array(count * dim),
     curvature: hasCurvature ? new Float32Array(count * dim) : null,
+    occurrences: hasOccurrences ? new Uint32Array(count) : null,
   };
+}
+
+/** Examples in which each key stands, uint32[unique]; one that has a key in several places counts once. */
+function occurrencesOf({
+  unique,
+  occurrences,
+  keyOf,
+  exampleOf,
+}: SparseBatch['tables'][number]): Uint32Array {
+  const counts = new Uint32Array(unique);
+  const lastExample = new Int32Array(unique).fill(-1);
+  for (let i = 0; i < occurrences; i += 1) {
+    const key = keyOf[i];
+    // Occurrences of an example stand together.
+    if (lastExample[key] === exampleOf[i]) continue;
+    lastExample[key] = exampleOf[i];
+    counts[key] += 1;
+  }
+  return counts;
 }
 
 function copyKey(

@@ -64,11 +64,21 @@ function softplus(z: number): number {
   return Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
 }
 
+/**
+ * The newest event time that the examples had seen, null where none is known: the watermark of the event log, so that a batch
+ * which is made again has it too.
+ */
+function eventTimeOf(examples: readonly Example[]): number | null {
+  const newest = examples.reduce((most, { origin }) => Math.max(most, origin.watermarkMs), 0);
+  return newest > 0 ? newest : null;
+}
+
 export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
   const { plan, shape, program, file } = net;
   const space = createBatchSpace(plan);
   const encoder = createFeatureEncoder(plan);
   const marks = createReadMarks();
+  const expires = plan.tables.some(({ expiry }) => expiry !== null);
   const work: Work = {
     shown: new Float32Array(0),
     clicked: new Float32Array(0),
@@ -147,9 +157,16 @@ export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
       const { producer, batch: sequence, previous, previousDense, timeMs } = mark;
       const common = { producer, sequence, model: file.name, fingerprint: net.fingerprint, timeMs };
       const cuts = cutByPartition(plan, space.batch, sumByKey(), previous.length);
+      const eventTimeMs = expires ? eventTimeOf(examples) : null;
       const blocks = cuts.map(({ partition, sections }) => ({
         partition,
-        bytes: encodeGradientBlock({ ...common, partition, previous: previous[partition], sections }),
+        bytes: encodeGradientBlock({
+          ...common,
+          partition,
+          previous: previous[partition],
+          sections,
+          eventTimeMs,
+        }),
       }));
       const dense =
         shape.parameters > 0

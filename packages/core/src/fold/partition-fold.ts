@@ -18,11 +18,11 @@ import {
 import type { Admission } from '../admission/admission.ts';
 import { createAdmission } from '../admission/create-admission.ts';
 import { type SweepPlace, sweepTable } from '../expiry/sweep.ts';
-import type { GradientView, SegmentView } from '../optimizer/optimizer.ts';
-import { addRow, createRowTable, findRow, markChanged, type RowTable, rowTableBytes } from '../row-table.ts';
+import { createRowTable, type RowTable, rowTableBytes } from '../row-table.ts';
 import type { TableLayout } from '../table-layout.ts';
 import { applyPutSection, fitsPut } from './apply-put.ts';
 import { type Producers, placeInChain } from './producers.ts';
+import { stepRow } from './step-row.ts';
 
 export interface PartitionState {
   readonly model: string;
@@ -175,14 +175,22 @@ function fitsGradients({ dim, needsCurvature }: TableLayout, section: GradientSe
 
 function applyRows(state: PartitionState, block: PartitionBlock): void {
   if (isGradients(block)) {
-    const expires = state.counts.expired !== undefined;
-    if (expires && block.eventTimeMs) state.eventTimeMs = Math.max(state.eventTimeMs, block.eventTimeMs);
+    noteEventTime(state, block.eventTimeMs ?? 0);
     for (const section of block.sections) applySection(state, section);
   } else {
     for (const section of block.sections)
       state.counts.brokenRows += applyPutSection(state.tables[section.table], section, state.eventTimeMs);
   }
-  const { tables, lives, eventTimeMs, counts } = state;
+  sweepPartition(state);
+}
+
+/** Time goes on, never back; 0 tells nothing. Only a state with a table that expires keeps it. */
+export function noteEventTime(state: PartitionState, eventTimeMs: number): void {
+  if (state.counts.expired !== undefined) state.eventTimeMs = Math.max(state.eventTimeMs, eventTimeMs);
+}
+
+/** What each applied block ends with: looks for rows that have to go (expiry/sweep.ts). */
+export function sweepPartition({ tables, lives, eventTimeMs, counts }: PartitionState): void {
   for (let t = 0; t < tables.length; t += 1)
     if (tables[t].layout.expiry)
       counts.expired = (counts.expired ?? 0) + sweepTable(tables[t], lives[t].sweep, eventTimeMs);
@@ -193,53 +201,10 @@ function isGradients(block: PartitionBlock): block is GradientBlock {
   return 'eventTimeMs' in block;
 }
 
-const row: SegmentView = { w: new Float32Array(0), wAt: 0, s: new Float32Array(0), sAt: 0, dim: 0 };
-const view: GradientView = { g: new Float32Array(0), h: new Float32Array(0), at: 0 };
-
 function applySection(state: PartitionState, section: GradientSection): void {
-  const table = state.tables[section.table];
-  const { admission } = state.lives[section.table];
-  const { dim, stateFloats, segments, expiry, clockAt } = table.layout;
-  const { keys, gradients, count, occurrences } = section;
-  view.g = gradients;
-  view.h = section.curvature ?? gradients;
+  const { table, dim, count, keys, gradients, curvature, occurrences } = section;
   for (let i = 0; i < count; i += 1) {
-    if (
-      !isFiniteRow(gradients, i * dim, dim) ||
-      (section.curvature && !isFiniteRow(section.curvature, i * dim, dim))
-    ) {
-      state.counts.brokenRows += 1;
-      continue;
-    }
-    const low = keys[2 * i];
-    const high = keys[2 * i + 1];
-    const seen = occurrences ? Math.max(1, occurrences[i]) : 1;
-    let index = findRow(table, low, high);
-    if (index < 0) {
-      if (admission && !admission.admits(low, high, seen, state.sequence)) {
-        state.counts.notAdmitted = (state.counts.notAdmitted ?? 0) + 1;
-        continue;
-      }
-      index = addRow(table, low, high);
-    }
-    markChanged(table, index);
-    if (expiry) expiry.touch(table.stateWords, index * stateFloats + clockAt, state.eventTimeMs, seen);
-    row.w = table.weights;
-    row.s = table.state;
-    for (let k = 0; k < segments.length; k += 1) {
-      const segment = segments[k];
-      row.wAt = index * dim + segment.weightsAt;
-      row.sAt = index * stateFloats + segment.stateAt;
-      row.dim = segment.dim;
-      view.at = i * dim + segment.weightsAt;
-      segment.optimizer.step(row, view);
-    }
+    const seen = occurrences ? occurrences[i] : 1;
+    stepRow(state, table, keys[2 * i], keys[2 * i + 1], gradients, curvature, i * dim, seen);
   }
-}
-
-/** x − x is 0 for finite x and NaN otherwise, so one sum tells of a whole row. */
-function isFiniteRow(values: Float32Array, at: number, dim: number): boolean {
-  let zero = 0;
-  for (let d = at; d < at + dim; d += 1) zero += values[d] - values[d];
-  return zero === 0;
 }

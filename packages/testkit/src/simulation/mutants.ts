@@ -43,9 +43,16 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'admission-by-dice',
     invariant: 'I2',
+    file: 'packages/core/src/fold/step-row.ts',
+    find: 'if (!isFiniteRow(gradients, at, dim) ||',
+    replace: 'if (Math.random() < 0.02 || !isFiniteRow(gradients, at, dim) ||',
+  },
+  {
+    name: 'expiry-by-another-clock',
+    invariant: 'I2',
     file: 'packages/core/src/fold/partition-fold.ts',
-    find: '      !isFiniteRow(gradients, i * dim, dim) ||\n',
-    replace: '      Math.random() < 0.02 ||\n      !isFiniteRow(gradients, i * dim, dim) ||\n',
+    find: 'noteEventTime(state, block.eventTimeMs ?? 0);',
+    replace: 'noteEventTime(state, block.eventTimeMs ? Date.now() : 0);',
   },
   {
     name: 'load-shed-when-behind',
@@ -124,8 +131,22 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'steps-not-marked',
     invariant: 'I4',
-    file: 'packages/core/src/fold/partition-fold.ts',
-    find: '    markChanged(table, index);\n',
+    file: 'packages/core/src/fold/step-row.ts',
+    find: '  markChanged(table, index);\n',
+    replace: '',
+  },
+  {
+    name: 'admission-not-saved',
+    invariant: 'I4',
+    file: 'packages/snapshot/src/restore.ts',
+    find: '    life.admission?.restore(words);\n',
+    replace: '',
+  },
+  {
+    name: 'sweep-not-saved',
+    invariant: 'I4',
+    file: 'packages/snapshot/src/restore.ts',
+    find: '  Object.assign(life.sweep, sweep);\n',
     replace: '',
   },
   // I5: a score comes of one dense version, the one that it tells.
