@@ -18,11 +18,13 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     shards: async () => (await import('./commands/shards.ts')).shardsCommand(),
     score: async () => (await import('./commands/score.ts')).scoreCommand(),
     replay: async () => (await import('./commands/replay.ts')).replayCommand(),
+    import: async () => (await import('./commands/import.ts')).importCommand(),
   },
   'Look at the past of a cluster:': {
     verify: async () => (await import('./commands/verify.ts')).verifyCommand(),
     at: async () => (await import('./commands/at.ts')).atCommand(),
     explain: async () => (await import('./commands/explain.ts')).explainCommand(),
+    export: async () => (await import('./commands/export.ts')).exportCommand(),
   },
   'Without a cluster:': {
     certs: async () => (await import('./commands/certs.ts')).certsCommand(),
