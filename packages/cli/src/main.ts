@@ -29,6 +29,8 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
   'Without a cluster:': {
     certs: async () => (await import('./commands/certs.ts')).certsCommand(),
     backtest: async () => (await import('./commands/backtest.ts')).backtestCommand(),
+    train: async () => (await import('./commands/train.ts')).trainCommand(),
+    tune: async () => (await import('./commands/tune.ts')).tuneCommand(),
   },
   'One process of a cluster (settings from MILL_… variables):': {
     shard: async () => (await services()).shardCommand(),

@@ -3,12 +3,15 @@ export * from './evaluation/index.ts';
 export { sweepRows } from './expiry/sweep.ts';
 export * from './exploration/index.ts';
 export { canonicalJson, fingerprintOf } from './fingerprint.ts';
+export { areFinite } from './finite.ts';
 export {
   applyDense,
   createDenseState,
   type DenseOutcome,
   type DenseState,
   denseHash,
+  denseWeightsHash,
+  stepDense,
 } from './fold/dense-fold.ts';
 export {
   type ApplyOutcome,
@@ -20,7 +23,7 @@ export {
   partitionRows,
   sweepPartition,
 } from './fold/partition-fold.ts';
-export { partitionHash } from './fold/partition-hash.ts';
+export { partitionHash, rowsHash } from './fold/partition-hash.ts';
 export { stepRow } from './fold/step-row.ts';
 export { fmix, hashName, hashPair, hashText, partitionOf } from './key-hash.ts';
 export * from './metrics/index.ts';

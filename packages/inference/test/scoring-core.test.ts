@@ -25,6 +25,12 @@ const counters: LearningCounters = {
   rejectedOutcomes: 1,
   invalidEvents: 0,
   duplicateOutcomes: 0,
+  earlyOutcomes: 0,
+  lateOutcomes: 0,
+  ignoredOutcomes: 0,
+  duplicateImpressions: 0,
+  droppedImpressions: 0,
+  sampledOut: 0,
   rejections: [],
 };
 

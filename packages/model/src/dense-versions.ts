@@ -3,6 +3,7 @@
  * beside the one in use, then put in place by one assignment. A batch takes the version once and computes with it to the
  * end, so none mixes two (I5). The version before is kept until the next swap, for a batch that still holds it.
  */
+import { areFinite } from '@millrace/core';
 import type { LoadedWeights, Program } from './engine.ts';
 
 export interface DenseVersion {
@@ -36,7 +37,7 @@ export function createDenseVersions(program: Program, source: WeightsSource): De
     },
     refresh() {
       if (source.sequence === current.version) return 'same';
-      if (!source.weights.every(Number.isFinite)) return 'refused';
+      if (!areFinite(source.weights)) return 'refused';
       const next = { version: source.sequence, loaded: program.load(source.weights) };
       before?.loaded.dispose();
       before = current;

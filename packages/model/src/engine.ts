@@ -44,7 +44,10 @@ export interface LoadedWeights {
   dispose(): void;
 }
 
-/** One net on one engine. Calls do not overlap: a caller awaits one before the next. */
+/**
+ * One net on one engine. Calls do not overlap: a caller awaits one before the next. An engine that has nothing to wait for is
+ * done when a call returns, and returns undefined: who runs step after step in one process need not give up its turn for each.
+ */
 export interface Program {
   /**
    * Makes weights ready beside those in use (the back buffer of a hot swap).
@@ -52,7 +55,7 @@ export interface Program {
    */
   load(weights: Float32Array): LoadedWeights;
   /** Writes `rows` logits to `logits`. */
-  forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void>;
+  forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> | undefined;
   /**
    * Forward and backward of
    *   loss_b = shown_b · ln(1 + exp(logit_b)) − clicked_b · logit_b
@@ -67,7 +70,7 @@ export interface Program {
     shown: Float32Array,
     clicked: Float32Array,
     out: Gradients,
-  ): Promise<void>;
+  ): Promise<void> | undefined;
   dispose(): void;
 }
 

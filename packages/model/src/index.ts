@@ -21,6 +21,12 @@ export {
 export { createFeatureEncoder, type FeatureEncoder } from './feature-encoder.ts';
 export { compileFeatures, type FeaturePlan } from './feature-plan.ts';
 export { type ExampleGradients, gather, type KeyGradients, scatter } from './gather.ts';
+export {
+  createGradientStep,
+  type GradientNorms,
+  type GradientStep,
+  type StepExample,
+} from './gradient-step.ts';
 export { initialParameters } from './initial-parameters.ts';
 export { logloss, sigmoid } from './logloss.ts';
 export { defineModel, modelFileBytes, parseModelFile, sameModel } from './model-file.ts';

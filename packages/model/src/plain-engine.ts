@@ -47,18 +47,18 @@ class PlainProgram implements Program {
     return new PlainWeights(weights.slice(0, this.#shape.parameters));
   }
 
-  async forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> {
+  forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): undefined {
     const { parameters } = loaded as PlainWeights;
     for (let b = 0; b < input.rows; b++) logits[b] = this.#logit(parameters, input, b);
   }
 
-  async gradients(
+  gradients(
     loaded: LoadedWeights,
     input: NetInput,
     shown: Float32Array,
     clicked: Float32Array,
     out: Gradients,
-  ): Promise<void> {
+  ): undefined {
     const { parameters } = loaded as PlainWeights;
     this.#parameterSums.fill(0);
     for (let b = 0; b < input.rows; b++) {

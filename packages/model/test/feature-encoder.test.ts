@@ -1,4 +1,5 @@
 import type { Features, ModelFile } from '@millrace/protocol';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createFeatureEncoder } from '../src/feature-encoder.ts';
 import { createSparseBatch } from '../src/sparse-batch.ts';
@@ -91,6 +92,25 @@ test('feature encoder: sequence: keeps the newest, at most lengthMax, in order',
     [0, keyOf(plan, 'seen', 'newest'), -1, 0.5],
     [1, keyOf(plan, 'seen', 'only'), -1, 1],
   ]);
+});
+
+test('feature encoder: multi and sequence: a text has the keys of the list that it is cut into (property)', () => {
+  const seen = { name: 'seen', type: 'sequence', scope: 'item', table: 'wide', lengthMax: 3 } as const;
+  const file = smallModel({
+    fields: [
+      { ...multi('tags', 'mean'), separator: '--' },
+      { ...seen, separator: '-' },
+    ],
+  });
+  const pieces = fc.array(fc.constantFrom('', 'a', '-', 'ü', '--', 'bc'), { maxLength: 8 });
+  fc.assert(
+    fc.property(pieces, (list) => {
+      const text = list.join('-');
+      const whole = encode(file, [{ items: [{ tags: text, seen: text }] }]);
+      const cut = encode(file, [{ items: [{ tags: text.split('--'), seen: text.split('-') }] }]);
+      expect(whole.tables).toEqual(cut.tables);
+    }),
+  );
 });
 
 test('feature encoder: sharesKeysOf: history and item meet in the same row', () => {

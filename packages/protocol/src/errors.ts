@@ -62,7 +62,7 @@ export const errorTable = {
     'never',
     400,
     'INVALID_ARGUMENT',
-    'A log file cannot be read as wanted; the message names file, line and column.',
+    'A file cannot be read as wanted; the message names it, and line and column of a log.',
   ),
   MILL_CONFIG_INVALID: kind(
     'never',

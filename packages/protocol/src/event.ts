@@ -3,14 +3,15 @@
  * would rather, in JSON (told by its first byte `{`).
  *
  *   impression  { type, requestId, timeMs, user, context, items[], scores, version, … }   written by inference nodes
- *   outcome     { type, requestId, timeMs, index | item, value }                           written by anybody
+ *   outcome     { type, requestId, timeMs, index | item, outcome, value }                  written by anybody
  *   tick        { type, timeMs }                                                           written by an idle updater
  *
- * Time is part of the log, so that whoever folds it closes the same join windows.
+ * Time is part of the log, so that whoever folds it closes the same join windows. That of impressions and ticks is believed
+ * as far as the log's own clock has come when it stores them; that of an outcome says when it happened and moves nothing.
  */
 import { MillraceError } from './errors.ts';
 import { isRequestId } from './ids.ts';
-import { scoreItemsMax } from './limits.ts';
+import { outcomeNameCharsMax, scoreItemsMax } from './limits.ts';
 import { jsonFrom, packed, unpacked } from './packing.ts';
 import { isMap } from './record-checks.ts';
 import type { Features } from './score-api.ts';
@@ -124,28 +125,71 @@ function impressionFrom(value: Record<string, unknown>, timeMs: number): Impress
     ...(typeof engine === 'string' && { engine }),
     ...(reads instanceof Uint8Array && { reads: new Uint8Array(reads) }),
     ...(degraded === true && { degraded }),
+    ...decisionOf(value, items.length),
+  };
+}
+
+/** What was decided when an impression was made: sampling rate, arm, policy and propensities. */
+function decisionOf(
+  value: Record<string, unknown>,
+  items: number,
+): Pick<Impression, 'negativeRate' | 'arm' | 'policy' | 'propensities'> {
+  const { negativeRate, arm, policy, propensities } = value;
+  if (negativeRate !== undefined) {
+    if (typeof negativeRate !== 'number' || !(negativeRate > 0 && negativeRate <= 1))
+      throw invalid('negativeRate: a number above 0 and at most 1', show(negativeRate));
+  }
+  if (propensities !== undefined) {
+    if (!(propensities instanceof Uint8Array) || propensities.length !== 4 * items)
+      throw invalid('propensities: 4 bytes an item', show(propensities));
+  }
+  return {
+    ...(negativeRate !== undefined && { negativeRate }),
+    ...(typeof arm === 'string' && { arm }),
+    ...(typeof policy === 'string' && { policy }),
+    ...(propensities !== undefined && { propensities: new Uint8Array(propensities) }),
   };
 }
 
 function outcomeFrom(value: Record<string, unknown>, timeMs: number): Outcome {
   // Writers in other languages spell an absent property null.
-  const { requestId, value: amount = 1 } = value;
-  const index = value.index ?? undefined;
-  const item = value.item ?? undefined;
+  const { requestId } = value;
+  const amount = value.value ?? 1;
   if (typeof requestId !== 'string' || !isRequestId(requestId))
     throw invalid('requestId: a request id', show(requestId));
-  if (amount !== 0 && amount !== 1) throw invalid('value: 0 or 1', show(amount));
+  if (typeof amount !== 'number' || !Number.isFinite(amount) || amount < 0)
+    throw invalid('value: a number not below 0', show(amount));
+  return {
+    type: 'outcome',
+    requestId,
+    timeMs,
+    ...itemOf(value.index ?? undefined, value.item ?? undefined),
+    ...kindOf(value.outcome ?? undefined),
+    value: amount,
+  };
+}
+
+/** Which item of its impression an outcome is of. */
+function itemOf(index: unknown, item: unknown): Pick<Outcome, 'index' | 'item'> {
   if (index !== undefined && item !== undefined) throw invalid('index or item', 'both');
   if (item !== undefined) {
     if (typeof item !== 'string' && typeof item !== 'number')
       throw invalid('item: text or a number', show(item));
-    return { type: 'outcome', requestId, timeMs, item: String(item), value: amount };
+    return { item: String(item) };
   }
   const place = index ?? 0;
   if (typeof place !== 'number' || !Number.isInteger(place) || place < 0 || place >= scoreItemsMax) {
     throw invalid(`index: 0 to ${scoreItemsMax - 1}`, show(index));
   }
-  return { type: 'outcome', requestId, timeMs, index: place, value: amount };
+  return { index: place };
+}
+
+/** Whether the model knows the kind is for the joiner to say. */
+function kindOf(outcome: unknown): Pick<Outcome, 'outcome'> {
+  if (outcome === undefined) return {};
+  if (typeof outcome !== 'string' || outcome === '' || outcome.length > outcomeNameCharsMax)
+    throw invalid(`outcome: 1 to ${outcomeNameCharsMax} characters`, show(outcome));
+  return { outcome };
 }
 
 function show(value: unknown): string {

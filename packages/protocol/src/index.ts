@@ -46,6 +46,7 @@ export {
 } from './log-block.ts';
 export * from './measures.ts';
 export * from './model-file.ts';
+export { outcomeKindNumber, outcomeKindsOf, outcomeKindUnknown } from './outcome-kinds.ts';
 export { jsonBytes, jsonFrom, packed, unpacked } from './packing.ts';
 export { decodePartitionMap, encodePartitionMap, type PartitionMap } from './partition-map.ts';
 export { partitionSetFrom, partitionSetSize, partitionSetText } from './partition-set.ts';
@@ -55,3 +56,4 @@ export { decodeReadLog, encodePlacedReads, encodeReadLog, type LoggedRead, readP
 export * from './score-api.ts';
 export * from './subjects.ts';
 export { decodeTrimMark, encodeTrimMark, type TrimMark } from './trim-mark.ts';
+export type { Weighting } from './weighting.ts';

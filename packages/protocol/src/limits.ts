@@ -19,6 +19,18 @@ export const stalenessMsMaxDefault = 10_000;
 
 /** How long an impression waits for its outcomes unless its model says otherwise. */
 export const joinWindowMsDefault = 30_000;
+/**
+ * Later events of the log that an impression, or an outcome without one, may wait for at most; also what a late window is cut
+ * at. With joinBytesMax this bounds a joiner's memory by a rule that reads the log alone, and so replays alike from any start.
+ * Fixed: another value would have a restarted updater find other examples.
+ */
+export const joinEventsMax = 1_000_000;
+/** Likewise the bytes of later events of its model: 260,000 impressions of 1 KiB, some 1 GiB of memory at worst. */
+export const joinBytesMax = 256 * 1024 * 1024;
+/** Kinds of outcomes of one model, at most: one bit each in what a joiner knows of an item. */
+export const outcomeKindsMax = 16;
+/** Characters of the name of a kind of outcome in an event. */
+export const outcomeNameCharsMax = 64;
 
 /** Floats of one row's weights, at most. */
 export const rowFloatsMax = 1_024;

@@ -1,7 +1,7 @@
 /** Cuts the gradients of a batch by partition: a counting sort of each table's keys, then one section a table and partition. */
 import { partitionOf } from '@millrace/core';
 import type { FeaturePlan, KeyGradients, SparseBatch } from '@millrace/model';
-import { type GradientSection, gradientMagnitudeMax } from '@millrace/protocol';
+import type { GradientSection } from '@millrace/protocol';
 
 export interface PartitionCut {
   readonly partition: number;
@@ -95,13 +95,7 @@ function copyKey(
   section.keys[2 * to] = keys[2 * from];
   section.keys[2 * to + 1] = keys[2 * from + 1];
   for (let d = 0; d < dim; d += 1) {
-    section.gradients[to * dim + d] = within(sum.gradients[from * dim + d]);
-    if (section.curvature && sum.curvature)
-      section.curvature[to * dim + d] = within(sum.curvature[from * dim + d]);
+    section.gradients[to * dim + d] = sum.gradients[from * dim + d];
+    if (section.curvature && sum.curvature) section.curvature[to * dim + d] = sum.curvature[from * dim + d];
   }
-}
-
-/** NaN stays what it is: the fold counts its row as broken. */
-function within(gradient: number): number {
-  return Math.min(gradientMagnitudeMax, Math.max(-gradientMagnitudeMax, gradient));
 }

@@ -11,6 +11,7 @@ import {
   watchCluster,
 } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
+import { createMeasureGauges } from './measures/measure-gauges.ts';
 import { type ModelUpdater, startModelUpdater } from './model-updater.ts';
 
 export interface UpdaterOptions {
@@ -31,6 +32,8 @@ export interface UpdaterOptions {
   readonly archive: Archive | null;
   readonly snapshotEveryMs: number;
   readonly snapshotChains: number;
+  /** Told as moved beyond it (measures/); absent: nothing is measured. */
+  readonly driftAlert?: number;
   readonly onFailed: (error: Error) => void;
 }
 
@@ -54,6 +57,9 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
     ...options.pull,
     onHedge: createHedgeCounters(options.metrics),
   });
+  const { driftAlert } = options;
+  const measures =
+    driftAlert === undefined ? null : { driftAlert, gauges: createMeasureGauges(options.metrics) };
   const updaters = new Map<string, ModelUpdater>();
   let reconciling: Promise<void> = Promise.resolve();
   let closed = false;
@@ -62,7 +68,10 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
     reconciling = reconciling.then(async () => {
       for (const file of view.models.values()) {
         if (closed || updaters.has(file.name)) continue;
-        updaters.set(file.name, await startModelUpdater(file, { ...options, rows, drive: 'timers' }));
+        updaters.set(
+          file.name,
+          await startModelUpdater(file, { ...options, rows, measures, drive: 'timers' }),
+        );
       }
     });
     return reconciling;

@@ -85,23 +85,6 @@ test('partition cut: sections stand in the order of the tables, and partitions w
   expect((await cut([{}], 3)).cuts).toEqual([]);
 });
 
-test('partition cut: gradients that an optimizer could not square are cut to the limit', async () => {
-  const { plan } = await openSmallNet(twoTables);
-  const space = createBatchSpace(plan);
-  const encoder = createFeatureEncoder(plan);
-  encoder.beginRequest({}, {});
-  encoder.addItem(space.batch, { seen: 'x' }, 0);
-  const gradients = Float32Array.of(1e19, -1e30);
-  const curvature = Float32Array.of(3, Number.POSITIVE_INFINITY);
-  const sums = plan.tables.map(({ name }) =>
-    name === 'vectors' ? { gradients, curvature } : { gradients: new Float32Array(1), curvature: null },
-  );
-  const [{ sections }] = cutByPartition(plan, space.batch, sums, 1);
-  const section = sections.find(({ dim }) => dim === 2);
-  expect(section?.gradients).toEqual(Float32Array.of(1e9, -1e9));
-  expect(section?.curvature).toEqual(Float32Array.of(3, 1e9));
-});
-
 test('partition cut: tells in how many examples a key stands, where the table asks for it', async () => {
   const [ads, vectors] = twoTables.tables;
   const counting = { ...twoTables, tables: [ads, { ...vectors, admission: { type: 'count', count: 3 } }] };

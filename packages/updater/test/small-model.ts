@@ -14,6 +14,7 @@ import {
   pullRowsPlainly,
   tableLayouts,
 } from '@millrace/core';
+import type { Example } from '@millrace/joiner';
 import {
   createBatchSpace,
   createFeatureEncoder,
@@ -32,7 +33,6 @@ import {
   modelNameFrom,
 } from '@millrace/protocol';
 import { type Bus, createLogger, type LogMessage, type LogReader } from '@millrace/runtime';
-import type { Example } from '../src/joiner.ts';
 
 export const partitions = 3;
 

@@ -1,8 +1,8 @@
 import type { PullRequest, RowSource } from '@millrace/client';
 import { fingerprintOf, hashText } from '@millrace/core';
+import type { Example } from '@millrace/joiner';
 import { decodeDenseBlock, decodeGradientBlock, MillraceError, type ModelFile } from '@millrace/protocol';
 import { expect, test } from 'vitest';
-import type { Example } from '../src/joiner.ts';
 import { type BatchMark, createTrainer } from '../src/trainer.ts';
 import { openSmallNet } from './small-model.ts';
 
@@ -24,13 +24,19 @@ const linear: ModelFile = {
 
 const mark: BatchMark = { producer: 'p', batch: 7, previous: [5], previousDense: 6, timeMs: 123 };
 
-function example(item: Example['item'], parts: { shown: 0 | 1; clicked: 0 | 1 }): Example {
+type Parts = Pick<Example, 'shown' | 'clicked'> & Partial<Example>;
+
+function example(item: Example['item'], parts: Parts): Example {
   return {
     place: [1, 1, 0],
     user: {},
     context: {},
     item,
     score: 0.5,
+    offset: 0,
+    weighting: 'none',
+    isFirst: true,
+    makesPositive: false,
     origin: { sequence: 1, watermarkMs: 0 },
     ...parts,
   };
@@ -135,7 +141,13 @@ test('trainer: examples that cannot be used are counted and left out', async () 
   const { blocks, unusable } = await trainer.train([bad, example({ ad: 'b' }, negative), bad], mark);
   const [section] = decodeGradientBlock(blocks[0].bytes).sections;
   expect([unusable, section.count, section.gradients[0]]).toEqual([2, 1, 0.5]);
-  expect(await trainer.train([bad], mark)).toEqual({ blocks: [], dense: null, lossSum: 0, unusable: 1 });
+  expect(await trainer.train([bad], mark)).toEqual({
+    blocks: [],
+    dense: null,
+    lossSum: 0,
+    unusable: 1,
+    norms: null,
+  });
 });
 
 test('trainer: dense gradients go into a block of their own', async () => {

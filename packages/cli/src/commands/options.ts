@@ -14,6 +14,17 @@ export function wholeNumber(range: { readonly min: number; readonly max: number 
   };
 }
 
+export function numberWithin(range: {
+  readonly min: number;
+  readonly below: number;
+}): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    if (value >= range.min && value < range.below) return value;
+    throw new InvalidArgumentError(`wanted a number from ${range.min} to below ${range.below}.`);
+  };
+}
+
 export function jsonOption(): Option {
   return new Option('--json', 'print the result as one JSON line, everything else to standard error').default(
     false,

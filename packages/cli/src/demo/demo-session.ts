@@ -4,12 +4,12 @@ import { createRate } from '@millrace/core';
 import { parseModelFile } from '@millrace/model';
 import type { Clock } from '@millrace/runtime';
 import { type ClusterStatus, createMillraceClient } from '@millrace/sdk';
+import { createTraffic } from '@millrace/traffic';
 import type { LiveFigures } from '../screen/live-view.ts';
 import { type DemoReport, demoReport } from './demo-report.ts';
 import { playTraffic } from './play-traffic.ts';
 import { probeFreshness } from './probe-freshness.ts';
 import { createRunRecord } from './run-record.ts';
-import { createTraffic } from './traffic.ts';
 
 export interface DemoSessionOptions {
   /** Of the inference nodes. */

@@ -6,63 +6,69 @@
  * Values other than 1 cannot stand in a list, since models weight all values of a `multi` field alike. They are noted as
  * weighted, so that the reading can tell of those that the model does not name.
  */
-import { emptyValues } from './log-record.ts';
+import { emptyValues, setValue } from './log-record.ts';
 
 /** Columns `list^feature` that are wanted; the others are not made. */
 export type NumericColumns = 'all' | ReadonlySet<string>;
 
-export interface FeatureLists {
-  readonly values: Record<string, unknown>;
-  /** Pairs, as a record has them. */
-  readonly weighted: readonly string[];
-  /** Sets the label as written: a number, with −1 as 0; other text as it is; null when there is none. */
-  setLabel(text: string | undefined): void;
-  /** Sets a number of the whole record, which means something unless it is `neutral`. */
-  set(column: string, value: number, meaning: { readonly neutral: number }): void;
-  /** Makes an empty list, if it is not there. */
-  open(list: string): void;
-  /** @param written `isGiven`: a value stood in the text, and was not left out for 1. */
-  add(list: string, feature: string, written: { readonly value: number; readonly isGiven: boolean }): void;
-}
-
 /** Columns that a record has beside its lists. A list of such a name gets a bar before it. */
 const ownColumns = new Set(['label', 'importance', 'initial', 'tag', 'qid']);
 
-export function createFeatureLists(wanted: NumericColumns): FeatureLists {
-  const values = emptyValues();
-  const weighted: string[] = [];
-  const listOf = (list: string): { name: string; features: string[] } => {
-    const name = ownColumns.has(list) ? `|${list}` : list;
-    const there = values[name];
-    if (Array.isArray(there)) return { name, features: there };
+/** The columns of one record, as a parser fills them in. */
+export class FeatureLists {
+  readonly values = emptyValues();
+  /** Pairs, as a record has them. */
+  readonly weighted: string[] = [];
+  readonly #wanted: NumericColumns;
+
+  constructor(wanted: NumericColumns) {
+    this.#wanted = wanted;
+  }
+
+  /** Sets the label as written: a number, with −1 as 0; other text as it is; null when there is none. */
+  setLabel(text: string | undefined): void {
+    const number = text === undefined ? Number.NaN : numberFrom(text);
+    if (Number.isNaN(number)) this.values.label = text ?? null;
+    else this.values.label = number === -1 ? 0 : number;
+  }
+
+  /** Sets a number of the whole record, which means something unless it is `neutral`. */
+  set(column: string, value: number, neutral: 0 | 1): void {
+    this.values[column] = value;
+    if (value !== neutral) this.weighted.push('', column);
+  }
+
+  /** The features of a list, which is made if it is not there. */
+  open(list: string): string[] {
+    const name = columnOf(list);
+    const there = this.values[name];
+    if (Array.isArray(there)) return there;
     const features: string[] = [];
-    values[name] = features;
-    return { name, features };
-  };
-  return {
-    values,
-    weighted,
-    setLabel(text) {
-      const number = text === undefined ? Number.NaN : numberFrom(text);
-      if (Number.isNaN(number)) values.label = text ?? null;
-      else values.label = number === -1 ? 0 : number;
-    },
-    set(column, value, { neutral }) {
-      values[column] = value;
-      if (value !== neutral) weighted.push('', column);
-    },
-    open: (list) => void listOf(list),
-    add(list, feature, { value, isGiven }) {
-      const { name, features } = listOf(list);
-      if (value === 1) features.push(feature);
-      if (value === 1 && (!isGiven || (wanted !== 'all' && wanted.size === 0))) return;
-      const column = `${name}^${feature}`;
-      if (value !== 1) weighted.push(name, column);
-      if (wanted !== 'all' && !wanted.has(column)) return;
-      const before = values[column];
-      values[column] = typeof before === 'number' ? before + value : value;
-    },
-  };
+    setValue(this.values, name, features);
+    return features;
+  }
+
+  /** Adds a feature for which no value is written. */
+  add(list: string, feature: string): void {
+    this.open(list).push(feature);
+  }
+
+  /** Adds a feature with the value written for it, 1 or another. */
+  addValue(list: string, feature: string, value: number): void {
+    const features = this.open(list);
+    if (value === 1) features.push(feature);
+    if (value === 1 && this.#wanted !== 'all' && this.#wanted.size === 0) return;
+    const name = columnOf(list);
+    const column = `${name}^${feature}`;
+    if (value !== 1) this.weighted.push(name, column);
+    if (this.#wanted !== 'all' && !this.#wanted.has(column)) return;
+    const before = this.values[column];
+    setValue(this.values, column, typeof before === 'number' ? before + value : value);
+  }
+}
+
+function columnOf(list: string): string {
+  return ownColumns.has(list) ? `|${list}` : list;
 }
 
 /** Digits with an optional sign, fraction and exponent: what every tool writes; no hex, no "Infinity". */
@@ -73,3 +79,17 @@ export function numberFrom(text: string): number {
   const number = decimal.test(text) ? Number(text) : Number.NaN;
   return Number.isFinite(number) ? number : Number.NaN;
 }
+
+/** The words of a text, cut at spaces, tabs and other control characters. */
+export function wordsOf(text: string): string[] {
+  const words: string[] = [];
+  let from = 0;
+  for (let at = 0; at <= text.length; at++) {
+    if (at < text.length && text.charCodeAt(at) > space) continue;
+    if (at > from) words.push(text.slice(from, at));
+    from = at + 1;
+  }
+  return words;
+}
+
+const space = 32;

@@ -4,7 +4,7 @@
  *   label field:index:value …                             libffm
  * Columns: `label` (−1 is 0), `qid`, and those of feature-lists.ts: the list `features`, or one for each field.
  */
-import { createFeatureLists, type NumericColumns, numberFrom } from './feature-lists.ts';
+import { FeatureLists, type NumericColumns, numberFrom, wordsOf } from './feature-lists.ts';
 import type { LogRecord } from './log-record.ts';
 import type { LogTally } from './log-tally.ts';
 import { createLineReader, type RecordReader } from './record-reader.ts';
@@ -20,10 +20,10 @@ export function createLibsvmReader(
 ): RecordReader {
   const wanted = form === 'field' ? 'label field:index:value …' : 'label index:value …';
   const parse = (text: string, line: number): LogRecord | null => {
-    const words = withoutComment(text).split(/\s+/);
+    const words = wordsOf(withoutComment(text));
     // A line of comment alone.
-    if (words[0] === '') return null;
-    const lists = createFeatureLists(columns);
+    if (words.length === 0) return null;
+    const lists = new FeatureLists(columns);
     lists.setLabel(words[0]);
     if (form === 'index') lists.open('features');
     for (let i = 1; i < words.length; i++) {
@@ -38,7 +38,7 @@ export function createLibsvmReader(
         tally.skip('syntax', { line }, `"${wanted}"`, words[i]);
         return null;
       }
-      lists.add(list, parts[0], { value, isGiven: true });
+      lists.addValue(list, parts[0], value);
     }
     return { file, line, values: lists.values, weighted: lists.weighted };
   };
@@ -47,5 +47,5 @@ export function createLibsvmReader(
 
 function withoutComment(text: string): string {
   const mark = text.indexOf('#');
-  return (mark < 0 ? text : text.slice(0, mark)).trim();
+  return mark < 0 ? text : text.slice(0, mark);
 }

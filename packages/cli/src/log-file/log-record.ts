@@ -31,14 +31,20 @@ export class CsvRecord implements LogRecord {
 
   get values(): Readonly<Record<string, unknown>> {
     const values = emptyValues();
-    for (let i = 0; i < this.columns.length; i++) values[this.columns[i]] = this.cells[i];
+    for (let i = 0; i < this.columns.length; i++) setValue(values, this.columns[i], this.cells[i]);
     return values;
   }
 }
 
-/** Values by column to be filled in. Inherits nothing: a column may have any name, `__proto__` too. */
+/** Values by column, to be filled in by `setValue`. An ordinary object: one without a prototype is several times as slow. */
 export function emptyValues(): Record<string, unknown> {
-  return Object.create(null) as Record<string, unknown>;
+  return {};
+}
+
+/** Sets a column of any name; plain assignment would take `__proto__` for something else. */
+export function setValue(values: Record<string, unknown>, column: string, value: unknown): void {
+  if (column !== '__proto__') values[column] = value;
+  else Object.defineProperty(values, column, { value, enumerable: true, configurable: true, writable: true });
 }
 
 /** What a message needs to point at a place in a log file. */

@@ -41,8 +41,9 @@ function noteLines({ file, notes }: LogReport): string[] {
   const lines: string[] = [];
   if (timeBackwards) {
     const { count, line, stepMsMax } = timeBackwards;
-    const step = `${stepMsMax / 1_000} s`;
-    lines.push(`${file}: time goes backwards at ${count} records, first in line ${line}, by up to ${step}`);
+    lines.push(
+      `${file}: time goes backwards at ${count} records, first in line ${line}, by up to ${durationText(stepMsMax)}`,
+    );
   }
   if (emptyCells) {
     const columns = Object.entries(emptyCells).map(([column, count]) => `${column} ${count}`);
@@ -55,4 +56,10 @@ function noteLines({ file, notes }: LogReport): string[] {
     );
   }
   return lines;
+}
+
+const dayMs = 86_400_000;
+
+function durationText(ms: number): string {
+  return ms < 2 * dayMs ? `${ms / 1_000} s` : `${Math.round(ms / dayMs)} days`;
 }

@@ -5,7 +5,7 @@
  * A tag touches the first bar or begins with an apostrophe.
  * Format: https://github.com/VowpalWabbit/vowpal_wabbit/wiki/Input-format
  */
-import { createFeatureLists, type NumericColumns, numberFrom } from './feature-lists.ts';
+import { FeatureLists, type NumericColumns, numberFrom, wordsOf } from './feature-lists.ts';
 import type { LogRecord } from './log-record.ts';
 import type { LogTally } from './log-tally.ts';
 import { createLineReader, type RecordReader } from './record-reader.ts';
@@ -13,57 +13,58 @@ import { createLineReader, type RecordReader } from './record-reader.ts';
 export function createVowpalReader(file: string, tally: LogTally, columns: NumericColumns): RecordReader {
   const parse = (text: string, line: number): LogRecord | null => {
     const [head, ...sections] = text.split('|');
-    const lists = createFeatureLists(columns);
-    const problem = sections.length === 0 ? 'no bar' : (addHead(head) ?? addSections(sections));
+    const lists = new FeatureLists(columns);
+    let problem = sections.length === 0 ? 'no bar' : addHead(lists, head);
+    for (let i = 0; i < sections.length && problem === undefined; i++)
+      problem = addSection(lists, sections[i]);
     if (problem !== undefined) {
       tally.skip('syntax', { line }, `a line of Vowpal Wabbit text (${problem})`, text);
       return null;
     }
     return { file, line, values: lists.values, weighted: lists.weighted };
-
-    function addHead(given: string): string | undefined {
-      const words = wordsOf(given);
-      const last = words.at(-1);
-      const isTagged = last !== undefined && (last.startsWith("'") || !/\s$/.test(given));
-      const tag = isTagged ? words.pop() : undefined;
-      if (words.length > 3) return 'more than label, importance and initial value before the first bar';
-      const importance = words[1] === undefined ? 1 : numberFrom(words[1]);
-      const initial = words[2] === undefined ? 0 : numberFrom(words[2]);
-      if (Number.isNaN(importance) || Number.isNaN(initial))
-        return 'importance or initial value is no number';
-      lists.setLabel(words[0]);
-      lists.set('importance', importance, { neutral: 1 });
-      lists.set('initial', initial, { neutral: 0 });
-      lists.values.tag = tag === undefined ? null : tag.replace(/^'/, '');
-      return undefined;
-    }
-
-    function addSections(given: readonly string[]): string | undefined {
-      for (const section of given) {
-        const words = wordsOf(section);
-        // A space behind the bar: the namespace has no name.
-        const isNamed = section !== '' && !/^\s/.test(section);
-        const [name, scaleText] = isNamed ? parted(words[0]) : ['features', undefined];
-        const scale = scaleText === undefined ? 1 : numberFrom(scaleText);
-        if (name === '' || Number.isNaN(scale))
-          return 'a namespace without a name, or whose scale is no number';
-        lists.open(name);
-        for (let i = isNamed ? 1 : 0; i < words.length; i++) {
-          const [feature, valueText] = parted(words[i]);
-          if (feature === '') return 'a value without a feature';
-          const value = valueText === undefined ? 1 : numberFrom(valueText);
-          if (Number.isNaN(value)) return 'a value that is no number';
-          lists.add(name, feature, { value: value * scale, isGiven: valueText !== undefined });
-        }
-      }
-      return undefined;
-    }
   };
   return createLineReader(tally, parse);
 }
 
-function wordsOf(text: string): string[] {
-  return text.split(/\s+/).filter((word) => word !== '');
+/** What stands before the first bar. Returns what is wrong with it. */
+function addHead(lists: FeatureLists, head: string): string | undefined {
+  const words = wordsOf(head);
+  const last = words.at(-1);
+  const isTagged = last !== undefined && (last.startsWith("'") || !beginsWithSpace(head.slice(-1)));
+  const tag = isTagged ? words.pop() : undefined;
+  if (words.length > 3) return 'more than label, importance and initial value before the first bar';
+  const importance = words[1] === undefined ? 1 : numberFrom(words[1]);
+  const initial = words[2] === undefined ? 0 : numberFrom(words[2]);
+  if (Number.isNaN(importance) || Number.isNaN(initial)) return 'importance or initial value is no number';
+  lists.setLabel(words[0]);
+  lists.set('importance', importance, 1);
+  lists.set('initial', initial, 0);
+  lists.values.tag = tag === undefined ? null : tag.replace(/^'/, '');
+  return undefined;
+}
+
+/** What follows a bar: a namespace and its features. Returns what is wrong with it. */
+function addSection(lists: FeatureLists, section: string): string | undefined {
+  const words = wordsOf(section);
+  // A space behind the bar: the namespace has no name.
+  const isNamed = section !== '' && !beginsWithSpace(section);
+  const [name, scaleText] = isNamed ? parted(words[0]) : ['features', undefined];
+  const scale = scaleText === undefined ? 1 : numberFrom(scaleText);
+  if (name === '' || Number.isNaN(scale)) return 'a namespace without a name, or whose scale is no number';
+  lists.open(name);
+  for (let i = isNamed ? 1 : 0; i < words.length; i++) {
+    const [feature, valueText] = parted(words[i]);
+    if (feature === '') return 'a value without a feature';
+    const value = valueText === undefined ? 1 : numberFrom(valueText);
+    if (Number.isNaN(value)) return 'a value that is no number';
+    if (valueText === undefined && scale === 1) lists.add(name, feature);
+    else lists.addValue(name, feature, value * scale);
+  }
+  return undefined;
+}
+
+function beginsWithSpace(text: string): boolean {
+  return text.charCodeAt(0) <= 32;
 }
 
 /** `name:value` cut at the colon. */

@@ -18,12 +18,9 @@ import {
   partitionIdentity,
 } from '@millrace/snapshot';
 import { onTestFinished } from 'vitest';
-import {
-  openSingleProcessCluster,
-  type SingleProcessCluster,
-} from '../../src/backtest/single-process-cluster.ts';
 import type { HistorySource } from '../../src/history/history-source.ts';
 import type { OwnerInspector } from '../../src/history/inspect-owners.ts';
+import { openSingleProcessCluster, type SingleProcessCluster } from '../single-process-cluster.ts';
 
 /** Every kind of feature, a net of all parts, and rows whose first values are not 0. */
 export const deep: ModelFile = {

@@ -39,6 +39,15 @@ test('log-tally: notes a bounded number of unread columns', () => {
   expect(tally.report().notes.unreadValues).toMatchObject({ count: 100, line: 3, columns: { length: 20 } });
 });
 
+test('log-report: a long step back is told in days', () => {
+  const tally = createLogTally('a.csv', 'lenient');
+  tally.take(2, 3 * 86_400_000);
+  tally.take(3, 0);
+  expect(logReportText(tally.report())).toEqual([
+    'a.csv: time goes backwards at 1 records, first in line 3, by up to 3 days',
+  ]);
+});
+
 test('log-report: says nothing of a log without fault', () => {
   const tally = createLogTally('a.csv', 'lenient');
   tally.take(2, 0);

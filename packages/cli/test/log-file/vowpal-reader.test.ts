@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { createLogTally } from '../../src/log-file/log-tally.ts';
 import { createVowpalReader } from '../../src/log-file/vowpal-reader.ts';
 import { readTallied } from './tallied.ts';
 
@@ -10,6 +11,28 @@ test('vowpal-reader: a namespace is a list of its features', () => {
   expect(read('1 |user u1 |genres Action Horror\n-1 |user u2\n').records).toEqual([
     [1, { ...own, label: 1, user: ['u1'], genres: ['Action', 'Horror'] }],
     [2, { ...own, label: 0, user: ['u2'] }],
+  ]);
+});
+
+test('vowpal-reader: reads the line of docs/log-files.md as it says', () => {
+  expect(read("1 'a17 |user u1 |item i42 price:9.5 new |genres Action Horror").records[0][1]).toEqual({
+    ...own,
+    label: 1,
+    tag: 'a17',
+    user: ['u1'],
+    item: ['i42', 'new'],
+    'item^price': 9.5,
+    genres: ['Action', 'Horror'],
+  });
+});
+
+test('vowpal-reader: a list may have any name', () => {
+  const reader = createVowpalReader('log', createLogTally('log', 'lenient'), 'all');
+  const [{ values }] = reader.read('1 |__proto__ x |constructor y:2 z\n');
+  expect(Object.entries(values).slice(4)).toEqual([
+    ['__proto__', ['x']],
+    ['constructor', ['z']],
+    ['constructor^y', 2],
   ]);
 });
 
@@ -57,7 +80,7 @@ test('vowpal-reader: a namespace named like a column of the record gets a bar be
 });
 
 test('vowpal-reader: tells which values are in no list', () => {
-  const reader = createVowpalReader('log', { skip() {} } as never, 'all');
+  const reader = createVowpalReader('log', createLogTally('log', 'lenient'), 'all');
   expect(reader.read('1 2 |a x:3 y\n1 |a y\n').map(({ weighted }) => weighted)).toEqual([
     ['', 'importance', 'a', 'a^x'],
     [],

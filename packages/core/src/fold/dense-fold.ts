@@ -12,6 +12,7 @@ import {
   MillraceError,
   type OptimizerSpec,
 } from '@millrace/protocol';
+import { areFinite } from '../finite.ts';
 import { createOptimizer } from '../optimizer/create-optimizer.ts';
 import type { GradientView, Optimizer, SegmentView } from '../optimizer/optimizer.ts';
 import { type Producers, placeInChain } from './producers.ts';
@@ -76,10 +77,10 @@ export function applyDense(
       state.counts.duplicates += 1;
       return { kind: 'duplicate' };
     }
-    if ('gradients' in block) step(state, block);
+    if ('gradients' in block) takeStep(state, block.gradients);
     else put(state, block);
-    state.producers.set(block.producer, block.sequence);
     state.counts.applied += 1;
+    state.producers.set(block.producer, block.sequence);
     return { kind: 'applied' };
   } catch (error) {
     if (!isMillraceError(error)) throw error;
@@ -87,6 +88,36 @@ export function applyDense(
     state.counts.rejected += 1;
     return { kind: 'rejected', error };
   }
+}
+
+/**
+ * One step without a log, as a block of these gradients at the next sequence would make it.
+ * @param gradients float32[parameters]; only read.
+ * @returns false when they are not finite: the weights stay as they are then.
+ */
+export function stepDense(state: DenseState, gradients: Float32Array): boolean {
+  state.sequence += 1;
+  if (!areFinite(gradients)) {
+    state.counts.rejected += 1;
+    return false;
+  }
+  takeStep(state, gradients);
+  state.counts.applied += 1;
+  return true;
+}
+
+function takeStep(state: DenseState, gradients: Float32Array): void {
+  const view: GradientView = { g: gradients, h: gradients, at: 0 };
+  state.optimizer.step(segmentOf(state), view);
+}
+
+/** SHA-256 over what was learned, weights and optimizer state, and not over the log that it was learned from. */
+export function denseWeightsHash(state: DenseState): string {
+  return createHash('sha256')
+    .update(JSON.stringify([state.model, state.fingerprint]))
+    .update(bytesOf(state.weights))
+    .update(bytesOf(state.optimizerState))
+    .digest('hex');
 }
 
 /** Refused whole, the same way by everybody: a foreign block, one of other floats, one with a float that is not finite. */
@@ -108,16 +139,9 @@ function refuseUnfit(state: DenseState, block: DenseBlock | DensePutBlock): void
           : ''),
     );
   }
-  const areFinite =
-    floats.every(Number.isFinite) && ('gradients' in block || block.state.every(Number.isFinite));
-  if (!areFinite) {
+  if (!areFinite(floats) || !('gradients' in block || areFinite(block.state))) {
     throw new MillraceError('MILL_BLOCK_INVALID', 'cannot apply a dense block: every float must be finite');
   }
-}
-
-function step(state: DenseState, { gradients }: DenseBlock): void {
-  const view: GradientView = { g: gradients, h: gradients, at: 0 };
-  state.optimizer.step(segmentOf(state), view);
 }
 
 /** Weights as they are given; the optimizer as given, or as it starts with them. */

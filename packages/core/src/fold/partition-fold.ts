@@ -4,8 +4,9 @@
  *   state(p, s) = fold(applyGradients, empty, log(p, 1 … s])
  *
  * A block steps rows by their gradients, or puts them whole (apply-put.ts). Which keys get rows (admission/) and which rows go
- * (expiry/) is decided here too, by the block and the state. Pure and deterministic (I2): what a message does depends on the message and the state alone. A message is applied at most
- * once per producer sequence (I3). Damaged and foreign ones are counted and passed over, the same way on every owner.
+ * (expiry/) is decided here too, by the block and the state. Pure and deterministic (I2): what a message does depends on the
+ * message and the state alone. A message is applied at most once per producer sequence (I3). Damaged and foreign ones are
+ * counted and passed over, the same way on every owner.
  */
 import {
   decodePartitionBlock,
@@ -175,25 +176,13 @@ function fitsGradients({ dim, needsCurvature }: TableLayout, section: GradientSe
 
 function applyRows(state: PartitionState, block: PartitionBlock): void {
   if (isGradients(block)) {
-    noteEventTime(state, block.eventTimeMs ?? 0);
+    if (block.eventTimeMs) noteEventTime(state, block.eventTimeMs);
     for (const section of block.sections) applySection(state, section);
   } else {
     for (const section of block.sections)
       state.counts.brokenRows += applyPutSection(state.tables[section.table], section, state.eventTimeMs);
   }
   sweepPartition(state);
-}
-
-/** Time goes on, never back; 0 tells nothing. Only a state with a table that expires keeps it. */
-export function noteEventTime(state: PartitionState, eventTimeMs: number): void {
-  if (state.counts.expired !== undefined) state.eventTimeMs = Math.max(state.eventTimeMs, eventTimeMs);
-}
-
-/** What each applied block ends with: looks for rows that have to go (expiry/sweep.ts). */
-export function sweepPartition({ tables, lives, eventTimeMs, counts }: PartitionState): void {
-  for (let t = 0; t < tables.length; t += 1)
-    if (tables[t].layout.expiry)
-      counts.expired = (counts.expired ?? 0) + sweepTable(tables[t], lives[t].sweep, eventTimeMs);
 }
 
 /** Its decoder always says an event time, null where there is none. */
@@ -204,7 +193,21 @@ function isGradients(block: PartitionBlock): block is GradientBlock {
 function applySection(state: PartitionState, section: GradientSection): void {
   const { table, dim, count, keys, gradients, curvature, occurrences } = section;
   for (let i = 0; i < count; i += 1) {
-    const seen = occurrences ? occurrences[i] : 1;
+    const seen = occurrences ? Math.max(1, occurrences[i]) : 1;
     stepRow(state, table, keys[2 * i], keys[2 * i + 1], gradients, curvature, i * dim, seen);
+  }
+}
+
+/** Before the rows of a batch are stepped: time goes on, and never back. Kept where a table expires. */
+export function noteEventTime(state: PartitionState, timeMs: number): void {
+  if (state.counts.expired !== undefined) state.eventTimeMs = Math.max(state.eventTimeMs, timeMs);
+}
+
+/** After the rows of a batch are stepped: looks at some rows of each table that expires, and lets go of those that are over. */
+export function sweepPartition(state: PartitionState): void {
+  const { tables, lives, eventTimeMs, counts } = state;
+  if (counts.expired === undefined) return;
+  for (let t = 0; t < tables.length; t += 1) {
+    if (tables[t].layout.expiry) counts.expired += sweepTable(tables[t], lives[t].sweep, eventTimeMs);
   }
 }

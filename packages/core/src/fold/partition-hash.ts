@@ -1,5 +1,5 @@
 /** The hash by which owners, verifiers and snapshots are held to be of one state. */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { bytesOf } from '@millrace/protocol';
 import type { PartitionState } from './partition-fold.ts';
 
@@ -12,6 +12,22 @@ export function partitionHash(state: PartitionState): string {
   const producers = [...state.producers].sort(([a], [b]) => (a < b ? -1 : 1));
   const { model, fingerprint, partition, sequence } = state;
   hash.update(JSON.stringify([model, fingerprint, partition, sequence, producers, ...livesOf(state)]));
+  hashRows(hash, state);
+  return hash.digest('hex');
+}
+
+/**
+ * SHA-256 over what a partition has learned: every row with its optimizer state, in key order. Not over how it came to it, so
+ * a fold of a log and a learner without one can be compared.
+ */
+export function rowsHash(state: PartitionState): string {
+  const hash = createHash('sha256');
+  hash.update(JSON.stringify([state.model, state.fingerprint, state.partition, ...livesOf(state)]));
+  hashRows(hash, state);
+  return hash.digest('hex');
+}
+
+function hashRows(hash: Hash, state: PartitionState): void {
   for (const [t, table] of state.tables.entries()) {
     const { keys, weights, stateWords, count, layout } = table;
     const order = new Uint32Array(count).map((_, row) => row);
@@ -25,7 +41,6 @@ export function partitionHash(state: PartitionState): string {
     const { admission } = state.lives[t];
     if (admission) hash.update(bytesOf(admission.words()));
   }
-  return hash.digest('hex');
 }
 
 /** Nothing where no table expires, so that such states have the hash that they always had. */

@@ -1,4 +1,8 @@
-/** The one place where a gradient changes a row, or makes one. */
+/**
+ * The one place where a gradient changes a row. The fold steps the rows of a block with it, a learner in one process (package
+ * learner) those of a batch, so both come to the same bits.
+ */
+import { areFinite } from '../finite.ts';
 import type { GradientView, SegmentView } from '../optimizer/optimizer.ts';
 import { addRow, findRow, markChanged } from '../row-table.ts';
 import type { PartitionState } from './partition-fold.ts';
@@ -8,13 +12,13 @@ const row: SegmentView = { w: new Float32Array(0), wAt: 0, s: new Float32Array(0
 const view: GradientView = { g: new Float32Array(0), h: new Float32Array(0), at: 0 };
 
 /**
- * Applies one key's summed gradient to its row. A key without a row gets one if the table's admission says so; else its
+ * Applies one key's summed gradient to its row, which is created when there is none and the table admits the key; else the
  * gradient is dropped and counted. A gradient that is not finite is counted as a broken row and changes nothing.
  * @param place      of the table in the model file.
  * @param low,high   the key's words; it belongs to the state's partition.
  * @param gradients  float32, the key's are [at, at + dim); only read.
  * @param curvature  float32 of the same layout, or null where no optimizer of the table needs it; only read.
- * @param seen       examples that it is the sum of.
+ * @param seen       occurrences of the key that were summed, ≥ 1.
  */
 export function stepRow(
   state: PartitionState,
@@ -28,22 +32,21 @@ export function stepRow(
 ): void {
   const table = state.tables[place];
   const { dim, stateFloats, segments, expiry, clockAt } = table.layout;
-  if (!isFiniteRow(gradients, at, dim) || (curvature !== null && !isFiniteRow(curvature, at, dim))) {
+  if (!areFinite(gradients, at, at + dim) || (curvature !== null && !areFinite(curvature, at, at + dim))) {
     state.counts.brokenRows += 1;
     return;
   }
   let index = findRow(table, low, high);
   if (index < 0) {
     const { admission } = state.lives[place];
-    if (admission !== null && !admission.admits(low, high, Math.max(1, seen), state.sequence)) {
+    if (admission && !admission.admits(low, high, seen, state.sequence)) {
       state.counts.notAdmitted = (state.counts.notAdmitted ?? 0) + 1;
       return;
     }
     index = addRow(table, low, high);
   }
   markChanged(table, index);
-  if (expiry !== null)
-    expiry.touch(table.stateWords, index * stateFloats + clockAt, state.eventTimeMs, Math.max(1, seen));
+  if (expiry) expiry.touch(table.stateWords, index * stateFloats + clockAt, state.eventTimeMs, seen);
   view.g = gradients;
   view.h = curvature ?? gradients;
   row.w = table.weights;
@@ -56,11 +59,4 @@ export function stepRow(
     view.at = at + segment.weightsAt;
     segment.optimizer.step(row, view);
   }
-}
-
-/** x − x is 0 for finite x and NaN otherwise, so one sum tells of a whole row. */
-function isFiniteRow(values: Float32Array, at: number, dim: number): boolean {
-  let zero = 0;
-  for (let d = at; d < at + dim; d += 1) zero += values[d] - values[d];
-  return zero === 0;
 }

@@ -1,11 +1,14 @@
 /** The message server: logs, key-value buckets, notices and an object store, each exactly as told. What goes wrong on the way is process-bus.ts. */
 import type { BucketName, LogName, Sequence } from '@millrace/protocol';
+import { startMs } from './simulated-process.ts';
 import { createSimulatedStore, type SimulatedStore } from './simulated-store.ts';
 import type { World } from './world.ts';
 
 export interface StoredMessage {
   readonly sequence: Sequence;
   readonly payload: Uint8Array;
+  /** By the server's clock, which is right. */
+  readonly timeMs: number;
 }
 
 export interface SubjectLog {
@@ -70,7 +73,7 @@ export function createSimulatedNats(world: World): SimulatedNats {
       const sequence = lastSequences[log];
       if (messageId !== undefined) ids.set(idKey, { sequence, atMs: world.nowMs });
       const list = subject(log, name);
-      const message = { sequence, payload: alignedCopy(payload) };
+      const message = { sequence, payload: alignedCopy(payload), timeMs: Math.floor(startMs + world.nowMs) };
       list.messages.push(message);
       nats.onStored(log, name, message);
       for (const wake of [...list.readers]) wake();

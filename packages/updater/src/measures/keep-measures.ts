@@ -2,6 +2,9 @@
  * Tells how well a model does: every slot to the log of measures and to /metrics, every minute what has been judged since
  * the start to the key-value store. None of it holds learning up: what cannot be stored is told and left.
  */
+
+import type { Example } from '@millrace/joiner';
+import type { GradientNorms } from '@millrace/model';
 import {
   bytesOf,
   encodeMeasures,
@@ -14,9 +17,8 @@ import {
   unpacked,
 } from '@millrace/protocol';
 import type { Bus, Clock, Kv, Logger } from '@millrace/runtime';
-import type { Example } from '../joiner.ts';
 import type { MeasureGauges } from './measure-gauges.ts';
-import { createModelMeasures, type Judged, measureSlotMs, type StepNorms } from './model-measures.ts';
+import { createModelMeasures, type Judged, measureSlotMs } from './model-measures.ts';
 
 export interface KeepMeasuresOptions {
   readonly bus: Bus;
@@ -28,7 +30,7 @@ export interface KeepMeasuresOptions {
 }
 
 export interface KeptMeasures {
-  take(examples: readonly Example[], norms: StepNorms): void;
+  take(examples: readonly Example[], norms: GradientNorms): void;
   close(): Promise<void>;
 }
 

@@ -17,8 +17,9 @@ import {
   reportOf,
   type ScoreCells,
 } from '@millrace/core';
+import type { Example } from '@millrace/joiner';
+import type { GradientNorms } from '@millrace/model';
 import type { ArmMeasures, FieldMeasures, Measures, ModelFile, Quality } from '@millrace/protocol';
-import type { Example } from '../joiner.ts';
 import { createFieldReader, type FieldFigures, type FieldReader, fieldFiguresKind } from './field-figures.ts';
 import { createSliding, type Sliding, type SlidingKind } from './sliding.ts';
 
@@ -36,13 +37,6 @@ const referenceKept = 0.5 ** (measureSlotMs / 86_400_000);
 const fieldEvery = 4;
 const seenKeysMax = 1_000_000;
 
-/** Norms of one gradient step, Euclidean; NaN for what the net has not. */
-export interface StepNorms {
-  readonly logits: number;
-  readonly embeddings: number;
-  readonly dense: number;
-}
-
 /** What an updater writes down, so that a successor goes on. */
 export interface Judged {
   readonly arm: string;
@@ -52,7 +46,7 @@ export interface Judged {
 
 export interface ModelMeasures {
   /** Takes what was learned. */
-  take(examples: readonly Example[], norms: StepNorms): void;
+  take(examples: readonly Example[], norms: GradientNorms): void;
   /** Ends a slot and tells. */
   tell(timeMs: number): Measures;
   /** Sums since the start, by arm. */
@@ -108,10 +102,12 @@ export function createModelMeasures({ file, driftAlert, judged }: ModelMeasuresO
   const norms = createNorms();
   let taken = 0;
 
-  const judge = (arm: Arm | undefined, { score, shown, clicked }: Example) => {
+  const judge = (arm: Arm | undefined, { score, shown, clicked, weighting, isFirst }: Example) => {
     if (arm === undefined) return;
+    // One learned as a negative before is judged as the positive that it is, not as two impressions.
+    const impressions = weighting === 'late-positive' && !isFirst ? 0 : shown;
     for (const cells of [arm.minute.slot, arm.minute.sum, arm.hour.slot, arm.hour.sum, arm.start])
-      addScore(cells, score, shown, clicked);
+      addScore(cells, score, impressions, clicked);
   };
 
   const scoreDrift = () => driftOf(grouped(scoreReference), grouped(all.hour.sum.shown));
@@ -229,7 +225,7 @@ function createNorms() {
   };
   const minute = createSliding(kind, slotsAMinute);
   return {
-    add({ logits, embeddings, dense }: StepNorms) {
+    add({ logits, embeddings, dense }: GradientNorms) {
       [logits, embeddings, dense].forEach((norm, i) => {
         if (!Number.isFinite(norm)) return;
         for (const sums of [minute.slot, minute.sum]) {

@@ -1,3 +1,4 @@
+import type { Example } from '@millrace/joiner';
 import { decodeMeasures, type Measures, measuresSubject, modelNameFrom } from '@millrace/protocol';
 import {
   createLogger,
@@ -7,7 +8,6 @@ import {
   type MemoryBus,
 } from '@millrace/runtime';
 import { expect, test } from 'vitest';
-import type { Example } from '../../src/joiner.ts';
 import { keepMeasures } from '../../src/measures/keep-measures.ts';
 import { createMeasureGauges } from '../../src/measures/measure-gauges.ts';
 import { file } from '../small-model.ts';
@@ -23,6 +23,10 @@ function examples(count: number): Example[] {
     item: { ad: `ad ${i % 3}` },
     shown: 1,
     clicked: i % 4 === 0 ? 1 : 0,
+    offset: 0,
+    weighting: 'none',
+    isFirst: true,
+    makesPositive: false,
     score: i % 4 === 0 ? 0.5 : 0.25,
     origin: { sequence: i + 1, watermarkMs: i },
   }));

@@ -1,8 +1,9 @@
 import { fmix } from '@millrace/core';
+import type { Example } from '@millrace/joiner';
+import type { GradientNorms } from '@millrace/model';
 import { decodeMeasures, encodeMeasures, type Features, type ModelFile } from '@millrace/protocol';
 import { expect, test } from 'vitest';
-import type { Example } from '../../src/joiner.ts';
-import { createModelMeasures, type StepNorms } from '../../src/measures/model-measures.ts';
+import { createModelMeasures } from '../../src/measures/model-measures.ts';
 
 const file: ModelFile = {
   name: 'ads',
@@ -17,7 +18,7 @@ const file: ModelFile = {
   loss: 'logloss',
   seed: 1,
 };
-const norms: StepNorms = { logits: 3, embeddings: Number.NaN, dense: Number.NaN };
+const norms: GradientNorms = { logits: 3, embeddings: Number.NaN, dense: Number.NaN };
 const options = { file, driftAlert: 0.25, judged: [] };
 const slotsAnHour = 360;
 
@@ -33,6 +34,10 @@ function example(i: number, more: Partial<Example> & { country?: string; tags?: 
     item,
     shown: 1,
     clicked,
+    offset: 0,
+    weighting: 'none',
+    isFirst: true,
+    makesPositive: false,
     score,
     origin: { sequence: i, watermarkMs: i },
     ...rest,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { crossEffects, mainEffects } from '../../src/demo/effects.ts';
+import { crossEffects, mainEffects } from '../src/effects.ts';
 
 const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const deviation = (values: number[]) => Math.sqrt(mean(values.map((value) => value * value)));

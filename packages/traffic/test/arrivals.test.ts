@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Population, visitorAt } from '../../src/demo/arrivals.ts';
+import { type Population, visitorAt } from '../src/arrivals.ts';
 
 const population: Population = { seed: 5, stream: 1, founders: 10, newShare: () => 0.2, recency: 1 };
 

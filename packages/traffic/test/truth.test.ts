@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { baseLogitFrom, createTruth } from '../../src/demo/truth.ts';
-import { type Visit, visitAt } from '../../src/demo/visits.ts';
-import { categoryNames, type Item, placementNames, segmentNames } from '../../src/demo/world.ts';
+import { baseLogitFrom, createTruth } from '../src/truth.ts';
+import { type Visit, visitAt } from '../src/visits.ts';
+import { categoryNames, type Item, placementNames, segmentNames } from '../src/world.ts';
 
 const truth = createTruth(3);
 const visit = visitAt(3, 1_000);

@@ -1,6 +1,6 @@
 import { createProgressiveQuality } from '@millrace/core';
 import { describe, expect, test } from 'vitest';
-import { createTraffic, type Impression } from '../../src/demo/traffic.ts';
+import { createTraffic, type Impression } from '../src/traffic.ts';
 
 /** A minute of the demo: 100 requests a second, less the start. */
 const steps = 5_600;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { chosenIndex, normalAt, uniformAt } from '../../src/demo/counter-random.ts';
+import { chosenIndex, normalAt, uniformAt } from '../src/counter-random.ts';
 
 const many = 20_000;
 
