@@ -12,12 +12,14 @@
  */
 import {
   createPartitionState,
+  noteEventTime,
   type PartitionState,
   partitionOf,
   pullRows,
   type RowTable,
   stepDense,
   stepRow,
+  sweepPartition,
   tableLayouts,
 } from '@millrace/core';
 import {
@@ -26,6 +28,7 @@ import {
   type EngineName,
   type GradientStep,
   gatherSpace,
+  keyOccurrences,
   type OpenNet,
   openNet,
   type StepExample,
@@ -91,6 +94,7 @@ export function createLocalLearner(net: OpenNet, states: readonly PartitionState
 }
 
 const touched = new Uint16Array(partitionsMax);
+const noStates: ReadonlySet<PartitionState> = new Set();
 
 class Learner implements LocalLearner {
   readonly net: OpenNet;
@@ -100,6 +104,8 @@ class Learner implements LocalLearner {
   readonly #step: GradientStep;
   /** By table, then partition: what pullRows wants. */
   readonly #tables: readonly (readonly RowTable[])[];
+  /** Rows of some table come and go. */
+  readonly #lively: boolean;
   /** The batch has been used; what is in it stays for `lossSum`. */
   #used = false;
 
@@ -107,6 +113,7 @@ class Learner implements LocalLearner {
     this.net = net;
     this.states = states;
     this.#step = createGradientStep(net);
+    this.#lively = net.plan.tables.some(({ admission, expiry }) => admission !== null || expiry !== null);
     this.#tables = net.plan.tables.map((_, place) => states.map(({ tables }) => tables[place]));
     // Weights that were put into the fold since the net was opened.
     net.versions.refresh();
@@ -162,27 +169,37 @@ class Learner implements LocalLearner {
     this.logits = this.#step.logits;
     const { space, sums, parameters } = this.#step;
     const { states, net } = this;
+    const met = this.#lively ? this.#meet() : noStates;
     for (let t = 0; t < sums.length; t += 1) {
       const { keys, unique } = space.batch.tables[t];
       const { gradients, curvature } = sums[t];
-      const { dim } = net.plan.tables[t];
+      const { dim, countsOccurrences } = net.plan.tables[t];
+      const seen = countsOccurrences ? keyOccurrences(space.batch.tables[t]) : null;
       for (let i = 0; i < unique; i += 1) {
         const low = keys[2 * i];
         const high = keys[2 * i + 1];
-        stepRow(
-          states[partitionOf(low, high, states.length)],
-          t,
-          low,
-          high,
-          gradients,
-          curvature,
-          i * dim,
-          1,
-        );
+        const state = states[partitionOf(low, high, states.length)];
+        stepRow(state, t, low, high, gradients, curvature, i * dim, seen === null ? 1 : seen[i]);
       }
     }
+    for (const state of met) sweepPartition(state);
     if (parameters.length === 0) return;
     stepDense(net.dense, parameters);
     net.versions.refresh();
+  }
+
+  /** Partitions of the batch's keys, each brought to its next sequence and to the time of now, as a block of its log would. */
+  #meet(): ReadonlySet<PartitionState> {
+    const { states } = this;
+    const met = new Set<PartitionState>();
+    for (const { keys, unique } of this.#step.space.batch.tables) {
+      for (let i = 0; i < unique; i += 1)
+        met.add(states[partitionOf(keys[2 * i], keys[2 * i + 1], states.length)]);
+    }
+    for (const state of met) {
+      state.sequence += 1;
+      noteEventTime(state, this.timeMs);
+    }
+    return met;
   }
 }

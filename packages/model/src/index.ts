@@ -34,4 +34,10 @@ export { modelSchema } from './model-schema.ts';
 export type { DenseLayer, EmbeddingSlot, NetShape } from './net-shape.ts';
 export { type OpenNet, openNet } from './open-net.ts';
 export { createPlainEngine } from './plain-engine.ts';
-export { addOccurrence, createSparseBatch, resetBatch, type SparseBatch } from './sparse-batch.ts';
+export {
+  addOccurrence,
+  createSparseBatch,
+  keyOccurrences,
+  resetBatch,
+  type SparseBatch,
+} from './sparse-batch.ts';

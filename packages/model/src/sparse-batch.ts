@@ -80,6 +80,23 @@ export function addOccurrence(
   table.occurrences = at + 1;
 }
 
+/**
+ * Examples in which each key of a table stands; one that has a key in several places counts once.
+ * @returns uint32[unique], the caller's.
+ */
+export function keyOccurrences({ unique, occurrences, keyOf, exampleOf }: TableBatch): Uint32Array {
+  const counts = new Uint32Array(unique);
+  const lastExample = new Int32Array(unique).fill(-1);
+  for (let i = 0; i < occurrences; i += 1) {
+    const key = keyOf[i];
+    // Occurrences of an example stand together.
+    if (lastExample[key] === exampleOf[i]) continue;
+    lastExample[key] = exampleOf[i];
+    counts[key] += 1;
+  }
+  return counts;
+}
+
 function uniqueKey(batch: SparseBatch, table: TableBatch, low: number, high: number): number {
   if (2 * (table.unique + 1) > table.index.length) growIndex(batch, table);
   const { index, stamps, keys } = table;

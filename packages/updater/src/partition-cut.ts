@@ -1,6 +1,6 @@
 /** Cuts the gradients of a batch by partition: a counting sort of each table's keys, then one section a table and partition. */
 import { partitionOf } from '@millrace/core';
-import type { FeaturePlan, KeyGradients, SparseBatch } from '@millrace/model';
+import { type FeaturePlan, type KeyGradients, keyOccurrences, type SparseBatch } from '@millrace/model';
 import type { GradientSection } from '@millrace/protocol';
 
 export interface PartitionCut {
@@ -19,7 +19,7 @@ export function cutByPartition(
   for (let t = 0; t < plan.tables.length; t += 1) {
     const { keys, unique } = batch.tables[t];
     const { dim, countsOccurrences } = plan.tables[t];
-    const occurrences = countsOccurrences ? occurrencesOf(batch.tables[t]) : null;
+    const occurrences = countsOccurrences ? keyOccurrences(batch.tables[t]) : null;
     const partitionOfKey = new Uint16Array(unique);
     const counts = new Uint32Array(partitions);
     for (let i = 0; i < unique; i += 1) {
@@ -63,25 +63,6 @@ function emptySection(
     curvature: hasCurvature ? new Float32Array(count * dim) : null,
     occurrences: hasOccurrences ? new Uint32Array(count) : null,
   };
-}
-
-/** Examples in which each key stands, uint32[unique]; one that has a key in several places counts once. */
-function occurrencesOf({
-  unique,
-  occurrences,
-  keyOf,
-  exampleOf,
-}: SparseBatch['tables'][number]): Uint32Array {
-  const counts = new Uint32Array(unique);
-  const lastExample = new Int32Array(unique).fill(-1);
-  for (let i = 0; i < occurrences; i += 1) {
-    const key = keyOf[i];
-    // Occurrences of an example stand together.
-    if (lastExample[key] === exampleOf[i]) continue;
-    lastExample[key] = exampleOf[i];
-    counts[key] += 1;
-  }
-  return counts;
 }
 
 function copyKey(

@@ -8,10 +8,11 @@ import { MillraceError, type ModelFile } from '@millrace/protocol';
 import { Command } from 'commander';
 import { openProgressBar } from '../screen/progress-bar.ts';
 import { awaitApplied } from '../tables/await-applied.ts';
-import { jsonFile, openFolderReader } from '../tables/folder-reader.ts';
+import { type FolderReader, jsonFile, openFolderReader } from '../tables/folder-reader.ts';
 import { type Imported, type ImportOptions, importFolder, importNamedRows } from '../tables/import-model.ts';
 import { columnValues, csvNamedRows, npyNamedRows } from '../tables/named-rows.ts';
 import { modelFileName } from '../tables/table-folder.ts';
+import { isTrained, openTrainedReader } from '../tables/trained-reader.ts';
 import { dataOption, type OpenHistory, withHistory } from './open-history.ts';
 import { jsonOption, wholeNumber } from './options.ts';
 
@@ -30,7 +31,7 @@ const createdMsMax = 30_000;
 export function importCommand(): Command {
   return new Command('import')
     .description(
-      'put rows into a model: a folder that export wrote, or embeddings keyed by a field (.csv, .npy)',
+      'put rows into a model: a folder that export or train wrote, or embeddings keyed by a field (.csv, .npy)',
     )
     .argument('<path>', 'folder, .csv with a column "value" and floats, or .npy with --values')
     .option(
@@ -83,8 +84,7 @@ async function importPath(
 ): Promise<{ readonly file: ModelFile; readonly imported: Imported }> {
   const isFolder = (await stat(path).catch(() => null))?.isDirectory() ?? false;
   if (isFolder) {
-    const reader = await openFolderReader(path);
-    const from = parseModelFile(await jsonFile(join(path, modelFileName)));
+    const { reader, file: from } = await openFolder(path);
     const file = await modelFor(source, flags.model ?? from.name, from);
     return { file, imported: await importFolder({ ...common, file }, reader, from) };
   }
@@ -103,6 +103,14 @@ async function importPath(
     ? await npyNamedRows(path, columnValues([values as string]))
     : csvNamedRows(path);
   return { file, imported: await importNamedRows({ ...common, file }, field, named) };
+}
+
+async function openFolder(
+  path: string,
+): Promise<{ readonly reader: FolderReader; readonly file: ModelFile }> {
+  if (isTrained(path)) return openTrainedReader(path);
+  const reader = await openFolderReader(path);
+  return { reader, file: parseModelFile(await jsonFile(join(path, modelFileName))) };
 }
 
 /** The model of that name; made of `from` where there is none. */

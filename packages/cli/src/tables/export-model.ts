@@ -1,5 +1,5 @@
 /** Writes the rows and dense weights of a model, as they were at a moment, to a folder of tables. */
-import { createDenseState, fingerprintOf, type PartitionState, type RowTable } from '@millrace/core';
+import { createDenseState, fingerprintOf, type RowTable } from '@millrace/core';
 import { compileNet, denseOptimizerOf, initialParameters } from '@millrace/model';
 import { MillraceError, type ModelFile, partitionsDefault } from '@millrace/protocol';
 import {
@@ -10,8 +10,9 @@ import {
   newestBlockAtOrBelow,
 } from '@millrace/snapshot';
 import { foldsOf, type HistorySource } from '../history/history-source.ts';
-import { openFolderWriter, type TableRows } from './folder-writer.ts';
+import { openFolderWriter } from './folder-writer.ts';
 import type { KeyNames } from './key-names.ts';
+import { rowsOf } from './state-rows.ts';
 import type { FolderNotes, TableFormat } from './table-folder.ts';
 
 export interface ExportOptions {
@@ -59,7 +60,7 @@ export async function exportModel(options: ExportOptions): Promise<FolderNotes> 
         places.map((place) => formOf(state.tables[place], withState)),
       );
       for (const [t, place] of places.entries()) {
-        const part = rowsOf(state, place, withState);
+        const part = rowsOf(state.tables[place], withState);
         rows += part.count;
         await writer.add(t, part, names?.(place) ?? (() => null));
       }
@@ -93,22 +94,6 @@ function placesOf(file: ModelFile, table: string | null): readonly number[] {
 
 function formOf({ layout }: RowTable, withState: boolean) {
   return { name: layout.name, dim: layout.dim, stateFloats: withState ? layout.clockAt : 0 };
-}
-
-/** Rows of a table as they lie; of their state what belongs to optimizers, without clocks. */
-function rowsOf(state: PartitionState, place: number, withState: boolean): TableRows {
-  const { keys, weights, state: floats, count, layout } = state.tables[place];
-  const { dim, stateFloats, clockAt } = layout;
-  const optimizerState = new Float32Array(withState ? clockAt * count : 0);
-  if (withState)
-    for (let row = 0; row < count; row += 1)
-      optimizerState.set(floats.subarray(row * stateFloats, row * stateFloats + clockAt), row * clockAt);
-  return {
-    count,
-    keys: keys.subarray(0, 2 * count),
-    weights: weights.subarray(0, dim * count),
-    state: optimizerState,
-  };
 }
 
 /** The dense weights of the moment: up to the newest block that it holds; of now, the newest there are. */
