@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { learnedHash } from '@millrace/learner';
 import type { ModelFile } from '@millrace/protocol';
 import { expect, onTestFinished, test } from 'vitest';
 import { scoreAt } from '../../src/history/score-at.ts';
@@ -11,6 +12,8 @@ import { createFieldKeys, nameKeys } from '../../src/tables/key-names.ts';
 import { columnValues, csvNamedRows, npyNamedRows } from '../../src/tables/named-rows.ts';
 import { npyHeader } from '../../src/tables/npy.ts';
 import { type TableFormat, tableFormats } from '../../src/tables/table-folder.ts';
+import { isTrained, openTrainedReader } from '../../src/tables/trained-reader.ts';
+import { saveTrained, type Trained } from '../../src/training/trained-files.ts';
 import { deep, openPastCluster, type PastCluster } from '../history/past-cluster.ts';
 
 async function folderOf(): Promise<string> {
@@ -296,4 +299,21 @@ test('import: an import that is done twice gives the same rows', async () => {
   other.cluster.clock.advanceBy(1_000);
   await other.bus.settle();
   expect(await scoresOf(other, 'deep')).toEqual(await scoresOf(past, 'deep'));
+});
+
+test('import: a folder that train wrote: its rows, dense weights and optimizer state', async () => {
+  const past = await learned(8);
+  const folder = await folderOf();
+  const { shard, updater } = past.cluster;
+  const states = shard.states.flatMap((state) => (state === null ? [] : [state]));
+  const record = { stateHash: learnedHash(states, updater.dense) } as Trained['record'];
+  await saveTrained(folder, { file: deep, record, states, dense: updater.dense });
+  expect([isTrained(folder), isTrained(join(folder, 'weights'))]).toEqual([true, false]);
+  const { reader, file } = await openTrainedReader(folder);
+  const { past: other, options } = await emptyCluster({ ...deep, name: 'copy' });
+  await importFolder(options, reader, file);
+  await other.bus.settle();
+  other.cluster.clock.advanceBy(1_000);
+  await other.bus.settle();
+  expect(await scoresOf(other, 'copy')).toEqual(await scoresOf(past, 'deep'));
 });
