@@ -65,6 +65,10 @@ function tableProblems(file: ModelFile): string[] {
     if (floats > rowFloatsMax) {
       problems.push(problemAt(`tables[${i}]`, `rows of at most ${rowFloatsMax} floats`, floats));
     }
+    const cells = table.admission?.type === 'count' ? (table.admission.cells ?? 64) : 64;
+    if (2 ** Math.round(Math.log2(cells)) !== cells) {
+      problems.push(problemAt(`tables[${i}].admission.cells`, 'a power of two', cells));
+    }
   });
   return problems;
 }
