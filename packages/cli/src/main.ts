@@ -17,6 +17,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     status: async () => (await import('./commands/status.ts')).statusCommand(),
     shards: async () => (await import('./commands/shards.ts')).shardsCommand(),
     score: async () => (await import('./commands/score.ts')).scoreCommand(),
+    rank: async () => (await import('./commands/rank.ts')).rankCommand(),
     replay: async () => (await import('./commands/replay.ts')).replayCommand(),
     import: async () => (await import('./commands/import.ts')).importCommand(),
   },
@@ -25,12 +26,15 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     at: async () => (await import('./commands/at.ts')).atCommand(),
     explain: async () => (await import('./commands/explain.ts')).explainCommand(),
     export: async () => (await import('./commands/export.ts')).exportCommand(),
+    decisions: async () => (await import('./commands/decisions.ts')).decisionsCommand(),
   },
   'Without a cluster:': {
     certs: async () => (await import('./commands/certs.ts')).certsCommand(),
+    init: async () => (await import('./commands/init.ts')).initCommand(),
     backtest: async () => (await import('./commands/backtest.ts')).backtestCommand(),
     train: async () => (await import('./commands/train.ts')).trainCommand(),
     tune: async () => (await import('./commands/tune.ts')).tuneCommand(),
+    evaluate: async () => (await import('./commands/evaluate.ts')).evaluateCommand(),
   },
   'One process of a cluster (settings from MILL_… variables):': {
     shard: async () => (await services()).shardCommand(),

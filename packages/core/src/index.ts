@@ -28,6 +28,7 @@ export { stepRow } from './fold/step-row.ts';
 export { fmix, hashName, hashPair, hashText, partitionOf } from './key-hash.ts';
 export * from './metrics/index.ts';
 export { createOptimizer } from './optimizer/create-optimizer.ts';
+export { momentCountMax, momentFloats } from './optimizer/moments.ts';
 export type { GradientView, Optimizer, SegmentView } from './optimizer/optimizer.ts';
 export { holdersOf, ownersOf, type PlacementInput, partitionsOf, proposeMap } from './placement.ts';
 export { pullRows, pullRowsPlainly } from './pull-kernel.ts';

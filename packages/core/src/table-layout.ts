@@ -2,14 +2,15 @@
  * How a table's rows lie in memory, derived once from the model file: which floats of a row belong to which segment, and
  * what starts and steps them.
  *
- *   weights  [ wide 1? | embedding dim? ]             what reads want
+ *   weights  [ wide 1? | embedding dim? | precision 1? ]       what reads want
  *   state    [ state of wide | state of embedding | clock? ]   beside it, in an arena of its own; the clock is for expiry
  */
-import type { AdmissionSpec, InitializerSpec, ModelFile, OptimizerSpec, TableSpec } from '@millrace/protocol';
+import type { AdmissionSpec, InitializerSpec, ModelFile, TableSpec } from '@millrace/protocol';
 import { createExpiry } from './expiry/create-expiry.ts';
 import type { Expiry } from './expiry/expiry.ts';
 import { createInitializer, type Initializer } from './initializer/initializer.ts';
 import { fmix, hashName } from './key-hash.ts';
+import { createAccumulator } from './optimizer/accumulator.ts';
 import { createOptimizer } from './optimizer/create-optimizer.ts';
 import type { Optimizer } from './optimizer/optimizer.ts';
 
@@ -42,10 +43,12 @@ export interface TableLayout {
   readonly hasWide: boolean;
   /** Floats of the embedding, 0 when there is none. It starts at weight 1 after a wide weight, else at 0. */
   readonly embeddingDim: number;
+  /** The float that sums the curvature of the wide weight, and the precision of one without any; null: the table keeps none. */
+  readonly precision: { readonly at: number; readonly prior: number } | null;
   readonly needsCurvature: boolean;
 }
 
-const wideInitializer: InitializerSpec = { type: 'zeros' };
+const zeros: InitializerSpec = { type: 'zeros' };
 const embeddingInitializer: InitializerSpec = { type: 'uniform', scale: 0.01 };
 
 /** Layouts of a model's tables, in file order. */
@@ -57,16 +60,18 @@ function tableLayout(table: TableSpec, file: ModelFile, place: number): TableLay
   const segments: Segment[] = [];
   let weightsAt = 0;
   let stateAt = 0;
-  const add = (dim: number, optimizerSpec: OptimizerSpec, initializerSpec: InitializerSpec) => {
-    const optimizer = createOptimizer(optimizerSpec);
+  const add = (dim: number, optimizer: Optimizer, initializerSpec: InitializerSpec) => {
     segments.push({ weightsAt, stateAt, dim, optimizer, initializer: createInitializer(initializerSpec) });
     weightsAt += dim;
     stateAt += optimizer.stateFloats(dim);
   };
-  if (table.wide) add(1, table.wide.optimizer, table.wide.initializer ?? wideInitializer);
+  if (table.wide) add(1, createOptimizer(table.wide.optimizer), table.wide.initializer ?? zeros);
   if (table.embedding) {
-    add(table.embedding.dim, table.embedding.optimizer, table.embedding.initializer ?? embeddingInitializer);
+    const { dim, optimizer, initializer = embeddingInitializer } = table.embedding;
+    add(dim, createOptimizer(optimizer), initializer);
   }
+  const precisionAt = weightsAt;
+  if (table.precision) add(1, createAccumulator(), zeros);
   const expiry = table.expiry ? createExpiry(table.expiry) : null;
   return {
     name: table.name,
@@ -81,6 +86,7 @@ function tableLayout(table: TableSpec, file: ModelFile, place: number): TableLay
     segments,
     hasWide: table.wide !== undefined,
     embeddingDim: table.embedding?.dim ?? 0,
+    precision: table.precision ? { at: precisionAt, prior: table.precision.prior } : null,
     needsCurvature: segments.some((segment) => segment.optimizer.needsCurvature),
   };
 }

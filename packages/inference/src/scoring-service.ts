@@ -6,6 +6,8 @@ import type {
   ModelListing,
   OutcomeRequest,
   OutcomeResponse,
+  RankRequest,
+  RankResponse,
   RejectedOutcome,
   ScoreRequest,
   ScoreResponse,
@@ -24,6 +26,11 @@ export interface ScoringService {
    *   MILL_LOG_UNAVAILABLE
    */
   score(request: ScoreRequest, caller?: Caller): Promise<ScoreResponse>;
+  /**
+   * Scores the items and draws an order; what is shown is logged with its propensities.
+   * @throws as score, and MILL_BAD_REQUEST for a policy that cannot be had of the model or the items
+   */
+  rank(request: RankRequest, caller?: Caller): Promise<RankResponse>;
   /**
    * Stores outcomes; all of them are durable when this resolves.
    * @throws MILL_MODEL_UNKNOWN, MILL_LOG_UNAVAILABLE

@@ -43,6 +43,8 @@ export interface ScoreInput {
   readonly items: readonly Features[];
   /** Wants to know where its rows were read: true when its scores are logged. */
   readonly traced?: boolean;
+  /** Wants logits, and how sure they are: true when an order is drawn from them. */
+  readonly ranked?: boolean;
 }
 
 export interface Scored {
@@ -54,6 +56,10 @@ export interface Scored {
   readonly degraded: boolean;
   /** Where its rows were read (protocol/read-log.ts); null unless it was asked for. */
   readonly reads: Uint8Array | null;
+  /** Behind the scores, float32[items]; empty unless it was asked for. */
+  readonly logits: Float32Array;
+  /** Of the logits, float32[items]; null unless it was asked for and tables keep a precision. */
+  readonly variances: Float32Array | null;
 }
 
 export interface ServedCounts {
@@ -129,7 +135,7 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
     await runner.refresh();
     ready = true;
   });
-  if (net.shape.parameters === 0) await caughtUp;
+  if (net.shape.denseParameters === 0) await caughtUp;
   else caughtUp.catch(options.onFailed);
 
   const measures = await openMeasuresView({ bus, logger, model: file.name, onFailed: options.onFailed });
@@ -202,8 +208,8 @@ function createRunner({ net, encoder, staleness, counts, options }: RunnerParts)
   const forward = (space: BatchSpace) =>
     inTurn(async () => {
       if (options.swapEveryMs === 0) refreshNow();
-      const { version, loaded } = net.versions.current;
-      const input = gatherSpace(space);
+      const { version, loaded, scales } = net.versions.current;
+      const input = gatherSpace(space, scales);
       await net.program.forward(loaded, input, space.logits);
       return version;
     });
@@ -232,7 +238,10 @@ function createRunner({ net, encoder, staleness, counts, options }: RunnerParts)
         const reads = ticket.request.traced
           ? trace.readsOf(space.batch, occurrencesFrom, occurrencesTo)
           : null;
-        ticket.resolve({ scores, version, stalenessMs, degraded, reads });
+        const to = ticket.request.ranked ? from + ticket.rows : from;
+        const logits = space.logits.slice(from, to);
+        const variances = variancesOf(space)?.slice(from, to) ?? null;
+        ticket.resolve({ scores, version, stalenessMs, degraded, reads, logits, variances });
       }
     } catch (error) {
       // Settling a ticket twice does nothing, so those that were refused for their features stay so.
@@ -288,4 +297,9 @@ export function probabilities(logits: Float32Array, from: number, count: number)
   const scores = new Float32Array(count);
   for (let i = 0; i < count; i += 1) scores[i] = 1 / (1 + Math.exp(-logits[from + i]));
   return scores;
+}
+
+/** Variances of the batch's logits, where tables keep a precision. */
+function variancesOf(space: BatchSpace & { readonly variances?: Float32Array | null }): Float32Array | null {
+  return space.variances ?? null;
 }

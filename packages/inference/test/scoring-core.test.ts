@@ -383,6 +383,40 @@ test('scoring core: outcomes: stored for their models, with defaults and the tim
   ]);
 });
 
+test('scoring core: outcomes: kinds of the model, with amounts and their own time; others are refused, nothing is stored', async () => {
+  const file: ModelFile = {
+    ...linear,
+    learning: { ...linear.learning, outcomes: [{ name: 'click' }, { name: 'purchase' }] },
+  };
+  const { core, events } = await openStage([file]);
+  const bought = { requestId: 'r1', outcome: 'purchase', value: 19.5, timeMs: 5 };
+  expect(await core.acceptOutcomes([bought])).toEqual({ accepted: 1 });
+  const stored = { type: 'outcome', index: 0, ...bought };
+  expect(await events('ads')).toEqual([stored]);
+  await expect(core.acceptOutcomes([bought, { requestId: 'r2', outcome: 'like' }])).rejects.toMatchObject({
+    code: 'MILL_BAD_REQUEST',
+    message: '[1].outcome: wanted one of click, purchase, found "like"',
+  });
+  expect(await events('ads')).toEqual([stored]);
+});
+
+test('scoring core: outcomes: more than a bus takes at once are stored in order', async () => {
+  const { core, events } = await openStage([linear]);
+  const outcomes = Array.from({ length: 3_000 }, (_, i) => ({ requestId: `r${i}` }));
+  expect(await core.acceptOutcomes(outcomes)).toEqual({ accepted: 3_000 });
+  expect((await events('ads')).map((event) => event.type === 'outcome' && event.requestId)).toEqual(
+    outcomes.map(({ requestId }) => requestId),
+  );
+});
+
+test('scoring core: impressions carry the rate at which their negatives are learned', async () => {
+  const file: ModelFile = { ...linear, learning: { ...linear.learning, negativeRate: 0.25 } };
+  const { core, events } = await openStage([file]);
+  await core.score({ items: [{}] });
+  await turn();
+  expect(await events('ads')).toMatchObject([{ type: 'impression', negativeRate: 0.25 }]);
+});
+
 test('scoring core: outcomes: one for an unknown model, and nothing of the whole array is stored', async () => {
   const { core, events } = await openStage([linear, layered]);
   const outcomes = [
@@ -465,6 +499,15 @@ test('scoring core: status: models, shards and this node', async () => {
         learned: 30,
         openImpressions: 2,
         rejected: 1,
+        joins: {
+          duplicateImpressions: 0,
+          duplicateOutcomes: 0,
+          early: 0,
+          late: 0,
+          ignored: 0,
+          dropped: 0,
+          sampledOut: 0,
+        },
         measures: null,
       },
     ],

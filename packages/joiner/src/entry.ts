@@ -14,6 +14,8 @@ export interface Entry extends Waiting {
   readonly user: Features;
   readonly context: Features;
   readonly items: readonly Features[];
+  /** Place of each in the request; undefined: they stand in its order. */
+  readonly places: readonly number[] | undefined;
   /** float32[items], little-endian. */
   readonly scores: DataView;
   /** Experiment arm that scored; undefined: none. */
@@ -29,13 +31,14 @@ export interface Entry extends Waiting {
 }
 
 export function entryFrom(impression: Impression, at: Waiting): Entry {
-  const { requestId, user, context, items, scores, arm, negativeRate: rate = 1 } = impression;
+  const { requestId, user, context, items, places, scores, arm, negativeRate: rate = 1 } = impression;
   return {
     ...at,
     requestId,
     user,
     context,
     items,
+    places,
     arm,
     scores: new DataView(scores.buffer, scores.byteOffset, scores.byteLength),
     rate,
@@ -46,9 +49,15 @@ export function entryFrom(impression: Impression, at: Waiting): Entry {
 }
 
 /** Place of an outcome's item in its impression, −1 when it is not there. */
-export function placeOf(outcome: Outcome, items: readonly Features[], itemField: string | undefined): number {
+export function placeOf(
+  outcome: Outcome,
+  { items, places }: Pick<Entry, 'items' | 'places'>,
+  itemField: string | undefined,
+): number {
   if (outcome.item === undefined) {
     const index = outcome.index ?? 0;
+    // A ranked impression stands in the order shown, and its outcomes name places in the request.
+    if (places !== undefined) return places.indexOf(index);
     return index < items.length ? index : -1;
   }
   if (itemField === undefined) return -1;

@@ -103,7 +103,7 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
 
   /** An outcome has met its impression. */
   const decide = (entry: Entry, outcome: Outcome, kind: number) => {
-    const index = placeOf(outcome, entry.items, itemField);
+    const index = placeOf(outcome, entry, itemField);
     if (index < 0) reject(outcome, `the impression has no item ${outcome.item ?? outcome.index}`);
     else if (!teaching.take(entry, index, kind, outcome)) counts.duplicateOutcomes += 1;
   };

@@ -186,6 +186,20 @@ test('joiner: an outcome for a place that the impression has not is refused', ()
   expect(examples).toEqual([]);
 });
 
+test('joiner: outcomes of a ranked impression name places of the request, whatever was shown first', () => {
+  // Of a request of at least five items the fifth was shown first, then the second.
+  const ranked = { ...impression('r', 1_000, 2), places: [4, 1] };
+  const { examples, rejections } = fold(
+    logOf(ranked, outcome('r', 4), outcome('r', 0), outcome('r', 1, 0)),
+    options,
+  );
+  expect(examples.map(({ item, clicked, score }) => [item.ad, clicked, score])).toEqual([
+    ['r/0', 1, 0],
+    ['r/1', 0, 0.125],
+  ]);
+  expect(rejections).toEqual([{ sequence: 3, requestId: 'r', reason: 'the impression has no item 0' }]);
+});
+
 const byItem = (requestId: string, item: string) =>
   ({ type: 'outcome', requestId, timeMs: 0, item, value: 1 }) as const;
 

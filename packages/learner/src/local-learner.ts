@@ -25,10 +25,11 @@ import {
 import {
   atLeast,
   createGradientStep,
+  createKeyOccurrences,
   type EngineName,
   type GradientStep,
   gatherSpace,
-  keyOccurrences,
+  type KeyOccurrences,
   type OpenNet,
   openNet,
   type StepExample,
@@ -60,7 +61,7 @@ export interface LocalLearner {
   readonly logits: Float32Array;
   /** Summed loss of the batch that was last learned, at the weights before it was. */
   lossSum(): number;
-  /** Newest time of an example so far, Unix ms; 0 before one was known. */
+  /** Newest time of an example so far, Unix ms, which expiry goes by; 0 before one was known. */
   readonly timeMs: number;
   dispose(): void;
 }
@@ -94,7 +95,6 @@ export function createLocalLearner(net: OpenNet, states: readonly PartitionState
 }
 
 const touched = new Uint16Array(partitionsMax);
-const noStates: ReadonlySet<PartitionState> = new Set();
 
 class Learner implements LocalLearner {
   readonly net: OpenNet;
@@ -104,8 +104,13 @@ class Learner implements LocalLearner {
   readonly #step: GradientStep;
   /** By table, then partition: what pullRows wants. */
   readonly #tables: readonly (readonly RowTable[])[];
-  /** Rows of some table come and go. */
-  readonly #lively: boolean;
+  /** By table; null where nobody asks how often a key occurs. */
+  readonly #occurrences: readonly (KeyOccurrences | null)[];
+  /** Partitions met in this batch: their numbers, how many, and for each partition the batch in which it was last met. */
+  readonly #meetings: Uint16Array;
+  #met = 0;
+  readonly #stamps: Float64Array;
+  #stamp = 0;
   /** The batch has been used; what is in it stays for `lossSum`. */
   #used = false;
 
@@ -113,8 +118,12 @@ class Learner implements LocalLearner {
     this.net = net;
     this.states = states;
     this.#step = createGradientStep(net);
-    this.#lively = net.plan.tables.some(({ admission, expiry }) => admission !== null || expiry !== null);
     this.#tables = net.plan.tables.map((_, place) => states.map(({ tables }) => tables[place]));
+    this.#occurrences = net.plan.tables.map(({ admission, expiry }) =>
+      admission === null && expiry === null ? null : createKeyOccurrences(),
+    );
+    this.#meetings = new Uint16Array(states.length);
+    this.#stamps = new Float64Array(states.length);
     // Weights that were put into the fold since the net was opened.
     net.versions.refresh();
   }
@@ -132,7 +141,7 @@ class Learner implements LocalLearner {
 
   learn(): Promise<void> | undefined {
     this.#readRows();
-    const running = this.#step.run(this.net.versions.current.loaded);
+    const running = this.#step.run(this.net.versions.current);
     if (running !== undefined) return running.then(() => this.#apply());
     this.#apply();
     return undefined;
@@ -141,9 +150,10 @@ class Learner implements LocalLearner {
   score(): Promise<void> | undefined {
     this.#readRows();
     const { space } = this.#step;
-    const input = gatherSpace(space);
+    const { loaded, scales } = this.net.versions.current;
+    const input = gatherSpace(space, scales);
     this.logits = space.logits;
-    return this.net.program.forward(this.net.versions.current.loaded, input, space.logits);
+    return this.net.program.forward(loaded, input, space.logits);
   }
 
   lossSum(): number {
@@ -165,41 +175,40 @@ class Learner implements LocalLearner {
     }
   }
 
+  /** What the blocks of this batch would do to each partition that has a key in it. */
   #apply(): void {
     this.logits = this.#step.logits;
     const { space, sums, parameters } = this.#step;
     const { states, net } = this;
-    const met = this.#lively ? this.#meet() : noStates;
+    this.#stamp += 1;
+    this.#met = 0;
     for (let t = 0; t < sums.length; t += 1) {
       const { keys, unique } = space.batch.tables[t];
       const { gradients, curvature } = sums[t];
-      const { dim, countsOccurrences } = net.plan.tables[t];
-      const seen = countsOccurrences ? keyOccurrences(space.batch.tables[t]) : null;
+      const { dim } = net.plan.tables[t];
+      const seen = this.#occurrences[t]?.count(space.batch.tables[t]);
       for (let i = 0; i < unique; i += 1) {
         const low = keys[2 * i];
         const high = keys[2 * i + 1];
-        const state = states[partitionOf(low, high, states.length)];
-        stepRow(state, t, low, high, gradients, curvature, i * dim, seen === null ? 1 : seen[i]);
+        const partition = partitionOf(low, high, states.length);
+        if (this.#stamps[partition] !== this.#stamp) this.#meet(partition);
+        stepRow(states[partition], t, low, high, gradients, curvature, i * dim, seen ? seen[i] : 1);
       }
     }
-    for (const state of met) sweepPartition(state);
+    for (let i = 0; i < this.#met; i += 1) sweepPartition(states[this.#meetings[i]]);
     if (parameters.length === 0) return;
     stepDense(net.dense, parameters);
     net.versions.refresh();
   }
 
-  /** Partitions of the batch's keys, each brought to its next sequence and to the time of now, as a block of its log would. */
-  #meet(): ReadonlySet<PartitionState> {
-    const { states } = this;
-    const met = new Set<PartitionState>();
-    for (const { keys, unique } of this.#step.space.batch.tables) {
-      for (let i = 0; i < unique; i += 1)
-        met.add(states[partitionOf(keys[2 * i], keys[2 * i + 1], states.length)]);
-    }
-    for (const state of met) {
-      state.sequence += 1;
-      noteEventTime(state, this.timeMs);
-    }
-    return met;
+  /** The first key of a batch in a partition. Its sequence counts the batches that changed it, as a log of its own would. */
+  #meet(partition: number): void {
+    this.#stamps[partition] = this.#stamp;
+    this.#meetings[this.#met] = partition;
+    this.#met += 1;
+    const state = this.states[partition];
+    state.sequence += 1;
+    state.counts.applied += 1;
+    noteEventTime(state, this.timeMs);
   }
 }

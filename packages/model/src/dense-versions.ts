@@ -5,11 +5,14 @@
  */
 import { areFinite } from '@millrace/core';
 import type { LoadedWeights, Program } from './engine.ts';
+import { type Scales, scalesFrom } from './moments.ts';
 
 export interface DenseVersion {
   /** Sequence in the dense log; 0 before the first block. */
   readonly version: number;
   readonly loaded: LoadedWeights;
+  /** What this version's running moments make of values. */
+  readonly scales: Scales;
 }
 
 /** The part of a dense fold that versions are made of. */
@@ -28,8 +31,14 @@ export interface DenseVersions {
   dispose(): void;
 }
 
-export function createDenseVersions(program: Program, source: WeightsSource): DenseVersions {
-  let current: DenseVersion = { version: source.sequence, loaded: program.load(source.weights) };
+/** @param moments fields with running moments: the last 3 · moments floats of the weights. */
+export function createDenseVersions(program: Program, source: WeightsSource, moments = 0): DenseVersions {
+  const versionNow = (): DenseVersion => ({
+    version: source.sequence,
+    loaded: program.load(source.weights),
+    scales: scalesFrom(source.weights, moments),
+  });
+  let current = versionNow();
   let before: DenseVersion | null = null;
   return {
     get current() {
@@ -38,7 +47,7 @@ export function createDenseVersions(program: Program, source: WeightsSource): De
     refresh() {
       if (source.sequence === current.version) return 'same';
       if (!areFinite(source.weights)) return 'refused';
-      const next = { version: source.sequence, loaded: program.load(source.weights) };
+      const next = versionNow();
       before?.loaded.dispose();
       before = current;
       current = next;

@@ -4,8 +4,9 @@
  */
 import { hashPair, hashText } from '@millrace/core';
 import { type DenseTransform, type Features, type FeatureValue, MillraceError } from '@millrace/protocol';
-import type { DenseInput, FeaturePlan, KeyField } from './feature-plan.ts';
-import { addOccurrence, type SparseBatch } from './sparse-batch.ts';
+import { boundKey } from './bounded-key.ts';
+import type { DenseInput, FeaturePlan, KeyField, MomentField } from './feature-plan.ts';
+import { addOccurrence, noteScaled, reserveLengths, type SparseBatch } from './sparse-batch.ts';
 
 export interface FeatureEncoder {
   /** Takes the part that all items of a request share. Throws MILL_FEATURE_INVALID. */
@@ -46,6 +47,7 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
   const addText = (field: KeyField, text: string, from = 0, to = text.length) => {
     reserve(1);
     hashText(text, field.seedLow, field.seedHigh, words, 2 * used, from, to);
+    if (field.buckets > 0) boundKey(words, 2 * used, field.buckets, field);
     used += 1;
   };
 
@@ -122,7 +124,10 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     high: number,
   ) => {
     if (depth === cross.fields.length) {
-      addOccurrence(batch, batch.tables[cross.table], low >>> 0, high >>> 0, cross.slot, 1);
+      crossWords[0] = low;
+      crossWords[1] = high;
+      if (cross.buckets > 0) boundKey(crossWords, 0, cross.buckets, cross);
+      addOccurrence(batch, batch.tables[cross.table], crossWords[0], crossWords[1], cross.slot, 1);
       return;
     }
     const f = cross.fields[depth];
@@ -147,12 +152,18 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       used = sharedUsed;
       for (const f of perItem) encodeField(f, item, place);
       if (plan.denseInputs.length > 0) writeDense(batch, plan.denseInputs, { user, context, item }, place);
+      if (plan.moments.length > 0) writeRaw(batch, plan.moments, { user, context, item }, place);
+      if (plan.attended > 0) reserveLengths(batch, plan.attended);
       for (let f = 0; f < plan.keyFields.length; f += 1) {
         const field = plan.keyFields[f];
         const table = batch.tables[field.table];
+        let { slot } = field;
         for (let i = starts[f]; i < starts[f] + counts[f]; i += 1) {
-          addOccurrence(batch, table, words[2 * i], words[2 * i + 1], field.slot, xs[f]);
+          addOccurrence(batch, table, words[2 * i], words[2 * i + 1], slot, xs[f]);
+          slot += field.dim;
         }
+        if (field.attended >= 0) batch.lengths[batch.rows * plan.attended + field.attended] = counts[f];
+        if (field.moments >= 0 && counts[f] > 0) noteScaled(batch, field.table, field.moments);
       }
       for (const cross of plan.crosses) addCross(batch, cross, 0, cross.seedLow, cross.seedHigh);
       const { bias } = plan;
@@ -181,6 +192,25 @@ function writeDense(batch: SparseBatch, inputs: readonly DenseInput[], scopes: S
     const missing = value === undefined || value === null || value === '';
     const place = scope === 'item' ? where : scope;
     batch.dense[at + i] = missing ? 0 : inputOf(value, transform, place, name);
+  }
+}
+
+const anyNumber: DenseTransform = { type: 'none' };
+
+/** Keeps the values of fields with running moments as they came, until a dense version says what they are. */
+function writeRaw(batch: SparseBatch, fields: readonly MomentField[], scopes: Scopes, where: Where): void {
+  const at = batch.rows * fields.length;
+  if (at + fields.length > batch.raw.length) {
+    const larger = new Float32Array(2 * (at + fields.length));
+    larger.set(batch.raw);
+    batch.raw = larger;
+  }
+  for (let i = 0; i < fields.length; i += 1) {
+    const { name, scope } = fields[i];
+    const value = ownValue(scopes[scope], name);
+    const missing = value === undefined || value === null || value === '';
+    const place = scope === 'item' ? where : scope;
+    batch.raw[at + i] = missing ? Number.NaN : inputOf(value, anyNumber, place, name);
   }
 }
 

@@ -7,11 +7,13 @@
  */
 import { type Features, gradientMagnitudeMax } from '@millrace/protocol';
 import { atLeast, type BatchSpace, createBatchSpace, gatherSpace, resetSpace } from './batch-space.ts';
+import type { DenseVersion } from './dense-versions.ts';
 import type { Gradients, LoadedWeights, NetInput } from './engine.ts';
 import { createExampleWeights, type ExampleWeight, type ExampleWeights } from './example-weights.ts';
 import { createFeatureEncoder, type FeatureEncoder } from './feature-encoder.ts';
 import { type ExampleGradients, type KeyGradients, scatter } from './gather.ts';
 import { logloss } from './logloss.ts';
+import { batchMoments } from './moments.ts';
 import type { OpenNet } from './open-net.ts';
 
 /** Features of one example and its parts of the loss. */
@@ -34,15 +36,15 @@ export interface GradientStep {
    */
   add(example: StepExample, place: number): void;
   /**
-   * Forward and backward over the batch, of at least one example, at the rows in `space` and these dense weights.
+   * Forward and backward over the batch, of at least one example, at the rows in `space` and this dense version.
    * @returns undefined when it is done, which an engine that need not wait makes true at once.
    */
-  run(loaded: LoadedWeights): Promise<void> | undefined;
+  run(version: Pick<DenseVersion, 'loaded' | 'scales'>): Promise<void> | undefined;
   /** float32[examples or more]: logits at the rows and weights used, before anything is learned. */
   readonly logits: Float32Array;
   /** By table the summed gradients of the batch's keys, cut to ±gradientMagnitudeMax. */
   readonly sums: readonly KeyGradients[];
-  /** float32[parameters]: summed gradients of the dense weights. */
+  /** float32[denseParameters]: summed gradients of the dense weights, then the batch's moments. */
   readonly parameters: Float32Array;
   /** Summed loss of the batch, natural log. */
   lossSum(): number;
@@ -78,7 +80,7 @@ class Step implements GradientStep {
     this.#net = net;
     this.space = createBatchSpace(net.plan);
     this.#encoder = createFeatureEncoder(net.plan);
-    this.parameters = new Float32Array(net.shape.parameters);
+    this.parameters = new Float32Array(net.shape.denseParameters);
     this.sums = net.plan.tables.map(({ needsCurvature }) => ({
       gradients: new Float32Array(0),
       curvature: needsCurvature ? new Float32Array(0) : null,
@@ -103,26 +105,41 @@ class Step implements GradientStep {
     this.#weights.add(example);
   }
 
-  run(loaded: LoadedWeights): Promise<void> | undefined {
-    const { plan, program } = this.#net;
+  run({ loaded, scales }: Pick<DenseVersion, 'loaded' | 'scales'>): Promise<void> | undefined {
+    const { plan, shape } = this.#net;
     const out = this.#out;
-    const n = this.space.batch.rows;
+    const { batch } = this.space;
+    const n = batch.rows;
     out.logits = atLeast(out.logits, n);
     out.logitGradients = atLeast(out.logitGradients, n);
     out.embeddings = atLeast(out.embeddings, n * plan.embeddingFloats);
     out.curvature = atLeast(out.curvature, n);
     this.logits = out.logits;
-    const input = gatherSpace(this.space);
-    const weights = this.#weights;
-    const learn = () => {
-      if (weights.hasOffsets) addOffsets(input, weights.offsets);
-      return program.gradients(loaded, input, weights.shown, weights.clicked, out);
-    };
+    const { shown, offsets, hasOffsets, isWeighed } = this.#weights;
+    if (plan.moments.length > 0) batchMoments(plan, batch, shown, this.parameters, shape.parameters);
+    const gathered = gatherSpace(this.space, scales);
+    const input = hasOffsets ? { ...gathered, offsets } : gathered;
+    // No function is made on the way that need not wait: it is the hot loop of a learner in one process.
+    if (isWeighed) return this.#weighFirst(loaded, input);
+    const learning = this.#learn(loaded, input);
+    if (learning !== undefined) return learning.then(() => this.#sumByKey());
+    this.#sumByKey();
+    return undefined;
+  }
+
+  /** The same where examples are weighed by the prediction, which a forward pass gives before the step. */
+  #weighFirst(loaded: LoadedWeights, input: NetInput): Promise<void> | undefined {
+    const { logits } = this.#out;
+    const weigh = () => this.#weights.weighByPrediction(logits);
+    const learn = () => this.#learn(loaded, input);
     const sum = () => this.#sumByKey();
-    if (!weights.isWeighed) return afterwards(learn(), sum);
-    const weigh = () => weights.weighByPrediction(out.logits);
-    const weighed = afterwards(program.forward(loaded, input, out.logits), weigh);
+    const weighed = afterwards(this.#net.program.forward(loaded, input, logits), weigh);
     return weighed === undefined ? afterwards(learn(), sum) : weighed.then(learn).then(sum);
+  }
+
+  #learn(loaded: LoadedWeights, input: NetInput): Promise<void> | undefined {
+    const { shown, clicked } = this.#weights;
+    return this.#net.program.gradients(loaded, input, shown, clicked, this.#out);
   }
 
   lossSum(): number {
@@ -141,7 +158,7 @@ class Step implements GradientStep {
     return {
       logits: normOf(logitGradients, rows),
       embeddings: normOf(embeddings, rows * this.#net.plan.embeddingFloats),
-      dense: normOf(parameters, parameters.length),
+      dense: normOf(parameters, this.#net.shape.parameters),
     };
   }
 
@@ -149,9 +166,8 @@ class Step implements GradientStep {
     const { plan } = this.#net;
     const { batch } = this.space;
     const { logits, logitGradients, embeddings, curvature } = this.#out;
-    const { shown, offsets, hasOffsets } = this.#weights;
+    const { shown, offsets } = this.#weights;
     for (let i = 0; i < batch.rows; i += 1) {
-      if (hasOffsets) logits[i] -= offsets[i];
       const p = 1 / (1 + Math.exp(-logits[i] - offsets[i]));
       // A part that takes back some of an earlier one bends the loss no less.
       curvature[i] = Math.max(0, shown[i]) * p * (1 - p);
@@ -191,9 +207,4 @@ function afterwards(running: Promise<void> | undefined, next: () => void): Promi
   if (running !== undefined) return running.then(next);
   next();
   return undefined;
-}
-
-/** Engines take what is added to the logit as a part of the wide sum. */
-function addOffsets({ wide, rows }: NetInput, offsets: Float32Array): void {
-  for (let i = 0; i < rows; i += 1) wide[i] += offsets[i];
 }

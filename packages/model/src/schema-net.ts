@@ -50,7 +50,7 @@ export const layersNet = closed<LayersNet>(
         'One sequence and who asks.',
         {
           sequence: text('A sequence field.', nameText),
-          target: text('A sparse field of the same table.', nameText),
+          target: text('A sparse field of the same embedding dim.', nameText),
           units: integer('Hidden units of the net that weighs a position. Default 16.', 1, 1_024),
         },
         ['sequence', 'target'],

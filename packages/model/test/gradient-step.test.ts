@@ -32,7 +32,7 @@ async function runAt(
   { net, step }: { net: OpenNet; step: ReturnType<typeof createGradientStep> },
 ) {
   for (const { out } of tablesToPull(step.space)) out.fill(value);
-  await step.run(net.versions.current.loaded);
+  await step.run(net.versions.current);
 }
 
 test('gradient step: sums a key over the batch, gradient and curvature (by hand)', async () => {
@@ -55,7 +55,7 @@ test('gradient step: a plain engine is done when run returns', async () => {
   step.begin();
   step.add(example({ ad: 'a' }, 1, 1), 0);
   tablesToPull(step.space);
-  expect(step.run(net.versions.current.loaded)).toBeUndefined();
+  expect(step.run(net.versions.current)).toBeUndefined();
   expect(step.sums[0].gradients[0]).toBe(-0.5);
 });
 
@@ -104,4 +104,106 @@ test('gradient step: an example that cannot be used leaves the batch as it was',
   await runAt(0, setting);
   expect(step.space.batch.rows).toBe(2);
   expect(step.sums[0].gradients[0]).toBe(0);
+});
+
+test('gradient step: an offset counts in gradient, curvature and loss, and not in the logit', async () => {
+  const setting = await opened();
+  const { step } = setting;
+  step.begin();
+  step.add({ ...example({ ad: 'a' }, 1, 0), offset: 2 }, 0);
+  step.add(example({ ad: 'b' }, 1, 1), 1);
+  await runAt(0.5, setting);
+  const p = 1 / (1 + Math.exp(-2.5));
+  expect(step.sums[0].gradients[0]).toBeCloseTo(p, 6);
+  expect(step.sums[0].curvature?.[0]).toBeCloseTo(p * (1 - p), 6);
+  expect(Array.from(step.logits.subarray(0, 2))).toEqual([0.5, 0.5]);
+  expect(step.lossSum()).toBeCloseTo(-Math.log(1 - p) + Math.log1p(Math.exp(-0.5)), 6);
+  // The next batch has none of it.
+  step.begin();
+  step.add(example({ ad: 'a' }, 1, 0), 0);
+  await runAt(0.5, setting);
+  expect(step.sums[0].gradients[0]).toBeCloseTo(1 / (1 + Math.exp(-0.5)), 6);
+});
+
+test('gradient step: an offset is in the loss and not in the logit (by hand)', async () => {
+  const setting = await opened();
+  const { step } = setting;
+  step.begin();
+  step.add({ ...example({ ad: 'a' }, 1, 0), offset: Math.log(3) }, 0);
+  step.add(example({ ad: 'b' }, 1, 0), 1);
+  await runAt(0, setting);
+  // σ(ln 3) = ¾, curvature ¾ · ¼; the other one has no offset.
+  const { gradients, curvature } = step.sums[0];
+  expect([gradients[0], gradients[1]]).toEqual([0.75, 0.5]);
+  expect(curvature?.[0]).toBeCloseTo(0.1875, 6);
+  expect(step.logits[0]).toBeCloseTo(0, 6);
+  expect(step.lossSum()).toBeCloseTo(Math.log(4) + Math.LN2, 6);
+});
+
+test('gradient step: fake negatives weigh 1 − p² and late positives 1 + p, by the prediction without offset (by hand)', async () => {
+  const setting = await opened();
+  const { step } = setting;
+  step.begin();
+  step.add({ ...example({ ad: 'a' }, 1, 0), weighting: 'fake-negative' }, 0);
+  step.add({ ...example({ ad: 'b' }, 1, 1), weighting: 'late-positive' }, 1);
+  step.add({ ...example({ ad: 'c' }, 1, 0), weighting: 'fake-negative', offset: Math.log(3) }, 2);
+  step.add(example({ ad: 'd' }, 1, 1), 3);
+  await runAt(0, setting);
+  // p = ½: ¾ · ½, 1½ · −½, ¾ · ¾, −½.
+  expect(Array.from(step.sums[0].gradients.subarray(0, 4))).toEqual([0.375, -0.75, 0.5625, -0.5]);
+  // The next batch is weighed anew.
+  step.begin();
+  step.add(example({ ad: 'a' }, 1, 0), 0);
+  await runAt(0, setting);
+  expect(step.sums[0].gradients[0]).toBe(0.5);
+});
+
+test('gradient step: a part that takes back some of an earlier one does not bend the loss', async () => {
+  const setting = await opened();
+  setting.step.begin();
+  setting.step.add(example({ ad: 'a' }, -0.5, 0.5), 0);
+  await runAt(0, setting);
+  const { gradients, curvature } = setting.step.sums[0];
+  expect([gradients[0], curvature?.[0]]).toEqual([-0.75, 0]);
+});
+
+test('gradient step: sampled negatives and fake negatives both come to rest at the true probability', async () => {
+  // One weight; the expected gradient of all that a true probability brings, followed to where it is zero.
+  const truth = 0.2;
+  const rate = 0.1;
+  const setting = await opened();
+  const rest = async (parts: readonly (readonly [share: number, example: Partial<StepExample>])[]) => {
+    let w = 0;
+    for (let n = 0; n < 400; n += 1) {
+      const { step } = setting;
+      step.begin();
+      for (const [share, { shown = 1, clicked = 0, ...more }] of parts)
+        step.add({ ...example({ ad: 'a' }, shown * share, clicked * share), ...more }, 0);
+      await runAt(w, setting);
+      w -= 2 * step.sums[0].gradients[0];
+    }
+    return 1 / (1 + Math.exp(-w));
+  };
+  const offset = -Math.log(rate);
+  const sampled = await rest([
+    [truth, { clicked: 1, offset }],
+    [(1 - truth) * rate, { offset }],
+  ]);
+  expect(sampled).toBeCloseTo(truth, 4);
+  // The other sign, or an offset on negatives alone, comes to rest elsewhere.
+  const wrong = await rest([
+    [truth, { clicked: 1 }],
+    [(1 - truth) * rate, { offset }],
+  ]);
+  expect(wrong).toBeGreaterThan(0.3);
+  const fake = await rest([
+    [1, { weighting: 'fake-negative' }],
+    [truth, { clicked: 1, weighting: 'late-positive' }],
+  ]);
+  expect(fake).toBeCloseTo(truth, 4);
+  const both = await rest([
+    [rate, { weighting: 'fake-negative', offset }],
+    [truth, { clicked: 1, weighting: 'late-positive', offset }],
+  ]);
+  expect(both).toBeCloseTo(truth, 4);
 });

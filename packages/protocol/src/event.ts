@@ -42,13 +42,18 @@ export interface Impression {
   readonly policy?: string;
   /** float32[items] as raw bytes: the probability that the policy put this item at its place, given those before it. */
   readonly propensities?: Uint8Array;
+  /**
+   * Place of each item in the request; an outcome's `index` is one of these. Said where the items stand in the order that was
+   * shown and not all of the request's are there; absent: places 0, 1, 2, …
+   */
+  readonly places?: readonly number[];
 }
 
 export interface Outcome {
   readonly type: 'outcome';
   readonly requestId: string;
   readonly timeMs: number;
-  /** Place of the item in its impression; either this or `item`. */
+  /** Place of the item in the request; either this or `item`. */
   readonly index?: number;
   /** The item's value of the model's `item` field, as text. */
   readonly item?: string;
@@ -133,8 +138,8 @@ function impressionFrom(value: Record<string, unknown>, timeMs: number): Impress
 function decisionOf(
   value: Record<string, unknown>,
   items: number,
-): Pick<Impression, 'negativeRate' | 'arm' | 'policy' | 'propensities'> {
-  const { negativeRate, arm, policy, propensities } = value;
+): Pick<Impression, 'negativeRate' | 'arm' | 'policy' | 'propensities' | 'places'> {
+  const { negativeRate, arm, policy, propensities, places } = value;
   if (negativeRate !== undefined) {
     if (typeof negativeRate !== 'number' || !(negativeRate > 0 && negativeRate <= 1))
       throw invalid('negativeRate: a number above 0 and at most 1', show(negativeRate));
@@ -143,12 +148,20 @@ function decisionOf(
     if (!(propensities instanceof Uint8Array) || propensities.length !== 4 * items)
       throw invalid('propensities: 4 bytes an item', show(propensities));
   }
+  if (places !== undefined && !arePlaces(places, items))
+    throw invalid('places: a place in the request for each item, none twice', show(places));
   return {
     ...(negativeRate !== undefined && { negativeRate }),
     ...(typeof arm === 'string' && { arm }),
     ...(typeof policy === 'string' && { policy }),
     ...(propensities !== undefined && { propensities: new Uint8Array(propensities) }),
+    ...(places !== undefined && { places: places as number[] }),
   };
+}
+
+function arePlaces(places: unknown, items: number): boolean {
+  if (!Array.isArray(places) || places.length !== items || new Set(places).size !== items) return false;
+  return places.every((place) => Number.isInteger(place) && place >= 0 && place < scoreItemsMax);
 }
 
 function outcomeFrom(value: Record<string, unknown>, timeMs: number): Outcome {

@@ -157,8 +157,25 @@ export interface ModelStatus {
   readonly openImpressions: number;
   /** Outcomes rejected by the running updater. */
   readonly rejected: number;
+  /** What became of events that came twice, early or late; absent until an updater has told. */
+  readonly joins?: JoinStatus;
   /** How well it does, as its updater told last; null before that. */
   readonly measures: Measures | null;
+}
+
+/** Counted by the running updater since it started. */
+export interface JoinStatus {
+  readonly duplicateImpressions: number;
+  readonly duplicateOutcomes: number;
+  /** Outcomes that came before their impression. */
+  readonly early: number;
+  /** Outcomes that came in the late window, and those of them that taught nothing. */
+  readonly late: number;
+  readonly ignored: number;
+  /** Impressions let go before their time, since too much followed them. */
+  readonly dropped: number;
+  /** Negatives that sampling left out. */
+  readonly sampledOut: number;
 }
 
 /** A partition on its way to other shards. */

@@ -22,8 +22,17 @@ const impression: Impression = {
   version: 41,
 };
 
+const ranked: Impression = {
+  ...impression,
+  policy: 'softmax',
+  // float32 0.5 is 0x3f000000, 1 is 0x3f800000.
+  propensities: Uint8Array.of(0, 0, 0, 0x3f, 0, 0, 0x80, 0x3f),
+  places: [4, 1],
+};
+
 const goldenEvents: readonly { name: string; event: Event }[] = [
   { name: 'impression', event: impression },
+  { name: 'impression-ranked', event: ranked },
   {
     name: 'outcome',
     event: { type: 'outcome', requestId: 'r-1', timeMs: 1_700_000_002_500, index: 1, value: 1 },
@@ -166,6 +175,10 @@ test.each([
   { fault: 'an impression without items', value: { ...impression, items: [], scores: new Uint8Array(0) } },
   { fault: 'an item that is no map', value: { ...impression, items: [1, 2] } },
   { fault: 'scores of another length', value: { ...impression, scores: new Uint8Array(7) } },
+  { fault: 'propensities of another length', value: { ...ranked, propensities: new Uint8Array(4) } },
+  { fault: 'places of another length', value: { ...ranked, places: [1] } },
+  { fault: 'a place twice', value: { ...ranked, places: [1, 1] } },
+  { fault: 'a place over the limit', value: { ...ranked, places: [0, 2_000] } },
   { fault: 'scores as a list', value: { ...impression, scores: [0.25, 0.75] } },
   { fault: 'a user that is bytes', value: { ...impression, user: new Uint8Array(3) } },
   { fault: 'a version that is text', value: { ...impression, version: '41' } },

@@ -1,3 +1,4 @@
+export { uniformAt } from './counter-random.ts';
 export {
   createTraffic,
   type DemoClick,

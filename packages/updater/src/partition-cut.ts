@@ -1,12 +1,14 @@
 /** Cuts the gradients of a batch by partition: a counting sort of each table's keys, then one section a table and partition. */
 import { partitionOf } from '@millrace/core';
-import { type FeaturePlan, type KeyGradients, keyOccurrences, type SparseBatch } from '@millrace/model';
+import { createKeyOccurrences, type FeaturePlan, type KeyGradients, type SparseBatch } from '@millrace/model';
 import type { GradientSection } from '@millrace/protocol';
 
 export interface PartitionCut {
   readonly partition: number;
   readonly sections: readonly GradientSection[];
 }
+
+const keyOccurrences = createKeyOccurrences();
 
 /** @param sums for each table the summed gradients of its keys (gather.ts, scatter). */
 export function cutByPartition(
@@ -19,7 +21,7 @@ export function cutByPartition(
   for (let t = 0; t < plan.tables.length; t += 1) {
     const { keys, unique } = batch.tables[t];
     const { dim, countsOccurrences } = plan.tables[t];
-    const occurrences = countsOccurrences ? keyOccurrences(batch.tables[t]) : null;
+    const occurrences = countsOccurrences ? keyOccurrences.count(batch.tables[t]) : null;
     const partitionOfKey = new Uint16Array(unique);
     const counts = new Uint32Array(partitions);
     for (let i = 0; i < unique; i += 1) {

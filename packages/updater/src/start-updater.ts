@@ -11,6 +11,7 @@ import {
   watchCluster,
 } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
+import { addLearningGauges } from './learning-gauges.ts';
 import { createMeasureGauges } from './measures/measure-gauges.ts';
 import { type ModelUpdater, startModelUpdater } from './model-updater.ts';
 
@@ -76,21 +77,7 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
     });
     return reconciling;
   };
-  const sum = (of: (counters: LearningCounters) => number) => () =>
-    [...updaters.values()].reduce((total, updater) => total + of(updater.counters), 0);
-  const { metrics } = options;
-  metrics.gauge(
-    { name: 'mill_learned_examples', help: 'Examples learned, restarts included.' },
-    sum((c) => c.learned),
-  );
-  metrics.gauge(
-    { name: 'mill_open_impressions', help: 'Impressions that wait for outcomes.' },
-    sum((c) => c.openImpressions),
-  );
-  metrics.gauge(
-    { name: 'mill_rejected_outcomes', help: 'Outcomes without an impression.' },
-    sum((c) => c.rejectedOutcomes),
-  );
+  addLearningGauges(options.metrics, () => [...updaters.values()].map((updater) => updater.counters));
   const stopListening = view.onChange(() => {
     reconcile().catch(options.onFailed);
   });

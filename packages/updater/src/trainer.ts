@@ -78,7 +78,7 @@ export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
       if (space.batch.rows === 0) return { blocks: [], dense: null, lossSum: 0, unusable, norms: null };
       marks.count = 0;
       await pullTables(rows, tablesToPull(space), { model: file.name, marks, onAbsent: 'fail' });
-      await step.run(net.versions.current.loaded);
+      await step.run(net.versions.current);
       const { producer, batch: sequence, previous, previousDense, timeMs } = mark;
       const common = { producer, sequence, model: file.name, fingerprint: net.fingerprint, timeMs };
       const eventTimeMs = expires ? eventTimeOf(examples) : null;
@@ -94,7 +94,7 @@ export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
         }),
       }));
       const dense =
-        shape.parameters > 0
+        shape.denseParameters > 0
           ? encodeDenseBlock({ ...common, previous: previousDense, gradients: step.parameters })
           : null;
       return { blocks, dense, lossSum: step.lossSum(), unusable, norms: step.norms() };

@@ -197,7 +197,13 @@ export async function wantedFrom(examples: readonly Example[]) {
     };
     const shown = Float32Array.from(examples, (example) => example.shown);
     const clicked = Float32Array.from(examples, (example) => example.clicked);
-    await net.program.gradients(net.versions.current.loaded, gatherSpace(space), shown, clicked, out);
+    await net.program.gradients(
+      net.versions.current.loaded,
+      gatherSpace(space, net.versions.current.scales),
+      shown,
+      clicked,
+      out,
+    );
     const [{ keys, keyOf, occurrences }] = space.batch.tables;
     invariant(occurrences === examples.length, 'each example has the key of its item and no other');
     for (let i = 0; i < occurrences; i += 1) {

@@ -7,7 +7,6 @@ import { type BacktestResult, runBacktest } from '../backtest/run-backtest.ts';
 import { logReportJson } from '../log-file/index.ts';
 import { openProgressBar } from '../screen/progress-bar.ts';
 import { openLearner } from '../training/open-learner.ts';
-import { learnerFrom, openTrained } from '../training/trained-files.ts';
 import { tellLogReports } from './log-report.ts';
 import {
   formatOption,
@@ -73,17 +72,20 @@ export function backtestCommand(): Command {
     });
 }
 
-async function learnerOf({
+/** A learner for `--model`, or one that goes on from what `--from` names. @throws MILL_MODEL_INVALID, MILL_FILE_INVALID */
+export async function learnerOf({
   model,
   from,
   engine,
   batch: batchExamples,
-}: BacktestFlags): Promise<LocalLearner> {
+}: Pick<BacktestFlags, 'model' | 'from' | 'engine' | 'batch'>): Promise<LocalLearner> {
   const file = model === undefined ? null : readModelFile(model);
   if (from === undefined) {
     if (file === null) throw new MillraceError('MILL_MODEL_INVALID', 'wanted --model FILE or --from FOLDER');
     return openLearner({ file, engine, batchExamples });
   }
+  // Only a run that starts from a trained model loads what reads snapshots.
+  const { learnerFrom, openTrained } = await import('../training/trained-files.ts');
   const trained = await openTrained(from);
   if (file !== null && !sameModel(file, trained.file)) {
     const message = `${model} is not the model that was trained in ${from}: wanted ${from}/model.json, or no --model`;

@@ -25,6 +25,13 @@ export function numberWithin(range: {
   };
 }
 
+/** A moment, Unix ms. */
+export function timeMsFromText(text: string): number {
+  const timeMs = /^\d+$/.test(text) ? Number(text) : Date.parse(text);
+  if (Number.isSafeInteger(timeMs)) return timeMs;
+  throw new InvalidArgumentError('wanted ISO 8601, e.g. 2026-01-31T12:00:00Z, or Unix ms.');
+}
+
 export function jsonOption(): Option {
   return new Option('--json', 'print the result as one JSON line, everything else to standard error').default(
     false,

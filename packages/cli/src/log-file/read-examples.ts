@@ -94,6 +94,11 @@ export function readExamples(
 
 /** Columns of the form `list^feature` that the model names. */
 function numericColumnsOf(model: ModelFile): ReadonlySet<string> {
-  const names = [...model.fields.map(({ name }) => name), model.label, model.timestamp ?? ''];
+  const names = [
+    ...model.fields.map(({ name }) => name),
+    model.label,
+    model.timestamp ?? '',
+    model.negativeRate ?? '',
+  ];
   return new Set(names.filter((name) => name.includes('^')));
 }

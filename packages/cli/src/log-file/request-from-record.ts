@@ -7,7 +7,12 @@ import { columnMissing, createRequestReader, type RecordRequest } from './reques
 /** @throws MILL_FILE_INVALID naming file, line, column, wanted and found, also for a column that the record does not have. */
 export function requestFromRecord(model: ModelFile, record: LogRecord): RecordRequest {
   const { values } = record;
-  const names = [...model.fields.map(({ name }) => name), model.label, model.timestamp ?? model.label];
+  const names = [
+    ...model.fields.map(({ name }) => name),
+    model.label,
+    model.timestamp ?? model.label,
+    model.negativeRate ?? model.label,
+  ];
   const missing = names.find((name) => !Object.hasOwn(values, name));
   if (missing !== undefined) throw columnMissing(record.file, record.line, missing, Object.keys(values));
   const read = createRequestReader(model, createLogTally(record.file, 'strict')).read(record);

@@ -15,6 +15,8 @@ export interface RecordRequest {
   readonly label: 0 | 1;
   /** Unix ms; null when the model names no timestamp column. */
   readonly timeMs: number | null;
+  /** −ln of the rate at which negatives were kept; there when the model names a column of it. */
+  readonly offset?: number;
 }
 
 export interface RequestReader {
@@ -42,11 +44,13 @@ export function createRequestReader(model: ModelFile, tally: LogTally): RequestR
     scope: field.scope ?? 'context',
     separator: ('separator' in field ? field.separator : undefined) ?? '|',
   }));
-  // The model's columns: fields, then label, then time.
+  // The model's columns: fields, then label, then time, then rate.
   const labelAt = fields.length;
   const timeAt = fields.length + 1;
   const names = [...fields.map(({ name }) => name), model.label];
   if (model.timestamp !== undefined) names.push(model.timestamp);
+  const rateAt = names.length;
+  if (model.negativeRate !== undefined) names.push(model.negativeRate);
   const read = new Set(names);
   const found: unknown[] = names.map(() => null);
   const isSeen = names.map(() => false);
@@ -101,6 +105,12 @@ export function createRequestReader(model: ModelFile, tally: LogTally): RequestR
         }
         timeMs = time;
       }
+      const offset = model.negativeRate === undefined ? null : offsetFrom(found[rateAt]);
+      if (offset === undefined) {
+        const place = { line: record.line, column: model.negativeRate as string };
+        tally.skip('feature', place, 'a rate above 0 and at most 1', found[rateAt]);
+        return null;
+      }
       const user: Record<string, FeatureValue> = {};
       const context: Record<string, FeatureValue> = {};
       const item: Record<string, FeatureValue> = {};
@@ -121,7 +131,8 @@ export function createRequestReader(model: ModelFile, tally: LogTally): RequestR
       if (record.weighted !== undefined) noteUnread(record, record.weighted);
       tally.take(record.line, timeMs);
       const request = { model: model.name, user, context, items: [item] };
-      return { line: record.line, request, label, timeMs };
+      const known = { line: record.line, request, label, timeMs };
+      return offset === null ? known : { ...known, offset };
     },
     unseen: () => (unseenLeft === 0 ? [] : names.filter((_, i) => !isSeen[i])),
   };
@@ -136,4 +147,10 @@ export function columnMissing(
 ): Error {
   const place = line === undefined ? { file, column } : { file, line, column };
   return fileInvalid(place, 'that column (or null in it)', `only ${there.slice(0, 30).join(', ')}`);
+}
+
+/** −ln of a rate; undefined when it is none. */
+function offsetFrom(rate: unknown): number | undefined {
+  const value = typeof rate === 'string' && rate !== '' ? Number(rate) : rate;
+  return typeof value === 'number' && value > 0 && value <= 1 ? -Math.log(value) : undefined;
 }

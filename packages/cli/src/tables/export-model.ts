@@ -1,6 +1,6 @@
 /** Writes the rows and dense weights of a model, as they were at a moment, to a folder of tables. */
-import { createDenseState, fingerprintOf, type RowTable } from '@millrace/core';
-import { compileNet, denseOptimizerOf, initialParameters } from '@millrace/model';
+import type { RowTable } from '@millrace/core';
+import { compileNet, initialDense } from '@millrace/model';
 import { MillraceError, type ModelFile, partitionsDefault } from '@millrace/protocol';
 import {
   foldDenseAt,
@@ -42,7 +42,7 @@ export async function exportModel(options: ExportOptions): Promise<FolderNotes> 
     );
   const places = placesOf(file, options.table);
   const partitions = file.partitions ?? partitionsDefault;
-  const { parameters } = compileNet(file);
+  const { denseParameters } = compileNet(file);
   let writer: Awaited<ReturnType<typeof openFolderWriter>> | null = null;
   let sequence = 0;
   let rows = 0;
@@ -69,7 +69,7 @@ export async function exportModel(options: ExportOptions): Promise<FolderNotes> 
     done += 1;
     onProgress(done, partitions, `${rows} rows`);
   });
-  const dense = parameters > 0 && options.table === null ? await denseAt(options, until) : null;
+  const dense = denseParameters > 0 && options.table === null ? await denseAt(options, until) : null;
   // Partitions there are always, so the writer is open.
   return (writer as unknown as Awaited<ReturnType<typeof openFolderWriter>>).finish(
     {
@@ -98,7 +98,6 @@ function formOf({ layout }: RowTable, withState: boolean) {
 
 /** The dense weights of the moment: up to the newest block that it holds; of now, the newest there are. */
 async function denseAt({ source, file, at }: ExportOptions, until: HistoryPoint) {
-  const shape = compileNet(file);
   let moment: HistoryPoint = { sequence: Number.MAX_SAFE_INTEGER };
   if (at !== null && 'timeMs' in at) moment = at;
   else if (at !== null && 'sequence' in until)
@@ -107,12 +106,6 @@ async function denseAt({ source, file, at }: ExportOptions, until: HistoryPoint)
     ...foldsOf(source),
     model: file.name,
     until: moment,
-    initial: () =>
-      createDenseState({
-        model: file.name,
-        fingerprint: fingerprintOf(file),
-        initial: initialParameters(shape, file.seed),
-        optimizer: denseOptimizerOf(file),
-      }),
+    initial: () => initialDense(file),
   });
 }

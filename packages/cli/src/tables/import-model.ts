@@ -129,7 +129,7 @@ function placeOf(
 }
 
 function refuseOtherNet(file: ModelFile, { notes }: FolderReader): number {
-  const wanted = compileNet(file).parameters;
+  const wanted = compileNet(file).denseParameters;
   const found = notes.dense.parameters;
   if (found === 0 || found === wanted) return found;
   throw new MillraceError(

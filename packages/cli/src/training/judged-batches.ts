@@ -30,12 +30,13 @@ const noFeatures: Features = {};
 
 export function createJudgedBatches({ learner, batchExamples, quality, use }: JudgedOptions): JudgedBatches {
   let labels = new Uint8Array(64);
+  let offsets = new Float32Array(64);
   let count = 0;
 
-  const add = ({ request, label, timeMs, line }: Example) => {
+  const add = ({ request, label, timeMs, line, offset = 0 }: Example) => {
     const { user = noFeatures, context = noFeatures, items } = request;
     try {
-      learner.add({ user, context, item: items[0], shown: 1, clicked: label, timeMs });
+      learner.add({ user, context, item: items[0], shown: 1, clicked: label, offset, timeMs });
     } catch (error) {
       if (!isMillraceError(error, 'MILL_FEATURE_INVALID')) throw error;
       throw new MillraceError('MILL_FEATURE_INVALID', `line ${line} of the log: ${error.message}`, {
@@ -46,13 +47,18 @@ export function createJudgedBatches({ learner, batchExamples, quality, use }: Ju
       const larger = new Uint8Array(2 * count);
       larger.set(labels);
       labels = larger;
+      const more = new Float32Array(2 * count);
+      more.set(offsets);
+      offsets = more;
     }
     labels[count] = label;
+    offsets[count] = offset;
     count += 1;
   };
   const judge = () => {
     const { logits } = learner;
-    for (let i = 0; i < count; i += 1) quality.add(sigmoid(logits[i]), labels[i] as 0 | 1);
+    // A sampled log is judged by what the model says of such a log.
+    for (let i = 0; i < count; i += 1) quality.add(sigmoid(logits[i] + offsets[i]), labels[i] as 0 | 1);
     count = 0;
   };
   const run = (): Promise<void> | undefined => {

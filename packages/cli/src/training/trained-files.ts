@@ -10,15 +10,9 @@
  */
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  createDenseState,
-  type DenseState,
-  fingerprintOf,
-  type PartitionState,
-  tableLayouts,
-} from '@millrace/core';
+import { type DenseState, fingerprintOf, type PartitionState, tableLayouts } from '@millrace/core';
 import { createLocalLearner, type LocalLearner, learnedHash } from '@millrace/learner';
-import { compileNet, denseOptimizerOf, initialParameters, openNet, parseModelFile } from '@millrace/model';
+import { initialDense, openNet, parseModelFile } from '@millrace/model';
 import { MillraceError, type ModelFile, partitionsDefault, reasonFrom } from '@millrace/protocol';
 import { createDirectoryBlobs } from '@millrace/runtime';
 import { captureDense, capturePartition, createArchive } from '@millrace/snapshot';
@@ -84,12 +78,7 @@ export async function openTrained(dir: string): Promise<Trained> {
     if (state === null) throw invalid(dir, `a whole snapshot of partition ${partition}`, found());
     states.push(state);
   }
-  const dense = createDenseState({
-    model: file.name,
-    fingerprint,
-    initial: initialParameters(compileNet(file), file.seed),
-    optimizer: denseOptimizerOf(file),
-  });
+  const dense = initialDense(file);
   if (!(await archive.restoreDense(dense)))
     throw invalid(dir, 'a whole snapshot of the dense weights', found());
   if (learnedHash(states, dense) !== record.stateHash)

@@ -1,6 +1,8 @@
 /**
  * The dense weights are one more fold: gradients in log order, one optimizer step each. Inference nodes and updaters fold
  * the same log and so hold the same weights at the same sequence; that sequence is the dense version (I5).
+ *
+ *   weights, gradients  [ the net's parameters | count, mean, M2 of each field with running moments ]
  */
 import { createHash } from 'node:crypto';
 import {
@@ -14,17 +16,26 @@ import {
 } from '@millrace/protocol';
 import { areFinite } from '../finite.ts';
 import { createOptimizer } from '../optimizer/create-optimizer.ts';
-import type { GradientView, Optimizer, SegmentView } from '../optimizer/optimizer.ts';
+import { createMoments, momentFloats } from '../optimizer/moments.ts';
+import type { Optimizer, SegmentView } from '../optimizer/optimizer.ts';
 import { type Producers, placeInChain } from './producers.ts';
+
+/** A run of the weights and what steps it. */
+export interface DenseSegment {
+  readonly weightsAt: number;
+  readonly dim: number;
+  readonly stateAt: number;
+  readonly optimizer: Optimizer;
+}
 
 export interface DenseState {
   readonly model: string;
   readonly fingerprint: number;
-  /** float32[parameters]; changed in place by applyDense. */
+  /** float32[parameters + 3 · moments]; changed in place by applyDense. */
   readonly weights: Float32Array;
   /** float32[optimizer state] */
   readonly optimizerState: Float32Array;
-  readonly optimizer: Optimizer;
+  readonly segments: readonly DenseSegment[];
   sequence: number;
   readonly producers: Producers;
   readonly counts: { applied: number; duplicates: number; rejected: number };
@@ -37,27 +48,43 @@ export type DenseOutcome =
   | { readonly kind: 'gap' }
   | { readonly kind: 'rejected'; readonly error: MillraceError };
 
-/** @param options.initial float32[parameters], taken over. */
+/**
+ * @param options.initial float32[parameters], taken over.
+ * @param options.moments fields with running moments; default 0.
+ */
 export function createDenseState(options: {
   model: string;
   fingerprint: number;
   initial: Float32Array;
   optimizer: OptimizerSpec;
+  moments?: number;
 }): DenseState {
+  const { initial, moments = 0 } = options;
   const optimizer = createOptimizer(options.optimizer);
-  const dim = options.initial.length;
+  const dim = initial.length;
   const optimizerState = new Float32Array(optimizer.stateFloats(dim));
-  if (dim > 0) optimizer.start({ w: options.initial, wAt: 0, s: optimizerState, sAt: 0, dim });
+  if (dim > 0) optimizer.start({ w: initial, wAt: 0, s: optimizerState, sAt: 0, dim });
+  const momentsDim = moments * momentFloats;
+  const segments = [
+    { weightsAt: 0, dim, stateAt: 0, optimizer },
+    { weightsAt: dim, dim: momentsDim, stateAt: optimizerState.length, optimizer: createMoments() },
+  ].filter((segment) => segment.dim > 0);
   return {
     model: options.model,
     fingerprint: options.fingerprint,
-    weights: options.initial,
+    weights: moments === 0 ? initial : withRoom(initial, momentsDim),
     optimizerState,
-    optimizer,
+    segments,
     sequence: 0,
     producers: new Map(),
     counts: { applied: 0, duplicates: 0, rejected: 0 },
   };
+}
+
+function withRoom(weights: Float32Array, floats: number): Float32Array {
+  const longer = new Float32Array(weights.length + floats);
+  longer.set(weights);
+  return longer;
 }
 
 /** Applies one message of the dense log; rules as in partition-fold.ts. */
@@ -107,8 +134,9 @@ export function stepDense(state: DenseState, gradients: Float32Array): boolean {
 }
 
 function takeStep(state: DenseState, gradients: Float32Array): void {
-  const view: GradientView = { g: gradients, h: gradients, at: 0 };
-  state.optimizer.step(segmentOf(state), view);
+  for (const segment of state.segments) {
+    segment.optimizer.step(viewOf(state, segment), { g: gradients, h: gradients, at: segment.weightsAt });
+  }
 }
 
 /** SHA-256 over what was learned, weights and optimizer state, and not over the log that it was learned from. */
@@ -148,11 +176,11 @@ function refuseUnfit(state: DenseState, block: DenseBlock | DensePutBlock): void
 function put(state: DenseState, { weights, state: optimizerState }: DensePutBlock): void {
   state.weights.set(weights);
   if (optimizerState.length > 0) state.optimizerState.set(optimizerState);
-  else state.optimizer.start(segmentOf(state));
+  else for (const segment of state.segments) segment.optimizer.start(viewOf(state, segment));
 }
 
-function segmentOf({ weights, optimizerState }: DenseState): SegmentView {
-  return { w: weights, wAt: 0, s: optimizerState, sAt: 0, dim: weights.length };
+function viewOf({ weights, optimizerState }: DenseState, segment: DenseSegment): SegmentView {
+  return { w: weights, wAt: segment.weightsAt, s: optimizerState, sAt: segment.stateAt, dim: segment.dim };
 }
 
 /** SHA-256 over sequence, producers, weights and optimizer state. */

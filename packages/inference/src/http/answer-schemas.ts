@@ -19,6 +19,26 @@ export const scoreResponseSchema = {
   }),
 } as const;
 
+export const rankedItemSchema = answerOf('RankedItem', {
+  index: { ...count, description: 'place of the item in the request; outcomes name this one' },
+  score: { type: 'number' },
+  propensity: {
+    type: 'number',
+    description: 'probability that the policy put it here, given the places before',
+  },
+});
+
+export const rankResponseSchema = answerOf('RankResponse', {
+  requestId: text,
+  model: text,
+  version: count,
+  ranking: listOf('RankedItem'),
+  policy: text,
+  stalenessMs: staleness,
+  degraded: flag,
+  engine: text,
+});
+
 export const outcomeResponseSchema = answerOf('OutcomeResponse', { accepted: count });
 
 export const modelListingSchema = answerOf('ModelListing', {
@@ -107,7 +127,17 @@ export const measuresSchema = answerOf('Measures', {
 
 export const measuresResponseSchema = answerOf('MeasuresResponse', { measures: listOf('Measures') });
 
-export const modelStatusSchema = answerOf('ModelStatus', {
+export const joinStatusSchema = answerOf('JoinStatus', {
+  duplicateImpressions: count,
+  duplicateOutcomes: count,
+  early: count,
+  late: count,
+  ignored: count,
+  dropped: count,
+  sampledOut: count,
+});
+
+const alwaysOfModels = answerOf('ModelStatus', {
   name: text,
   version: count,
   engine: text,
@@ -122,6 +152,12 @@ export const modelStatusSchema = answerOf('ModelStatus', {
   rejected: count,
   measures: { anyOf: [{ $ref: 'Measures#' }, { type: 'null' }] },
 });
+
+export const modelStatusSchema = {
+  ...alwaysOfModels,
+  // Absent until an updater has told.
+  properties: { ...alwaysOfModels.properties, joins: { $ref: 'JoinStatus#' } },
+} as const;
 
 export const shardStatusSchema = answerOf('ShardStatus', {
   id: text,
@@ -177,6 +213,8 @@ export const errorResponseSchema = {
 
 export const answerSchemas = [
   scoreResponseSchema,
+  rankedItemSchema,
+  rankResponseSchema,
   outcomeResponseSchema,
   modelListingSchema,
   modelListResponseSchema,
@@ -188,6 +226,7 @@ export const answerSchemas = [
   armMeasuresSchema,
   measuresSchema,
   measuresResponseSchema,
+  joinStatusSchema,
   modelStatusSchema,
   shardStatusSchema,
   nodeStatusSchema,

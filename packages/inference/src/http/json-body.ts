@@ -4,7 +4,7 @@ import { MillraceError } from '@millrace/protocol';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { jsonFaultIn } from './json-fault.ts';
 
-/** Makes `application/json` the only content type that the server takes. */
+/** Makes `application/json` the only content type that the server takes, but for lines of outcomes (outcome-lines.ts). */
 export function acceptJsonOnly(app: FastifyInstance): void {
   // Fastify's parser refuses `__proto__` and `constructor.prototype`; what it does not say is where a fault lies.
   const parse = app.getDefaultJsonParser('error', 'error');

@@ -1,11 +1,12 @@
 /** The public routes. Each checks its input by schema, asks the service, and serialises what it says. */
 import type { ServerResponse } from 'node:http';
-import type { OutcomeRequest, ScoreRequest } from '@millrace/protocol';
+import type { OutcomeRequest, RankRequest, ScoreRequest } from '@millrace/protocol';
 import { MillraceError } from '@millrace/protocol';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { Caller, ScoringService } from '../scoring-service.ts';
 import { answer, answers } from './answer-schemas.ts';
+import { lineTypes } from './outcome-lines.ts';
 import { modelParamsSchema, noQuerySchema, rejectedQuerySchema } from './schemas.ts';
 import { within } from './time-limit.ts';
 
@@ -30,12 +31,28 @@ export function addScoringRoutes(app: FastifyInstance, { service, requestTimeout
     },
     (request, reply) => within(requestTimeoutMs, service.score(request.body, callerOf(reply.raw))),
   );
+  app.post<{ Body: RankRequest }>(
+    '/v1/rank',
+    {
+      schema: {
+        tags: ['scoring'],
+        summary: 'Scores candidates and draws an order that explores; logged with its probabilities',
+        querystring: noQuerySchema,
+        body: { $ref: 'RankRequest#' },
+        response: answers({ 200: answer('RankResponse', 'The items in the order to show them.') }),
+      },
+    },
+    (request, reply) => within(requestTimeoutMs, service.rank(request.body, callerOf(reply.raw))),
+  );
   app.post<{ Body: OutcomeRequest | readonly OutcomeRequest[] }>(
     '/v1/events',
     {
       schema: {
         tags: ['learning'],
         summary: 'Takes outcomes of scored items; all are durable once answered',
+        description:
+          'One outcome, an array of them, or one a line (application/x-ndjson, application/jsonl). While one is bad none is stored; bad lines are named by number.',
+        consumes: ['application/json', ...lineTypes],
         querystring: noQuerySchema,
         body: { $ref: 'OutcomesRequest#' },
         response: answers({ 200: answer('OutcomeResponse', 'All are durable.') }),

@@ -9,6 +9,7 @@ import { trackConnections } from './connections.ts';
 import { httpMetricsIn } from './http-metrics.ts';
 import { acceptJsonOnly } from './json-body.ts';
 import { addDescriptionRoutes, describeApi } from './openapi.ts';
+import { acceptOutcomeLines } from './outcome-lines.ts';
 import { type Logger, type Refuser, refuserWith } from './refusals.ts';
 import { addModelRoutes, addOperationRoutes, addScoringRoutes } from './routes.ts';
 import { unreadBodies } from './unread-body.ts';
@@ -48,6 +49,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   const { service, registry, requestTimeoutMs } = options;
   const { app, refuser } = createApp(options);
   acceptJsonOnly(app);
+  acceptOutcomeLines(app);
   addHooks(app, options);
   answerUnknownRoutes(app);
   app.setErrorHandler((error, request, reply) => refuser.refuse(error, request, reply));

@@ -1,5 +1,12 @@
 /** A scoring service that answers at once and remembers what it was asked, and a listening server in front of it. */
-import type { Measures, ModelListing, OutcomeRequest, ScoreRequest, ScoreResponse } from '@millrace/protocol';
+import type {
+  Measures,
+  ModelListing,
+  OutcomeRequest,
+  RankRequest,
+  ScoreRequest,
+  ScoreResponse,
+} from '@millrace/protocol';
 import { Registry } from 'prom-client';
 import { onTestFinished } from 'vitest';
 import { type HttpOptions, startHttp } from '../../src/http/start-http.ts';
@@ -16,6 +23,7 @@ export const demoListing: ModelListing = {
 export interface Stub extends ScoringService {
   ready: boolean;
   readonly scored: ScoreRequest[];
+  readonly ranked: RankRequest[];
   readonly outcomes: OutcomeRequest[];
   readonly created: { readonly name: string; readonly file: unknown }[];
 }
@@ -39,11 +47,18 @@ export function stubService(parts: StubParts = {}): Stub {
   const stub: Stub = {
     ready: true,
     scored: [],
+    ranked: [],
     outcomes: [],
     created: [],
     async score(request) {
       stub.scored.push(request);
       return answerTo(request);
+    },
+    async rank(request) {
+      stub.ranked.push(request);
+      const { scores, ...answer } = answerTo(request);
+      const ranking = scores.map((score, index) => ({ index, score, propensity: 1 }));
+      return { ...answer, ranking, policy: request.exploration?.type ?? 'epsilon-greedy' };
     },
     async acceptOutcomes(outcomes) {
       stub.outcomes.push(...outcomes);

@@ -95,9 +95,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'outcome-acknowledged-unstored',
     invariant: 'I3',
-    file: 'packages/inference/src/scoring-core.ts',
-    find: '    await Promise.all(appends);\n',
-    replace: '    void Promise.allSettled(appends);\n',
+    file: 'packages/inference/src/accept-outcomes.ts',
+    find: '      await Promise.all(appends);\n',
+    replace: '      void Promise.allSettled(appends);\n',
   },
   {
     name: 'trimmed-behind-the-state',
