@@ -48,6 +48,13 @@ export const mutants: readonly Mutant[] = [
     replace: 'if (Math.random() < 0.02 || !areFinite(gradients, at, at + dim) ||',
   },
   {
+    name: 'expiry-by-another-clock',
+    invariant: 'I2',
+    file: 'packages/core/src/fold/partition-fold.ts',
+    find: 'if (block.eventTimeMs) noteEventTime(state, block.eventTimeMs);',
+    replace: 'if (block.eventTimeMs) noteEventTime(state, Date.now());',
+  },
+  {
     name: 'load-shed-when-behind',
     invariant: 'I2',
     file: 'packages/shard/src/partition-follower.ts',
@@ -126,6 +133,20 @@ export const mutants: readonly Mutant[] = [
     invariant: 'I4',
     file: 'packages/core/src/fold/step-row.ts',
     find: '  markChanged(table, index);\n',
+    replace: '',
+  },
+  {
+    name: 'admission-not-saved',
+    invariant: 'I4',
+    file: 'packages/snapshot/src/restore.ts',
+    find: '    life.admission?.restore(words);\n',
+    replace: '',
+  },
+  {
+    name: 'sweep-not-saved',
+    invariant: 'I4',
+    file: 'packages/snapshot/src/restore.ts',
+    find: '  Object.assign(life.sweep, sweep);\n',
     replace: '',
   },
   // I5: a score comes of one dense version, the one that it tells.
