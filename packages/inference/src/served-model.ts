@@ -300,6 +300,6 @@ export function probabilities(logits: Float32Array, from: number, count: number)
 }
 
 /** Variances of the batch's logits, where tables keep a precision. */
-function variancesOf(space: BatchSpace & { readonly variances?: Float32Array | null }): Float32Array | null {
-  return space.variances ?? null;
+function variancesOf({ plan, variances }: BatchSpace): Float32Array | null {
+  return plan.hasVariance ? variances : null;
 }
