@@ -221,24 +221,24 @@ export const mutants: readonly Mutant[] = [
     name: 'score-waits-for-the-log',
     invariant: 'I8',
     file: 'packages/inference/src/scoring-core.ts',
-    find: '      impressions.write(name, impression, joinWindowMs(model.net.file) / 2);\n',
+    find: '      logImpression(model, { ...request, requestId }, scored, { items, scores: bytes });\n',
     replace:
-      "      await bus.append('events', eventsSubject(modelNameFrom(name)), encodeEvent(impression));\n",
+      "      logImpression(model, { ...request, requestId }, scored, { items, scores: bytes });\n      await bus.headOf('events', 'mill.events.' + model.net.file.name);\n",
   },
   // I9: an impression tells what explains its score.
   {
     name: 'degraded-not-logged',
     invariant: 'I9',
     file: 'packages/inference/src/scoring-core.ts',
-    find: '        ...(degraded && { degraded }),\n',
+    find: '      ...(degraded && { degraded }),\n',
     replace: '',
   },
   {
     name: 'newest-version-logged',
     invariant: 'I9',
     file: 'packages/inference/src/scoring-core.ts',
-    find: '        version,\n        engine,\n',
-    replace: '        version: model.net.dense.sequence,\n        engine,\n',
+    find: '      version,\n      engine: model.net.engine.name,\n',
+    replace: '      version: model.net.dense.sequence,\n      engine: model.net.engine.name,\n',
   },
   // A client never sees a shard go back.
   {
