@@ -40,6 +40,18 @@ export const errorTable = {
   MILL_BODY_TOO_LARGE: kind('never', 413, 'INVALID_ARGUMENT', 'The body is over the limit; split it.'),
   MILL_ROUTE_UNKNOWN: kind('never', 404, 'UNIMPLEMENTED', 'No such path; GET /openapi.json lists them.'),
   MILL_MODEL_UNKNOWN: kind('never', 404, 'NOT_FOUND', 'No model of that name; GET /v1/models lists them.'),
+  MILL_VERSION_UNKNOWN: kind(
+    'never',
+    404,
+    'NOT_FOUND',
+    'No such version or label of the model here; GET /v2/models/NAME tells which is served.',
+  ),
+  MILL_UNSUPPORTED: kind(
+    'never',
+    400,
+    'UNIMPLEMENTED',
+    'The protocol has this and Millrace does not; the message says what to do instead.',
+  ),
   MILL_MODEL_INVALID: kind(
     'never',
     400,
