@@ -9,12 +9,28 @@
 
 export type Retry = 'never' | 'same' | 'refresh-map' | 'backoff';
 
+/** Status names of gRPC that the table uses. */
+export type GrpcStatus =
+  | 'INVALID_ARGUMENT'
+  | 'DEADLINE_EXCEEDED'
+  | 'NOT_FOUND'
+  | 'ALREADY_EXISTS'
+  | 'PERMISSION_DENIED'
+  | 'RESOURCE_EXHAUSTED'
+  | 'FAILED_PRECONDITION'
+  | 'ABORTED'
+  | 'OUT_OF_RANGE'
+  | 'UNIMPLEMENTED'
+  | 'INTERNAL'
+  | 'UNAVAILABLE'
+  | 'DATA_LOSS'
+  | 'UNAUTHENTICATED';
+
 interface ErrorKind {
   readonly retry: Retry;
   /** HTTP status. */
   readonly http: number;
-  /** gRPC status name. */
-  readonly grpc: string;
+  readonly grpc: GrpcStatus;
   readonly summary: string;
 }
 
@@ -255,6 +271,6 @@ export function reasonFrom(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function kind(retry: Retry, http: number, grpc: string, summary: string): ErrorKind {
+function kind(retry: Retry, http: number, grpc: GrpcStatus, summary: string): ErrorKind {
   return { retry, http, grpc, summary };
 }

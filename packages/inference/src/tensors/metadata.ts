@@ -1,6 +1,5 @@
 /** What a node says of itself and its models in the Open Inference Protocol; both faces send these as they are. */
-import type { ModelFile, ModelListing } from '@millrace/protocol';
-import { MillraceError } from '@millrace/protocol';
+import { MillraceError, type ModelFile, type ModelListing } from '@millrace/protocol';
 import type { ScoringService } from '../scoring-service.ts';
 import type { Datatype } from './datatypes.ts';
 import { inputsOf, scoreOutput } from './signature.ts';
@@ -56,4 +55,12 @@ export function listingOf(service: ScoringService, model: string): ModelListing 
   const listing = service.models().find(({ name }) => name === model);
   if (listing) return listing;
   throw new MillraceError('MILL_MODEL_UNKNOWN', `there is no model ${JSON.stringify(model)}`);
+}
+
+/** Refuses what a registry would be needed for. @throws MILL_UNSUPPORTED */
+export function refuseUnload(model: string): never {
+  throw new MillraceError(
+    'MILL_UNSUPPORTED',
+    `cannot unload model "${model}": every node serves every model of its cluster; stop sending it requests instead`,
+  );
 }

@@ -1,10 +1,15 @@
 /** Open Inference Protocol v2 over REST, with the binary tensor and model repository extensions. */
-import { MillraceError } from '@millrace/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { refusedPart, shownValue } from '../../refused-part.ts';
 import type { ScoringService } from '../../scoring-service.ts';
 import { infer } from '../../tensors/infer.ts';
-import { isReady, modelMetadata, repositoryIndex, serverMetadata } from '../../tensors/metadata.ts';
+import {
+  isReady,
+  modelMetadata,
+  refuseUnload,
+  repositoryIndex,
+  serverMetadata,
+} from '../../tensors/metadata.ts';
 import { requireVersion } from '../../tensors/score-rows.ts';
 import { type ForeignOptions, hidden, speakForeign } from '../foreign-scope.ts';
 import { routeUnknown } from '../route-unknown.ts';
@@ -82,14 +87,6 @@ function addRepositoryRoutes(scope: FastifyInstance, service: ScoringService): v
     return {};
   });
   scope.post<OfModel>('/repository/models/:model/unload', hidden, async (request) => {
-    const { name } = service.fileOf(request.params.model);
-    throw unloadUnsupported(name);
+    refuseUnload(service.fileOf(request.params.model).name);
   });
-}
-
-function unloadUnsupported(name: string): MillraceError {
-  return new MillraceError(
-    'MILL_UNSUPPORTED',
-    `cannot unload model "${name}": every node serves every model of its cluster; stop sending it requests instead`,
-  );
 }
