@@ -83,6 +83,7 @@ const doors: Readonly<Record<string, RegExp>> = {
   msgpackr: /^packages\/protocol\/src\/packing\.ts$/,
   hashring: /^packages\/core\/src\/placement\.ts$/,
   pino: /^packages\/runtime\/src\/logger\.ts$/,
+  '@grpc/grpc-js': /^packages\/inference\/src\/grpc\//,
   fastify: /^packages\/inference\/src\/http\//,
   '@peculiar/x509': /^packages\/cli\/src\/certificates\//,
   picocolors: /^packages\/cli\/src\/screen\/colours\.ts$/,
