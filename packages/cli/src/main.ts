@@ -29,6 +29,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     decisions: async () => (await import('./commands/decisions.ts')).decisionsCommand(),
   },
   'Without a cluster:': {
+    keys: async () => (await import('./commands/keys.ts')).keysCommand(),
     certs: async () => (await import('./commands/certs.ts')).certsCommand(),
     init: async () => (await import('./commands/init.ts')).initCommand(),
     backtest: async () => (await import('./commands/backtest.ts')).backtestCommand(),

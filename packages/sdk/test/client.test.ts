@@ -342,3 +342,21 @@ test('sdk: refuses a URL that it cannot use', () => {
     );
   }
 });
+
+test('sdk: api key: goes with every call, and no error quotes it', async () => {
+  const server = await scriptedServer(refused('MILL_UNAUTHENTICATED'), refused('MILL_FORBIDDEN'), good({}));
+  const { client, waitsMs } = clientOf(server.url, { apiKey: 'the-secret' });
+  expect(await codeOf(client.score({ items: [{}], log: false }))).toBe('MILL_UNAUTHENTICATED');
+  expect(await codeOf(client.status())).toBe('MILL_FORBIDDEN');
+  await client.ready();
+  // Neither is sent again: waiting would not help.
+  expect(waitsMs).toEqual([]);
+  expect(server.asked.map(({ headers }) => headers.authorization)).toEqual(
+    Array(3).fill('Bearer the-secret'),
+  );
+  for (const apiKey of ['', 'a b', 'a\r\nhost: x', 'ä']) {
+    const make = () => createMillraceClient({ url: server.url, apiKey });
+    expect(make).toThrow(expect.objectContaining({ code: 'MILL_CONFIG_INVALID' }));
+    expect(make).not.toThrow(/host: x/);
+  }
+});
