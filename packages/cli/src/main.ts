@@ -19,11 +19,13 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     score: async () => (await import('./commands/score.ts')).scoreCommand(),
     rank: async () => (await import('./commands/rank.ts')).rankCommand(),
     replay: async () => (await import('./commands/replay.ts')).replayCommand(),
+    import: async () => (await import('./commands/import.ts')).importCommand(),
   },
   'Look at the past of a cluster:': {
     verify: async () => (await import('./commands/verify.ts')).verifyCommand(),
     at: async () => (await import('./commands/at.ts')).atCommand(),
     explain: async () => (await import('./commands/explain.ts')).explainCommand(),
+    export: async () => (await import('./commands/export.ts')).exportCommand(),
     decisions: async () => (await import('./commands/decisions.ts')).decisionsCommand(),
   },
   'Without a cluster:': {

@@ -44,6 +44,12 @@ export const inferenceSettings = defineConfig({
     sentence:
       'Origins whose pages may call the HTTP API from a browser, or `*`; none: no page of another origin may.',
   },
+  grpcPort: {
+    env: 'MILL_GRPC_PORT',
+    parser: wholeSetting({ min: 0, max: 65_535 }),
+    default: 0,
+    sentence: 'gRPC port, at the address of the HTTP port; 0: none.',
+  },
   connectionsMax: {
     env: 'MILL_HTTP_CONNECTIONS_MAX',
     parser: wholeSetting({ min: 1, max: 100_000 }),

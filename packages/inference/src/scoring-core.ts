@@ -100,7 +100,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     if (model) return model;
     if (view.models.has(wanted))
       throw new MillraceError('MILL_NOT_READY', `model "${wanted}" is being loaded`);
-    throw new MillraceError('MILL_MODEL_UNKNOWN', `there is no model ${JSON.stringify(wanted)}`);
+    throw modelUnknown(wanted);
   };
 
   const readyModel = (name: string | undefined): ServedModel => {
@@ -189,6 +189,11 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     acceptOutcomes,
     reconcile,
     models: () => [...view.models.values()].map(listing),
+    fileOf(name) {
+      const file = view.models.get(name);
+      if (file) return file;
+      throw modelUnknown(name);
+    },
     async createModel(name, value) {
       const created = await storeModel(bus, view, name, value);
       await view.waitFor(() => view.models.has(name), ownWriteMsMax);
@@ -226,6 +231,10 @@ function answerOf(model: ServedModel, requestId: string, { version, degraded, st
     degraded,
     engine: model.net.engine.name,
   };
+}
+
+function modelUnknown(name: string): MillraceError {
+  return new MillraceError('MILL_MODEL_UNKNOWN', `there is no model ${JSON.stringify(name)}`);
 }
 
 function joinWindowMs({ learning }: ModelFile): number {

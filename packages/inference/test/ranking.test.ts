@@ -69,8 +69,13 @@ test('rank: the same request draws the same order again', async () => {
 });
 
 test('rank: a caller who has gone has seen nothing, so nothing is logged', async () => {
-  const { core, events } = await openStage();
-  await core.rank({ items }, { gone: true });
+  const { core, events, rows } = await openStage();
+  const caller = { gone: false };
+  const ranked = core.rank({ items }, caller);
+  rows.gate = turn().then(() => {
+    caller.gone = true;
+  });
+  await ranked;
   await turn();
   expect(await events()).toEqual([]);
 });

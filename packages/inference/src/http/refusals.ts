@@ -28,15 +28,29 @@ export function headersFor(error: MillraceError): Record<string, string> {
   return { 'retry-after': String(Math.max(retryAfterSeconds, Math.ceil(wantedMs / 1_000))) };
 }
 
+/** The body of a protocol's refusals. */
+export type RefusalBody = (error: MillraceError) => object;
+
+/** `{"error": text}`, as the Open Inference Protocol and TensorFlow Serving have it; the text begins with the code. */
+export function plainErrorFrom(error: MillraceError): object {
+  return { error: textFrom(error) };
+}
+
+/** Code and message in one text. */
+export function textFrom({ code, message }: MillraceError): string {
+  return `${code}: ${message}`;
+}
+
 export interface Refuser {
-  refuse(error: unknown, request: FastifyRequest, reply: FastifyReply): void;
+  /** @param bodyOf  default errorResponseFrom. */
+  refuse(error: unknown, request: FastifyRequest, reply: FastifyReply, bodyOf?: RefusalBody): void;
 }
 
 /** Answers errors of handlers, of the parser and of the framework, and logs those that are defects. */
 export function refuserWith(options: { logger: Logger; unread: UnreadBodies }): Refuser {
   const { logger, unread } = options;
   return {
-    refuse(error, request, reply) {
+    refuse(error, request, reply, bodyOf = errorResponseFrom) {
       const refusal = refusalFrom(error, request);
       const status = errorTable[refusal.code].http;
       if (status === 500) {
@@ -48,7 +62,7 @@ export function refuserWith(options: { logger: Logger; unread: UnreadBodies }): 
       // and the answer lost; the rest is thrown away instead and the connection stays.
       reply.removeHeader('connection');
       unread.discard(request.raw, reply.raw);
-      void reply.code(status).headers(headersFor(refusal)).send(errorResponseFrom(refusal));
+      void reply.code(status).headers(headersFor(refusal)).send(bodyOf(refusal));
     },
   };
 }

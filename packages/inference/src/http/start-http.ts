@@ -1,5 +1,5 @@
 /** The HTTP face of the scoring server: bytes and status codes here, everything else behind ScoringService. */
-import { bodyBytesMax, MillraceError } from '@millrace/protocol';
+import { bodyBytesMax } from '@millrace/protocol';
 import { type Access, type Clock, openAccess, systemClock } from '@millrace/runtime';
 import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify';
 import type { Registry } from 'prom-client';
@@ -12,10 +12,13 @@ import { allowOrigins } from './cors.ts';
 import { honourDeadlines } from './deadlines.ts';
 import { httpMetricsIn } from './http-metrics.ts';
 import { acceptJsonOnly } from './json-body.ts';
+import { addOipRoutes } from './oip/oip-routes.ts';
 import { addDescriptionRoutes, describeApi } from './openapi.ts';
 import { acceptOutcomeLines } from './outcome-lines.ts';
 import { type Logger, type Refuser, refuserWith } from './refusals.ts';
+import { routeUnknown } from './route-unknown.ts';
 import { addModelRoutes, addOperationRoutes, addScoringRoutes } from './routes.ts';
+import { addTfsRoutes } from './tfs/tfs-routes.ts';
 import { unreadBodies } from './unread-body.ts';
 
 export interface HttpOptions {
@@ -74,6 +77,8 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   addModelRoutes(app, options);
   addOperationRoutes(app, service, registry);
   addDescriptionRoutes(app);
+  await addOipRoutes(app, { ...options, refuser });
+  await addTfsRoutes(app, { ...options, refuser });
   const url = await app.listen({ host: options.host ?? '127.0.0.1', port: options.port });
   options.logger.info({ url }, 'http listening');
   let closed: Promise<void> | undefined;
@@ -157,10 +162,7 @@ function answerUnknownRoutes(app: FastifyInstance): void {
     const path = request.url.split('?', 1)[0] ?? '';
     const taken = methods.filter((method) => app.findRoute({ method, url: path }) !== null);
     const hint = taken.length === 0 ? 'GET /openapi.json lists the routes' : `it takes ${taken.join(', ')}`;
-    throw new MillraceError(
-      'MILL_ROUTE_UNKNOWN',
-      `no route ${request.method} ${path.slice(0, 200)}; ${hint}`,
-    );
+    throw routeUnknown(request.method, path, hint);
   });
 }
 

@@ -1,11 +1,13 @@
 /** A scoring service that answers at once and remembers what it was asked, and a listening server in front of it. */
-import type {
-  Measures,
-  ModelListing,
-  OutcomeRequest,
-  RankRequest,
-  ScoreRequest,
-  ScoreResponse,
+import {
+  type Measures,
+  MillraceError,
+  type ModelFile,
+  type ModelListing,
+  type OutcomeRequest,
+  type RankRequest,
+  type ScoreRequest,
+  type ScoreResponse,
 } from '@millrace/protocol';
 import { Registry } from 'prom-client';
 import { onTestFinished } from 'vitest';
@@ -18,6 +20,25 @@ export const demoListing: ModelListing = {
   engine: 'wasm',
   version: 7,
   ready: true,
+};
+
+/** A model with a field of every kind and scope. */
+export const demoFile: ModelFile = {
+  name: 'demo',
+  label: 'clicked',
+  item: 'item',
+  tables: [{ name: 'ids', wide: { optimizer: { type: 'sgd', learningRate: 0.1 } } }],
+  fields: [
+    { name: 'user', type: 'sparse', scope: 'user', table: 'ids' },
+    { name: 'seen', type: 'sequence', scope: 'user', table: 'ids' },
+    { name: 'hour', type: 'dense', table: 'ids' },
+    { name: 'item', type: 'sparse', scope: 'item', table: 'ids' },
+    { name: 'genres', type: 'multi', scope: 'item', table: 'ids' },
+    { name: 'price', type: 'dense', scope: 'item', table: 'ids' },
+  ],
+  net: 'linear',
+  loss: 'logloss',
+  seed: 1,
 };
 
 export interface Stub extends ScoringService {
@@ -65,6 +86,10 @@ export function stubService(parts: StubParts = {}): Stub {
       return { accepted: outcomes.length };
     },
     models: () => [demoListing],
+    fileOf(name) {
+      if (name === demoFile.name) return demoFile;
+      throw new MillraceError('MILL_MODEL_UNKNOWN', `there is no model ${JSON.stringify(name)}`);
+    },
     async createModel(name, file) {
       stub.created.push({ name, file });
       return { created: stub.created.length === 1, model: { ...demoListing, name } };
