@@ -81,6 +81,11 @@ test('edges: a wrong key, and none, get 401 at every route that there is, and at
     ['GET', '/openapi.json'],
     ['GET', '/nowhere'],
     ['DELETE', '/v1/models/ads'],
+    ['GET', '/v2'],
+    ['POST', '/v2/models/ads/infer'],
+    ['GET', '/v1/models/ads/metadata'],
+    ['POST', '/v1/models/ads:predict'],
+    ['POST', '/v2/repository/models/ads/unload'],
   ] as const;
   const asked = [...routes.filter(([, path]) => !path.startsWith('/health/')), ...more];
   expect(asked.some(([, path]) => path === '/metrics')).toBe(true);

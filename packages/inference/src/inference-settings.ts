@@ -64,6 +64,12 @@ export const inferenceSettings = defineConfig({
     unit: 'ms',
     sentence: 'Time for a request to arrive, and again for its answer.',
   },
+  accessLog: {
+    env: 'MILL_ACCESS_LOG',
+    parser: choiceSetting(['on', 'off']),
+    default: 'off',
+    sentence: 'on: one line in the log for each HTTP request, without features, queries or keys.',
+  },
   engine: {
     env: 'MILL_ENGINE',
     parser: choiceSetting(['auto', ...engineNames]),

@@ -41,6 +41,8 @@ export interface InferenceOptions {
   readonly grpcPort?: number;
   readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
+  /** Whether each HTTP request gets a line in the log. Default: off. */
+  readonly accessLog?: 'on' | 'off';
   /** Origins whose pages may call. Default: none. */
   readonly corsOrigins?: readonly string[] | null;
   /** Certificate and key of the HTTP port, PEM; null: plain HTTP. Default null. */
@@ -93,6 +95,7 @@ export async function startInference(options: InferenceOptions): Promise<Running
     port: options.port,
     connectionsMax: options.connectionsMax,
     requestTimeoutMs: options.requestTimeoutMs,
+    accessLog: options.accessLog === 'on',
     corsOrigins: options.corsOrigins ?? [],
     tls: options.httpTls ?? null,
     ...(options.access && { access: options.access }),
@@ -122,7 +125,17 @@ async function openGrpc(
   const { registry } = metrics;
   // Loaded here: a process without gRPC does not pay for its libraries at every start.
   const { startGrpc } = await import('./grpc/start-grpc.ts');
-  const parts = { service, logger, clock, registry, newIncidentId: randomUUID, host, requestTimeoutMs };
+  const edges = { tls: options.httpTls ?? null, ...(options.access && { access: options.access }) };
+  const parts = {
+    ...edges,
+    service,
+    logger,
+    clock,
+    registry,
+    newIncidentId: randomUUID,
+    host,
+    requestTimeoutMs,
+  };
   return await startGrpc({ ...parts, port: grpcPort }).catch(async (error: unknown) => {
     await http.close();
     throw error;

@@ -2,10 +2,11 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { bodyBytesMax } from '@millrace/protocol';
-import type { Clock } from '@millrace/runtime';
+import { type Access, type Clock, openAccess } from '@millrace/runtime';
 import { Counter, type Registry } from 'prom-client';
 import type { Logger } from '../http/refusals.ts';
 import type { ScoringService } from '../scoring-service.ts';
+import { askForKeys } from './grpc-access.ts';
 import { healthService } from './health-service.ts';
 import { inferenceAnswers } from './inference-service.ts';
 import { nativeAnswers } from './native-service.ts';
@@ -25,6 +26,10 @@ export interface GrpcOptions {
   readonly port: number;
   /** Time for an answer, ms. */
   readonly requestTimeoutMs: number;
+  /** Who may do what. Default: no key is asked for. */
+  readonly access?: Access;
+  /** Certificate and key, PEM; null: without TLS. Default null. */
+  readonly tls?: { readonly cert: string; readonly key: string } | null;
 }
 
 export interface GrpcFace {
@@ -47,6 +52,7 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcFace> {
   const server = new Server({
     'grpc.max_receive_message_length': bodyBytesMax,
     'grpc.max_concurrent_streams': streamsMax,
+    interceptors: [askForKeys(options.access ?? openAccess)],
   });
   const calls: CallOptions = { ...options, onAnswered: countIn(options.registry) };
   const native = tolerant(protos.service(nativeServiceName));
@@ -57,7 +63,8 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcFace> {
   server.addService(protos.service(healthServiceName), health.methods);
   new ReflectionService(protos.all).addToServer(server);
   const bound = host.includes(':') ? `[${host}]` : host;
-  const port = await bind(server, `${bound}:${options.port}`).catch((error: unknown) => {
+  const proof = credentialsFrom(options.tls ?? null);
+  const port = await bind(server, `${bound}:${options.port}`, proof).catch((error: unknown) => {
     health.close();
     throw error;
   });
@@ -73,9 +80,15 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcFace> {
   };
 }
 
-function bind(server: Server, address: string): Promise<number> {
+function credentialsFrom(tls: GrpcOptions['tls']): ServerCredentials {
+  if (!tls) return ServerCredentials.createInsecure();
+  const pair = { cert_chain: Buffer.from(tls.cert), private_key: Buffer.from(tls.key) };
+  return ServerCredentials.createSsl(null, [pair]);
+}
+
+function bind(server: Server, address: string, proof: ServerCredentials): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+    server.bindAsync(address, proof, (error, port) => {
       if (error) reject(error);
       else resolve(port);
     });

@@ -1,10 +1,11 @@
 /** The HTTP face of the scoring server: bytes and status codes here, everything else behind ScoringService. */
-import { bodyBytesMax } from '@millrace/protocol';
+import { bodyBytesMax, MillraceError } from '@millrace/protocol';
 import { type Access, type Clock, openAccess, systemClock } from '@millrace/runtime';
 import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { ScoringService } from '../scoring-service.ts';
 import { askForKeys, createGuard, type Guard } from './access.ts';
+import { logRequests } from './access-log.ts';
 import { badRequestFrom } from './bad-request.ts';
 import { brokenRequestHandler } from './broken-requests.ts';
 import { trackConnections } from './connections.ts';
@@ -36,6 +37,8 @@ export interface HttpOptions {
   readonly requestTimeoutMs: number;
   /** Origins whose pages may call; `*`: all. Default: none. */
   readonly corsOrigins?: readonly string[];
+  /** A line in the log for each request. Default: none. */
+  readonly accessLog?: boolean;
   /** Of callers' deadlines. Default: the machine's. */
   readonly clock?: Clock;
   /** Certificate and key, PEM; null: plain HTTP. Default null. */
@@ -68,6 +71,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   acceptOutcomeLines(app);
   await allowOrigins(app, options.corsOrigins ?? []);
   addHooks(app, options);
+  if (options.accessLog === true) logRequests(app, options.logger, guard);
   askForKeys(app, guard);
   honourDeadlines(app, options.clock ?? systemClock);
   answerUnknownRoutes(app);
@@ -133,6 +137,9 @@ function createApp(options: HttpOptions, guard: Guard): { app: FastifyInstance; 
   return { app, refuser };
 }
 
+/** Of every protocol. */
+const readiness = /^(\/v2)?\/health\/ready$/;
+
 function addHooks(app: FastifyInstance, options: HttpOptions): void {
   const connections = trackConnections(app.server, options.connectionsMax);
   const metrics = httpMetricsIn(options.registry);
@@ -144,6 +151,9 @@ function addHooks(app: FastifyInstance, options: HttpOptions): void {
   });
   app.addHook('onRequest', (request, _reply, done) => {
     connections.admit(request.raw.socket);
+    // Whoever balances load goes elsewhere while requests under way end.
+    if (closing && readiness.test(request.routeOptions.url ?? ''))
+      throw new MillraceError('MILL_CLOSED', 'this node is shutting down');
     done();
   });
   app.addHook('onSend', (_request, reply, _payload, done) => {

@@ -1,6 +1,6 @@
 /** A listening gRPC face over a stub, and clients of it: what grpc-js makes of the very definitions, with promises. */
 import { type Client, credentials, Metadata, makeClientConstructor, type ServiceError } from '@grpc/grpc-js';
-import { createManualClock } from '@millrace/runtime';
+import { type Access, createManualClock } from '@millrace/runtime';
 import { Registry } from 'prom-client';
 import { onTestFinished } from 'vitest';
 import { loadProtos } from '../../src/grpc/protos.ts';
@@ -20,7 +20,7 @@ export type Call = (method: string, request: object, deadlineMs?: number) => Pro
 export const protos = loadProtos();
 
 export async function openGrpc(
-  options: { parts?: StubParts; service?: ScoringService; requestTimeoutMs?: number } = {},
+  options: { parts?: StubParts; service?: ScoringService; requestTimeoutMs?: number; access?: Access } = {},
 ) {
   const service = options.service ?? stubService(options.parts);
   const log: LogLine[] = [];
@@ -36,6 +36,7 @@ export async function openGrpc(
     registry,
     newIncidentId: () => 'incident-1',
     port: 0,
+    ...(options.access && { access: options.access }),
     requestTimeoutMs: options.requestTimeoutMs ?? 5_000,
   });
   onTestFinished(() => face.close());

@@ -163,7 +163,7 @@ export interface Listening {
 }
 
 export type ListenOptions = { parts?: StubParts } & Partial<
-  Pick<HttpOptions, 'connectionsMax' | 'requestTimeoutMs' | 'access' | 'clock' | 'corsOrigins'>
+  Pick<HttpOptions, 'connectionsMax' | 'requestTimeoutMs' | 'access' | 'clock' | 'corsOrigins' | 'accessLog'>
 >;
 
 /** Listens on a free port of loopback until the test ends. */
