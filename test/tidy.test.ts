@@ -125,9 +125,13 @@ const shell: Readonly<Record<string, readonly (keyof typeof effects)[]>> = {
   // The identity of logs, made once.
   'packages/snapshot/src/log-identity.ts': ['randomness'],
   'packages/cli/src/certificates/': ['randomness'],
+  'packages/cli/src/api-keys/key-list.ts': ['randomness'],
+  'packages/cli/src/cluster-client.ts': ['environment'],
   'packages/cli/src/cluster-url.ts': ['environment'],
   'packages/cli/src/screen/colours.ts': ['environment'],
   'packages/cli/src/commands/': ['monotonic clock', 'timers', 'environment'],
+  // An import's producer has a name that none had before it.
+  'packages/cli/src/commands/import.ts': ['randomness'],
   'packages/cli/src/commands/services.ts': ['randomness'],
   'packages/cli/src/supervisor/': ['timers', 'randomness', 'environment'],
   'packages/testkit/src/': ['monotonic clock', 'timers', 'randomness', 'environment'],

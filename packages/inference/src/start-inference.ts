@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createHedgeCounters, createPullClient, type PullPreferences } from '@millrace/client';
 import type { EngineName } from '@millrace/model';
 import {
+  type Access,
   type Bus,
   type Clock,
   type Logger,
@@ -40,6 +41,8 @@ export interface InferenceOptions {
   readonly grpcPort?: number;
   readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
+  /** Who may do what over HTTP. Default: no key is asked for. */
+  readonly access?: Access;
   readonly onFailed: (error: Error) => void;
 }
 
@@ -86,6 +89,7 @@ export async function startInference(options: InferenceOptions): Promise<Running
     port: options.port,
     connectionsMax: options.connectionsMax,
     requestTimeoutMs: options.requestTimeoutMs,
+    ...(options.access && { access: options.access }),
   });
   const grpc = await openGrpc(options, core, http);
   return {

@@ -208,7 +208,13 @@ export const errorTable = {
     'never',
     401,
     'UNAUTHENTICATED',
-    'The token is missing or wrong; give all parts of a cluster the same one.',
+    'The key or token is missing or wrong; send a key that the cluster knows, give all its parts the same token.',
+  ),
+  MILL_FORBIDDEN: kind(
+    'never',
+    403,
+    'PERMISSION_DENIED',
+    'The key is known and may not do this; the message names the role wanted. Send another key.',
   ),
   MILL_TLS_REQUIRED: kind(
     'never',

@@ -20,9 +20,12 @@ export function errorResponseFrom(error: MillraceError): ErrorResponse {
   return { error: { code, message, retry, ...(details === undefined ? {} : { details }) } };
 }
 
-/** Headers that go with an error's code: Retry-After where waiting helps. */
+/** Headers that go with an error's code: Retry-After where waiting helps, and how to show a key where one is wanted. */
 export function headersFor(error: MillraceError): Record<string, string> {
-  return errorTable[error.code].retry === 'backoff' ? { 'retry-after': String(retryAfterSeconds) } : {};
+  if (error.code === 'MILL_UNAUTHENTICATED') return { 'www-authenticate': 'Bearer realm="millrace"' };
+  if (errorTable[error.code].retry !== 'backoff') return {};
+  const wantedMs = Number(error.details?.retryAfterMs ?? 0);
+  return { 'retry-after': String(Math.max(retryAfterSeconds, Math.ceil(wantedMs / 1_000))) };
 }
 
 /** The body of a protocol's refusals. */

@@ -1,8 +1,10 @@
 /** The HTTP face of the scoring server: bytes and status codes here, everything else behind ScoringService. */
 import { bodyBytesMax } from '@millrace/protocol';
+import { type Access, openAccess } from '@millrace/runtime';
 import { type FastifyInstance, fastify } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { ScoringService } from '../scoring-service.ts';
+import { askForKeys, createGuard, type Guard } from './access.ts';
 import { badRequestFrom } from './bad-request.ts';
 import { brokenRequestHandler } from './broken-requests.ts';
 import { trackConnections } from './connections.ts';
@@ -30,6 +32,8 @@ export interface HttpOptions {
   readonly connectionsMax: number;
   /** Time for a request to arrive in full, and again for its answer, ms. */
   readonly requestTimeoutMs: number;
+  /** Who may do what. Default: no key is asked for. */
+  readonly access?: Access;
 }
 
 export interface HttpFace {
@@ -50,10 +54,12 @@ const arrivalCheckMs = 1_000;
  */
 export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   const { service, registry, requestTimeoutMs } = options;
-  const { app, refuser } = createApp(options);
+  const guard = createGuard(options.access ?? openAccess);
+  const { app, refuser } = createApp(options, guard);
   acceptJsonOnly(app);
   acceptOutcomeLines(app);
   addHooks(app, options);
+  askForKeys(app, guard);
   answerUnknownRoutes(app);
   app.setErrorHandler((error, request, reply) => refuser.refuse(error, request, reply));
   await describeApi(app);
@@ -75,7 +81,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   };
 }
 
-function createApp(options: HttpOptions): { app: FastifyInstance; refuser: Refuser } {
+function createApp(options: HttpOptions, guard: Guard): { app: FastifyInstance; refuser: Refuser } {
   const { requestTimeoutMs } = options;
   const unread = unreadBodies();
   const refuser = refuserWith({ logger: options.logger, unread });
@@ -105,7 +111,9 @@ function createApp(options: HttpOptions): { app: FastifyInstance; refuser: Refus
     },
     schemaErrorFormatter: badRequestFrom,
     clientErrorHandler: brokenRequestHandler(unread),
-    frameworkErrors: (error, request, reply) => refuser.refuse(error, request, reply),
+    // Comes before the hooks; a fault of the path is told to those who may ask.
+    frameworkErrors: (error, request, reply) =>
+      refuser.refuse(guard.refusalOf(request) ?? error, request, reply),
   });
   return { app, refuser };
 }

@@ -163,7 +163,7 @@ export interface Listening {
 }
 
 export type ListenOptions = { parts?: StubParts } & Partial<
-  Pick<HttpOptions, 'connectionsMax' | 'requestTimeoutMs'>
+  Pick<HttpOptions, 'connectionsMax' | 'requestTimeoutMs' | 'access'>
 >;
 
 /** Listens on a free port of loopback until the test ends. */
@@ -175,7 +175,7 @@ export async function listen(options: ListenOptions = {}): Promise<Listening> {
 
 /** Listens until it is closed; for several tests that only have requests refused. */
 export async function openServer(options: ListenOptions = {}): Promise<Listening> {
-  const { parts = {}, connectionsMax = 100, requestTimeoutMs = 5_000 } = options;
+  const { parts = {}, connectionsMax = 100, requestTimeoutMs = 5_000, ...rest } = options;
   const service = stubService(parts);
   const registry = new Registry();
   const log: LogLine[] = [];
@@ -183,7 +183,8 @@ export async function openServer(options: ListenOptions = {}): Promise<Listening
     log.push({ level, fields, message });
   };
   const logger = { info: lineOf('info'), warn: lineOf('warn'), error: lineOf('error') };
-  const face = await startHttp({ service, logger, registry, port: 0, connectionsMax, requestTimeoutMs });
+  const limits = { connectionsMax, requestTimeoutMs };
+  const face = await startHttp({ service, logger, registry, port: 0, ...limits, ...rest });
   return {
     url: face.url,
     port: Number(new URL(face.url).port),
