@@ -41,7 +41,7 @@ export interface InferenceOptions {
   readonly grpcPort?: number;
   readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
-  /** Who may do what over HTTP. Default: no key is asked for. */
+  /** Who may do what. Default: no key is asked for. */
   readonly access?: Access;
   readonly onFailed: (error: Error) => void;
 }
@@ -117,7 +117,8 @@ async function openGrpc(
   // Loaded here: a process without gRPC does not pay for its libraries at every start.
   const { startGrpc } = await import('./grpc/start-grpc.ts');
   const parts = { service, logger, clock, registry, newIncidentId: randomUUID, host, requestTimeoutMs };
-  return await startGrpc({ ...parts, port: grpcPort }).catch(async (error: unknown) => {
+  const access = options.access && { access: options.access };
+  return await startGrpc({ ...parts, ...access, port: grpcPort }).catch(async (error: unknown) => {
     await http.close();
     throw error;
   });

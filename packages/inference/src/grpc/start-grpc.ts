@@ -2,10 +2,11 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { bodyBytesMax } from '@millrace/protocol';
-import type { Clock } from '@millrace/runtime';
+import { type Access, type Clock, openAccess } from '@millrace/runtime';
 import { Counter, type Registry } from 'prom-client';
 import type { Logger } from '../http/refusals.ts';
 import type { ScoringService } from '../scoring-service.ts';
+import { keyInterceptor } from './access.ts';
 import { healthService } from './health-service.ts';
 import { inferenceAnswers } from './inference-service.ts';
 import { nativeAnswers } from './native-service.ts';
@@ -25,6 +26,8 @@ export interface GrpcOptions {
   readonly port: number;
   /** Time for an answer, ms. */
   readonly requestTimeoutMs: number;
+  /** Who may call what. Default: no key is asked for. */
+  readonly access?: Access;
 }
 
 export interface GrpcFace {
@@ -47,6 +50,7 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcFace> {
   const server = new Server({
     'grpc.max_receive_message_length': bodyBytesMax,
     'grpc.max_concurrent_streams': streamsMax,
+    interceptors: [keyInterceptor(options.access ?? openAccess)],
   });
   const calls: CallOptions = { ...options, onAnswered: countIn(options.registry) };
   const native = tolerant(protos.service(nativeServiceName));

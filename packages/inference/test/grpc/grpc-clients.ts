@@ -1,6 +1,6 @@
 /** A listening gRPC face over a stub, and clients of it: what grpc-js makes of the very definitions, with promises. */
 import { credentials, Metadata, makeClientConstructor, type ServiceError } from '@grpc/grpc-js';
-import { createManualClock } from '@millrace/runtime';
+import { type Access, createManualClock } from '@millrace/runtime';
 import { Registry } from 'prom-client';
 import { onTestFinished } from 'vitest';
 import { loadProtos } from '../../src/grpc/protos.ts';
@@ -20,7 +20,7 @@ export type Call = (method: string, request: object, deadlineMs?: number) => Pro
 export const protos = loadProtos();
 
 export async function openGrpc(
-  options: { parts?: StubParts; service?: ScoringService; requestTimeoutMs?: number } = {},
+  options: { parts?: StubParts; service?: ScoringService; requestTimeoutMs?: number; access?: Access } = {},
 ) {
   const service = options.service ?? stubService(options.parts);
   const log: LogLine[] = [];
@@ -37,12 +37,14 @@ export async function openGrpc(
     newIncidentId: () => 'incident-1',
     port: 0,
     requestTimeoutMs: options.requestTimeoutMs ?? 5_000,
+    ...(options.access && { access: options.access }),
   });
   onTestFinished(() => face.close());
   return { face, log, registry, clock, service: service as Stub };
 }
 
-export function clientOf(address: string, serviceName: string) {
+/** @param key  shown with every call; '': none. */
+export function clientOf(address: string, serviceName: string, key = '') {
   const definition = protos.service(serviceName);
   const client = new (makeClientConstructor(definition, serviceName))(address, credentials.createInsecure());
   onTestFinished(() => client.close());
@@ -56,8 +58,10 @@ export function clientOf(address: string, serviceName: string) {
     return new Promise<Record<string, unknown>>((resolve, reject) => {
       const done = (error: ServiceError | null, answer?: unknown) =>
         error ? reject(error) : resolve(answer as Record<string, unknown>);
+      const metadata = new Metadata();
+      if (key !== '') metadata.set('authorization', `Bearer ${key}`);
       const limits = deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs };
-      client.makeUnaryRequest(path, serialize, responseDeserialize, request, new Metadata(), limits, done);
+      client.makeUnaryRequest(path, serialize, responseDeserialize, request, metadata, limits, done);
     });
   };
   const call: Call = (method, request, deadlineMs) =>
