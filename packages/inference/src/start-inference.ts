@@ -45,9 +45,9 @@ export interface InferenceOptions {
   readonly accessLog?: 'on' | 'off';
   /** Origins whose pages may call. Default: none. */
   readonly corsOrigins?: readonly string[] | null;
-  /** Certificate and key of the HTTP port, PEM; null: plain HTTP. Default null. */
+  /** Certificate and key of the HTTP and gRPC ports, PEM; null: without TLS. Default null. */
   readonly httpTls?: { readonly cert: string; readonly key: string } | null;
-  /** Who may do what over HTTP. Default: no key is asked for. */
+  /** Who may do what. Default: no key is asked for. */
   readonly access?: Access;
   readonly onFailed: (error: Error) => void;
 }
@@ -125,18 +125,9 @@ async function openGrpc(
   const { registry } = metrics;
   // Loaded here: a process without gRPC does not pay for its libraries at every start.
   const { startGrpc } = await import('./grpc/start-grpc.ts');
+  const parts = { service, logger, clock, registry, newIncidentId: randomUUID, host, requestTimeoutMs };
   const edges = { tls: options.httpTls ?? null, ...(options.access && { access: options.access }) };
-  const parts = {
-    ...edges,
-    service,
-    logger,
-    clock,
-    registry,
-    newIncidentId: randomUUID,
-    host,
-    requestTimeoutMs,
-  };
-  return await startGrpc({ ...parts, port: grpcPort }).catch(async (error: unknown) => {
+  return await startGrpc({ ...parts, ...edges, port: grpcPort }).catch(async (error: unknown) => {
     await http.close();
     throw error;
   });

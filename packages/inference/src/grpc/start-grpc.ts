@@ -6,7 +6,7 @@ import { type Access, type Clock, openAccess } from '@millrace/runtime';
 import { Counter, type Registry } from 'prom-client';
 import type { Logger } from '../http/refusals.ts';
 import type { ScoringService } from '../scoring-service.ts';
-import { askForKeys } from './grpc-access.ts';
+import { keyInterceptor } from './access.ts';
 import { healthService } from './health-service.ts';
 import { inferenceAnswers } from './inference-service.ts';
 import { nativeAnswers } from './native-service.ts';
@@ -26,7 +26,7 @@ export interface GrpcOptions {
   readonly port: number;
   /** Time for an answer, ms. */
   readonly requestTimeoutMs: number;
-  /** Who may do what. Default: no key is asked for. */
+  /** Who may call what. Default: no key is asked for. */
   readonly access?: Access;
   /** Certificate and key, PEM; null: without TLS. Default null. */
   readonly tls?: { readonly cert: string; readonly key: string } | null;
@@ -52,7 +52,7 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcFace> {
   const server = new Server({
     'grpc.max_receive_message_length': bodyBytesMax,
     'grpc.max_concurrent_streams': streamsMax,
-    interceptors: [askForKeys(options.access ?? openAccess)],
+    interceptors: [keyInterceptor(options.access ?? openAccess)],
   });
   const calls: CallOptions = { ...options, onAnswered: countIn(options.registry) };
   const native = tolerant(protos.service(nativeServiceName));

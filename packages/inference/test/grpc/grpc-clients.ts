@@ -1,5 +1,5 @@
 /** A listening gRPC face over a stub, and clients of it: what grpc-js makes of the very definitions, with promises. */
-import { type Client, credentials, Metadata, makeClientConstructor, type ServiceError } from '@grpc/grpc-js';
+import { credentials, Metadata, makeClientConstructor, type ServiceError } from '@grpc/grpc-js';
 import { type Access, createManualClock } from '@millrace/runtime';
 import { Registry } from 'prom-client';
 import { onTestFinished } from 'vitest';
@@ -36,38 +36,40 @@ export async function openGrpc(
     registry,
     newIncidentId: () => 'incident-1',
     port: 0,
-    ...(options.access && { access: options.access }),
     requestTimeoutMs: options.requestTimeoutMs ?? 5_000,
+    ...(options.access && { access: options.access }),
   });
   onTestFinished(() => face.close());
   return { face, log, registry, clock, service: service as Stub };
 }
 
-export function clientOf(
-  address: string,
-  serviceName: string,
-): { readonly client: Client; readonly call: Call } {
+/** @param key  shown with every call; '': none. */
+export function clientOf(address: string, serviceName: string, key = '') {
   const definition = protos.service(serviceName);
   const client = new (makeClientConstructor(definition, serviceName))(address, credentials.createInsecure());
   onTestFinished(() => client.close());
-  const call: Call = (method, request, deadlineMs) => {
-    const { path, requestSerialize, responseDeserialize } = definition[method];
-    return new Promise((resolve, reject) => {
+  const send = (
+    method: string,
+    serialize: (request: object) => Buffer,
+    request: object,
+    deadlineMs?: number,
+  ) => {
+    const { path, responseDeserialize } = definition[method];
+    return new Promise<Record<string, unknown>>((resolve, reject) => {
       const done = (error: ServiceError | null, answer?: unknown) =>
         error ? reject(error) : resolve(answer as Record<string, unknown>);
+      const metadata = new Metadata();
+      if (key !== '') metadata.set('authorization', `Bearer ${key}`);
       const limits = deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs };
-      client.makeUnaryRequest(
-        path,
-        requestSerialize,
-        responseDeserialize,
-        request,
-        new Metadata(),
-        limits,
-        done,
-      );
+      client.makeUnaryRequest(path, serialize, responseDeserialize, request, metadata, limits, done);
     });
   };
-  return { client, call };
+  const call: Call = (method, request, deadlineMs) =>
+    send(method, definition[method].requestSerialize, request, deadlineMs);
+  /** Sends bytes as they are, whether they are a message or not. */
+  const callBytes = (method: string, bytes: Buffer, deadlineMs: number) =>
+    send(method, () => bytes, {}, deadlineMs);
+  return { client, call, callBytes };
 }
 
 /** Code, text and metadata of a refusal, or null. */

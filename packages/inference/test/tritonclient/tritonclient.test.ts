@@ -19,7 +19,7 @@ const venv = fileURLToPath(
 );
 const python = `${venv}/bin/python`;
 const installMsMax = 240_000;
-/** Two seconds on an idle machine; importing numpy takes most of it. */
+/** Seconds; importing numpy and grpc takes most of them. */
 const talkMsMax = 100_000;
 
 const whyNot = await reasonToSkip();
