@@ -219,6 +219,20 @@ export const mutants: readonly Mutant[] = [
     find: '        version,\n        engine,\n',
     replace: '        version: model.net.dense.sequence,\n        engine,\n',
   },
+  {
+    name: 'cache-gap-not-noticed',
+    invariant: 'I9',
+    file: 'packages/client/src/cached-partitions.ts',
+    find: '  if (previous > told && told !== unknown) {\n',
+    replace: '  if (previous > sequence) {\n',
+  },
+  {
+    name: 'cache-puts-what-was-overtaken',
+    invariant: 'I9',
+    file: 'packages/client/src/cached-partitions.ts',
+    find: '  if (sequence < told) return false;\n',
+    replace: '',
+  },
   // A client never sees a shard go back.
   {
     name: 'stale-left-to-the-chain',

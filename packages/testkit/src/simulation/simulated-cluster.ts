@@ -2,7 +2,7 @@
  * A cluster of production code: shards, inference nodes and updaters, each with its own view of NATS, network, clock and
  * disk. A process that ends by itself is started again, as a supervisor would; who is to run is the simulation's to say.
  */
-import { createPullClient, type PullClient } from '@millrace/client';
+import { createHotRowCache, createPullClient, createReadFloor } from '@millrace/client';
 import { createScoringCore, type ScoringCore } from '@millrace/inference';
 import { decodeShardLease, isMillraceError, type ModelFile, reasonFrom } from '@millrace/protocol';
 import { type Bus, createLogger, createMetrics, type Logger, watchCluster } from '@millrace/runtime';
@@ -65,6 +65,9 @@ export interface ClusterSettings {
   readonly swapEveryMs: number;
   readonly pullTimeoutMs: number;
   readonly drainMsMax: number;
+  /** Rows of each table that nodes keep; 0: none. */
+  readonly cacheRows: number;
+  readonly cacheStalenessMsMax: number;
 }
 
 export interface SimulatedCluster {
@@ -131,8 +134,8 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
   const hosts: Host[] = [];
 
   const figures: Record<string, number> = {};
-  const count = (what: string) => {
-    figures[what] = (figures[what] ?? 0) + 1;
+  const count = (what: string, by = 1) => {
+    figures[what] = (figures[what] ?? 0) + by;
   };
 
   const loggerOf = (name: string): Logger =>
@@ -219,12 +222,19 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
   const startNode = async (around: Surroundings, name: string): Promise<NodeUnit> => {
     const { bus, clock, logger } = around;
     const view = await watchCluster(bus, clock, logger);
-    const rows: PullClient = createPullClient({
+    const floor = createReadFloor();
+    const pulls = createPullClient({
       ...around,
       view,
       role: 'inference',
       requestTimeoutMs: settings.pullTimeoutMs,
+      floor,
     });
+    const { cacheRows, cacheStalenessMsMax } = settings;
+    const bounds = { rowsMax: cacheRows, stalenessMsMax: cacheStalenessMsMax };
+    const cache =
+      cacheRows > 0 ? createHotRowCache({ ...around, view, rows: pulls, floor, ...bounds }) : null;
+    const rows = cache ?? pulls;
     let requests = 0;
     const core = createScoringCore({
       ...around,
@@ -251,7 +261,9 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
       async close() {
         stopListening();
         await core.close();
-        rows.close();
+        if (cache) count('cacheHits', cache.counts.hits);
+        await cache?.close();
+        pulls.close();
         await view.close();
       },
     };
