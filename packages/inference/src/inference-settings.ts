@@ -80,7 +80,7 @@ export const inferenceSettings = defineConfig({
   cacheRows: {
     env: 'MILL_CACHE_ROWS',
     parser: wholeSetting({ min: 0, max: 100_000_000 }),
-    default: 65_536,
+    default: 262_144,
     unit: 'rows',
     sentence: 'Rows of each table that are kept and read without asking a shard; 0: none are.',
   },

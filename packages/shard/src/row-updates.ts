@@ -75,7 +75,8 @@ export function createRowUpdates(options: RowUpdatesOptions): RowUpdates {
     const partitions: PartitionUpdate[] = [];
     let bytes = 0;
     for (const [partition, noted] of pending) {
-      if (bytes >= rowUpdateBytes) break;
+      // One partition has half of the bytes at most, and its keys.
+      if (bytes >= rowUpdateBytes / 2) break;
       pending.delete(partition);
       if (noted.state.sequence !== noted.through || !tells(partition)) continue;
       const update = updateFrom(noted);

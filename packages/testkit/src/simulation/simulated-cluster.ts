@@ -2,7 +2,6 @@
  * A cluster of production code: shards, inference nodes and updaters, each with its own view of NATS, network, clock and
  * disk. A process that ends by itself is started again, as a supervisor would; who is to run is the simulation's to say.
  */
-import { createHotRowCache, createPullClient, createReadFloor } from '@millrace/client';
 import { createScoringCore, type ScoringCore } from '@millrace/inference';
 import { decodeShardLease, isMillraceError, type ModelFile, reasonFrom } from '@millrace/protocol';
 import { type Bus, createLogger, createMetrics, type Logger, watchCluster } from '@millrace/runtime';
@@ -10,6 +9,7 @@ import { type RunningShard, startShard } from '@millrace/shard';
 import { createArchive } from '@millrace/snapshot';
 import { type RunningUpdater, startUpdater } from '@millrace/updater';
 import { createNatsLink, type NatsLink } from './nats-link.ts';
+import { openNodeRows } from './node-rows.ts';
 import { createProcessBlobs } from './process-blobs.ts';
 import { createProcessBus } from './process-bus.ts';
 import { createSimulatedNats, type SimulatedNats } from './simulated-nats.ts';
@@ -222,19 +222,12 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
   const startNode = async (around: Surroundings, name: string): Promise<NodeUnit> => {
     const { bus, clock, logger } = around;
     const view = await watchCluster(bus, clock, logger);
-    const floor = createReadFloor();
-    const pulls = createPullClient({
+    const { rows, close } = openNodeRows({
       ...around,
       view,
-      role: 'inference',
-      requestTimeoutMs: settings.pullTimeoutMs,
-      floor,
+      settings,
+      onHits: (hits) => count('cacheHits', hits),
     });
-    const { cacheRows, cacheStalenessMsMax } = settings;
-    const bounds = { rowsMax: cacheRows, stalenessMsMax: cacheStalenessMsMax };
-    const cache =
-      cacheRows > 0 ? createHotRowCache({ ...around, view, rows: pulls, floor, ...bounds }) : null;
-    const rows = cache ?? pulls;
     let requests = 0;
     const core = createScoringCore({
       ...around,
@@ -261,9 +254,7 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
       async close() {
         stopListening();
         await core.close();
-        if (cache) count('cacheHits', cache.counts.hits);
-        await cache?.close();
-        pulls.close();
+        await close();
         await view.close();
       },
     };
