@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 const conditions = ['source'];
+/** Tests that look at what the first use of a library does to its process. */
+const aloneInProcess = ['packages/model/test/tfjs-backends.test.ts'];
 
 export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: conditions } },
@@ -13,9 +15,15 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['packages/*/test/**/*.test.ts', 'test/*.test.ts'],
+          exclude: aloneInProcess,
+          // A machine that is busy with other work makes a second of work last ten.
           testTimeout: 30_000,
+          // All files of a worker share its modules: loading them anew for each file takes twice as long as all tests together.
+          isolate: false,
+          maxWorkers: '100%',
         },
       },
+      { extends: true, test: { name: 'unit-alone', include: aloneInProcess, maxWorkers: '100%' } },
       {
         extends: true,
         test: {

@@ -9,10 +9,9 @@
  * Ends with code 1 when something that must hold was broken; the line tells what, and how to see it again.
  */
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { nodeArgsFor } from './tree.mjs';
 
-const main = fileURLToPath(new URL('../packages/testkit/src/simulation/run-simulations.ts', import.meta.url));
-const args = ['--conditions=source', '--import', 'tsx/esm', main, ...process.argv.slice(2)];
+const args = [...nodeArgsFor('packages/testkit/src/simulation/run-simulations.ts'), ...process.argv.slice(2)];
 const child = spawn(process.execPath, args, { stdio: 'inherit' });
 child.once('exit', (code) => {
   process.exitCode = code ?? 1;

@@ -83,6 +83,7 @@ const doors: Readonly<Record<string, RegExp>> = {
   msgpackr: /^packages\/protocol\/src\/packing\.ts$/,
   hashring: /^packages\/core\/src\/placement\.ts$/,
   pino: /^packages\/runtime\/src\/logger\.ts$/,
+  '@grpc/grpc-js': /^packages\/inference\/src\/grpc\//,
   fastify: /^packages\/inference\/src\/http\//,
   '@peculiar/x509': /^packages\/cli\/src\/certificates\//,
   picocolors: /^packages\/cli\/src\/screen\/colours\.ts$/,
@@ -124,9 +125,13 @@ const shell: Readonly<Record<string, readonly (keyof typeof effects)[]>> = {
   // The identity of logs, made once.
   'packages/snapshot/src/log-identity.ts': ['randomness'],
   'packages/cli/src/certificates/': ['randomness'],
+  'packages/cli/src/api-keys/key-list.ts': ['randomness'],
+  'packages/cli/src/cluster-client.ts': ['environment'],
   'packages/cli/src/cluster-url.ts': ['environment'],
   'packages/cli/src/screen/colours.ts': ['environment'],
   'packages/cli/src/commands/': ['monotonic clock', 'timers', 'environment'],
+  // An import's producer has a name that none had before it.
+  'packages/cli/src/commands/import.ts': ['randomness'],
   'packages/cli/src/commands/services.ts': ['randomness'],
   'packages/cli/src/supervisor/': ['timers', 'randomness', 'environment'],
   'packages/testkit/src/': ['monotonic clock', 'timers', 'randomness', 'environment'],

@@ -19,14 +19,17 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     score: async () => (await import('./commands/score.ts')).scoreCommand(),
     rank: async () => (await import('./commands/rank.ts')).rankCommand(),
     replay: async () => (await import('./commands/replay.ts')).replayCommand(),
+    import: async () => (await import('./commands/import.ts')).importCommand(),
   },
   'Look at the past of a cluster:': {
     verify: async () => (await import('./commands/verify.ts')).verifyCommand(),
     at: async () => (await import('./commands/at.ts')).atCommand(),
     explain: async () => (await import('./commands/explain.ts')).explainCommand(),
+    export: async () => (await import('./commands/export.ts')).exportCommand(),
     decisions: async () => (await import('./commands/decisions.ts')).decisionsCommand(),
   },
   'Without a cluster:': {
+    keys: async () => (await import('./commands/keys.ts')).keysCommand(),
     certs: async () => (await import('./commands/certs.ts')).certsCommand(),
     init: async () => (await import('./commands/init.ts')).initCommand(),
     backtest: async () => (await import('./commands/backtest.ts')).backtestCommand(),

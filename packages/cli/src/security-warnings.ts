@@ -9,13 +9,26 @@ export interface SecurityWarning {
 /** Time to make new certificates in, and to notice that it is time. */
 const expiresSoonMs = 30 * 86_400_000;
 
-/** @param host address that a shard listens on; null: the process listens for no pulls. */
+/** What a process listens on. */
+export interface OpenPorts {
+  /** Address of a shard's pull port. */
+  readonly pulls?: string;
+  readonly http?: HttpPort;
+}
+
+export interface HttpPort {
+  readonly host: string;
+  readonly asksForKeys: boolean;
+  readonly tls: boolean;
+}
+
 export function securityWarnings(
   { token, tls, expiresMs }: Security,
-  { host, nowMs }: { readonly host: string | null; readonly nowMs: number },
+  { pulls: host, http, nowMs }: OpenPorts & { readonly nowMs: number },
 ): readonly SecurityWarning[] {
   const warnings: SecurityWarning[] = [];
-  if (host !== null && token !== null && tls === null && !isLoopback(host)) {
+  if (http !== undefined && !isLoopback(http.host)) warnings.push(...httpWarnings(http));
+  if (host !== undefined && token !== null && tls === null && !isLoopback(host)) {
     const what =
       'the cluster token can be read by whoever sees the network: set MILL_TLS_CA, MILL_TLS_CERT, MILL_TLS_KEY';
     warnings.push({ what, fields: { host } });
@@ -25,6 +38,16 @@ export function securityWarnings(
     warnings.push({ what, fields: { expires: new Date(expiresMs).toISOString() } });
   }
   return warnings;
+}
+
+function httpWarnings({ host, asksForKeys, tls }: HttpPort): readonly SecurityWarning[] {
+  const fields = { host };
+  if (!asksForKeys)
+    return [{ what: 'whoever reaches the HTTP port may do everything: set MILL_API_KEYS_FILE', fields }];
+  if (tls) return [];
+  const what =
+    'keys of the HTTP API can be read by whoever sees the network: set MILL_HTTP_TLS_CERT, MILL_HTTP_TLS_KEY';
+  return [{ what, fields }];
 }
 
 function isLoopback(host: string): boolean {

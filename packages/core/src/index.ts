@@ -1,5 +1,6 @@
 export { copyRows, type RowTarget, rowTarget, scatterRows, touchRows } from './copy-rows.ts';
 export * from './evaluation/index.ts';
+export { sweepRows } from './expiry/sweep.ts';
 export * from './exploration/index.ts';
 export { canonicalJson, fingerprintOf } from './fingerprint.ts';
 export { areFinite } from './finite.ts';
@@ -42,6 +43,7 @@ export {
   findOrAddRow,
   findRow,
   lookupRows,
+  mixOf,
   type RowTable,
   reserveRows,
   rowTableBytes,

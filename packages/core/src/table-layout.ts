@@ -37,6 +37,8 @@ export interface TableLayout {
   readonly admission: AdmissionSpec | null;
   /** What takes rows away; null: nothing. */
   readonly expiry: Expiry | null;
+  /** True where admission or expiry count the examples in which a key stands. */
+  readonly countsOccurrences: boolean;
   readonly segments: readonly Segment[];
   readonly hasWide: boolean;
   /** Floats of the embedding, 0 when there is none. It starts at weight 1 after a wide weight, else at 0. */
@@ -80,6 +82,7 @@ function tableLayout(table: TableSpec, file: ModelFile, place: number): TableLay
     clockAt: stateAt,
     admission: table.admission ?? null,
     expiry,
+    countsOccurrences: table.admission !== undefined || table.expiry?.type === 'score',
     segments,
     hasWide: table.wide !== undefined,
     embeddingDim: table.embedding?.dim ?? 0,

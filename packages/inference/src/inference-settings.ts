@@ -15,6 +15,12 @@ export const inferenceSettings = defineConfig({
     default: 8_080,
     sentence: 'HTTP port; 0 takes a free one.',
   },
+  grpcPort: {
+    env: 'MILL_GRPC_PORT',
+    parser: wholeSetting({ min: 0, max: 65_535 }),
+    default: 0,
+    sentence: 'gRPC port, at the address of the HTTP port; 0: none.',
+  },
   connectionsMax: {
     env: 'MILL_HTTP_CONNECTIONS_MAX',
     parser: wholeSetting({ min: 1, max: 100_000 }),

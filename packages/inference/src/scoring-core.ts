@@ -100,7 +100,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     if (model) return model;
     if (view.models.has(wanted))
       throw new MillraceError('MILL_NOT_READY', `model "${wanted}" is being loaded`);
-    throw new MillraceError('MILL_MODEL_UNKNOWN', `there is no model ${JSON.stringify(wanted)}`);
+    throw modelUnknown(wanted);
   };
 
   const readyModel = (name: string | undefined): ServedModel => {
@@ -143,7 +143,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     const { user = noFeatures, context = noFeatures, items } = request;
     const requestId = request.requestId ?? options.newRequestId();
     const traced = request.log !== false;
-    const scored = await model.batcher.submit({ user, context, items, traced }, items.length);
+    const scored = await model.batcher.submit({ user, context, items, traced, caller }, items.length);
     const { scores } = scored;
     // A node that was paused finds requests whose callers have long gone to another one: logged, they would count again.
     if (traced && caller?.gone !== true) {
@@ -158,7 +158,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     const { user = noFeatures, context = noFeatures, items } = request;
     const plan = rankingPlanFrom(request, model.net.file);
     const requestId = request.requestId ?? options.newRequestId();
-    const input = { user, context, items, traced: true, ranked: true };
+    const input = { user, context, items, traced: true, ranked: true, caller };
     const scored = await model.batcher.submit(input, items.length);
     const drawn = drawFor(plan, scored, model.net.file, requestId);
     const policy = plan.exploration.type;
@@ -189,6 +189,11 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     acceptOutcomes,
     reconcile,
     models: () => [...view.models.values()].map(listing),
+    fileOf(name) {
+      const file = view.models.get(name);
+      if (file) return file;
+      throw modelUnknown(name);
+    },
     async createModel(name, value) {
       const created = await storeModel(bus, view, name, value);
       await view.waitFor(() => view.models.has(name), ownWriteMsMax);
@@ -226,6 +231,10 @@ function answerOf(model: ServedModel, requestId: string, { version, degraded, st
     degraded,
     engine: model.net.engine.name,
   };
+}
+
+function modelUnknown(name: string): MillraceError {
+  return new MillraceError('MILL_MODEL_UNKNOWN', `there is no model ${JSON.stringify(name)}`);
 }
 
 function joinWindowMs({ learning }: ModelFile): number {

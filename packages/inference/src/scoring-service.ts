@@ -1,8 +1,9 @@
-/** What the HTTP face asks of the scoring core. It knows nothing of HTTP, and the face knows nothing of scoring. */
+/** What the faces ask of the scoring core. It knows nothing of protocols, and they know nothing of scoring. */
 import type {
   ClusterStatus,
   CreateModelResponse,
   Measures,
+  ModelFile,
   ModelListing,
   OutcomeRequest,
   OutcomeResponse,
@@ -21,7 +22,8 @@ export interface Caller {
 
 export interface ScoringService {
   /**
-   * Scores the items in the caller's order. What a caller who has gone will never see is no impression and is not logged.
+   * Scores the items in the caller's order. What a caller who has gone will never see is no impression and is not logged;
+   * a request whose caller has gone before its batch left is not computed.
    * @throws MILL_MODEL_UNKNOWN, MILL_FEATURE_INVALID, MILL_OVERLOADED, MILL_SHARD_UNAVAILABLE, MILL_NOT_READY,
    *   MILL_LOG_UNAVAILABLE
    */
@@ -37,6 +39,8 @@ export interface ScoringService {
    */
   acceptOutcomes(outcomes: readonly OutcomeRequest[]): Promise<OutcomeResponse>;
   models(): readonly ModelListing[];
+  /** The file of a model, loaded here or not yet. @throws MILL_MODEL_UNKNOWN */
+  fileOf(model: string): ModelFile;
   /**
    * Checks a model file and creates the model. The same file a second time changes nothing.
    * @param file  parsed JSON of any shape and depth; the core checks all of it.

@@ -28,6 +28,7 @@ import {
   type Features,
   isMillraceError,
   type LogHeads,
+  MillraceError,
   type ModelFile,
   partitionsDefault,
 } from '@millrace/protocol';
@@ -36,6 +37,7 @@ import type { Archive } from '@millrace/snapshot';
 import { type Batcher, type BatchingLimits, createBatcher, type Ticket } from './batcher.ts';
 import { type MeasuresView, openMeasuresView } from './measures-view.ts';
 import { createReadTrace } from './read-trace.ts';
+import type { Caller } from './scoring-service.ts';
 
 export interface ScoreInput {
   readonly user: Features;
@@ -45,6 +47,8 @@ export interface ScoreInput {
   readonly traced?: boolean;
   /** Wants logits, and how sure they are: true when an order is drawn from them. */
   readonly ranked?: boolean;
+  /** Who waits; nothing is computed for one who has gone. */
+  readonly caller?: Caller | undefined;
 }
 
 export interface Scored {
@@ -275,7 +279,11 @@ function encodeTickets(
   for (const ticket of tickets) {
     const from = space.batch.rows;
     const occurrencesFrom = occurrencesOf(space);
-    const { user, context, items } = ticket.request;
+    const { user, context, items, caller } = ticket.request;
+    if (caller?.gone) {
+      ticket.reject(new MillraceError('MILL_TIMEOUT', 'not computed: nobody waits for the answer any more'));
+      continue;
+    }
     try {
       encoder.beginRequest(user, context);
       for (let i = 0; i < items.length; i += 1) encoder.addItem(space.batch, items[i], i);
@@ -300,6 +308,6 @@ export function probabilities(logits: Float32Array, from: number, count: number)
 }
 
 /** Variances of the batch's logits, where tables keep a precision. */
-function variancesOf(space: BatchSpace & { readonly variances?: Float32Array | null }): Float32Array | null {
-  return space.variances ?? null;
+function variancesOf({ plan, variances }: BatchSpace): Float32Array | null {
+  return plan.hasVariance ? variances : null;
 }

@@ -12,6 +12,7 @@ import {
 } from '@millrace/client';
 import type { EngineName } from '@millrace/model';
 import {
+  type Access,
   type Bus,
   type Clock,
   type Logger,
@@ -21,8 +22,10 @@ import {
 } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
 import type { BatchingLimits } from './batcher.ts';
-import { startHttp } from './http/start-http.ts';
+import type { GrpcFace } from './grpc/start-grpc.ts';
+import { type HttpFace, startHttp } from './http/start-http.ts';
 import { createScoringCore } from './scoring-core.ts';
+import type { ScoringService } from './scoring-service.ts';
 
 export interface InferenceOptions {
   readonly bus: Bus;
@@ -47,13 +50,19 @@ export interface InferenceOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
+  /** 0: no gRPC. Default 0. */
+  readonly grpcPort?: number;
   readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
+  /** Who may do what. Default: no key is asked for. */
+  readonly access?: Access;
   readonly onFailed: (error: Error) => void;
 }
 
 export interface RunningInference {
   readonly url: string;
+  /** Where gRPC listens; null: nowhere. */
+  readonly grpcAddress: string | null;
   close(): Promise<void>;
 }
 
@@ -97,11 +106,14 @@ export async function startInference(options: InferenceOptions): Promise<Running
     port: options.port,
     connectionsMax: options.connectionsMax,
     requestTimeoutMs: options.requestTimeoutMs,
+    ...(options.access && { access: options.access }),
   });
+  const grpc = await openGrpc(options, core, http);
   return {
     url: http.url,
+    grpcAddress: grpc?.address ?? null,
     async close() {
-      await http.close();
+      await Promise.all([http.close(), grpc?.close()]);
       stopListening();
       await core.close();
       await cache?.close();
@@ -120,4 +132,23 @@ function openCache(
   const cache = createHotRowCache({ bus, clock, logger, ...behind, ...bounds });
   createCacheGauges(metrics, cache);
   return cache;
+}
+
+/** A gRPC face where a port is given; when it cannot listen, HTTP is closed again. */
+async function openGrpc(
+  options: InferenceOptions,
+  service: ScoringService,
+  http: HttpFace,
+): Promise<GrpcFace | null> {
+  const { grpcPort = 0, logger, clock, metrics, host, requestTimeoutMs } = options;
+  if (grpcPort === 0) return null;
+  const { registry } = metrics;
+  // Loaded here: a process without gRPC does not pay for its libraries at every start.
+  const { startGrpc } = await import('./grpc/start-grpc.ts');
+  const parts = { service, logger, clock, registry, newIncidentId: randomUUID, host, requestTimeoutMs };
+  const access = options.access && { access: options.access };
+  return await startGrpc({ ...parts, ...access, port: grpcPort }).catch(async (error: unknown) => {
+    await http.close();
+    throw error;
+  });
 }

@@ -1,3 +1,4 @@
+import { thompsonProbabilities } from '@millrace/core';
 import type { ExplorationSpec, Impression, ModelFile, RankRequest } from '@millrace/protocol';
 import { expect, test } from 'vitest';
 import { drawFor } from '../src/ranking.ts';
@@ -68,18 +69,18 @@ test('rank: the same request draws the same order again', async () => {
 });
 
 test('rank: a caller who has gone has seen nothing, so nothing is logged', async () => {
-  const { core, events } = await openStage();
-  await core.rank({ items }, { gone: true });
+  const { core, events, rows } = await openStage();
+  const caller = { gone: false };
+  const ranked = core.rank({ items }, caller);
+  rows.gate = turn().then(() => {
+    caller.gone = true;
+  });
+  await ranked;
   await turn();
   expect(await events()).toEqual([]);
 });
 
 test('rank: parameters that do not fit are named', async () => {
-  const sure: ModelFile = {
-    ...linear,
-    name: 'sure',
-    tables: [{ ...linear.tables[0], precision: { prior: 1 } }],
-  };
   const { core } = await openStage([linear, sure]);
   const many = Array.from({ length: 1_000 }, () => ({}));
   const cases: readonly (readonly [RankRequest, string])[] = [
@@ -93,8 +94,8 @@ test('rank: parameters that do not fit are named', async () => {
       'no table of "ads" with a precision: give the tables of wide weights "precision": { "prior": 1 }',
     ],
     [
-      { model: 'sure', items: many, count: 21, exploration: { type: 'thompson' } },
-      'count: wanted at most 20 places of 1000 items for thompson',
+      { model: 'sure', items: many, count: 11, exploration: { type: 'thompson' } },
+      'count: wanted at most 10 places of 1000 items for thompson',
     ],
   ];
   for (const [request, message] of cases) {
@@ -103,6 +104,34 @@ test('rank: parameters that do not fit are named', async () => {
       message: expect.stringContaining(message),
     });
   }
+});
+
+const sure: ModelFile = {
+  ...linear,
+  name: 'sure',
+  tables: [{ ...linear.tables[0], precision: { prior: 4 } }],
+};
+
+test('rank: thompson: draws with the variances of the pulled rows', async () => {
+  const { core, rows } = await openStage([sure]);
+  rows.weights.set('y', 0.5);
+  // Nothing was learned of any item: each logit has the variance 1/prior of its one key.
+  const expected = new Float64Array(4);
+  const variances = new Float64Array(4).fill(0.25);
+  thompsonProbabilities(Float64Array.from([0, 0.5, 0, 0]), variances, { count: 4, scale: 1 }, expected);
+  const seen = new Set<number>();
+  for (let i = 0; i < 60; i += 1) {
+    const { ranking, policy } = await core.rank({
+      requestId: `t-${i}`,
+      items,
+      count: 1,
+      exploration: { type: 'thompson' },
+    });
+    expect(policy).toBe('thompson');
+    expect(ranking[0].propensity).toBeCloseTo(expected[ranking[0].index], 6);
+    seen.add(ranking[0].index);
+  }
+  expect(seen.size).toBe(4);
 });
 
 test('rank: thompson: an unsure item comes first more often than its logit says', () => {

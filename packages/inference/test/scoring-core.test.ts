@@ -195,11 +195,29 @@ test('scoring core: score: log false logs nothing', async () => {
 });
 
 test('scoring core: score: what its caller will never see is no impression', async () => {
-  const { core, events } = await openStage();
-  await core.score({ requestId: 'left', items: [{ ad: 'x' }] }, { gone: true });
+  const { core, events, rows } = await openStage();
+  const caller = { gone: false };
+  const left = core.score({ requestId: 'left', items: [{ ad: 'x' }] }, caller);
+  rows.gate = turn().then(() => {
+    caller.gone = true;
+  });
+  await left;
+  rows.gate = null;
   await core.score({ requestId: 'waits', items: [{ ad: 'x' }] }, { gone: false });
   await turn();
   expect(await events()).toMatchObject([{ requestId: 'waits' }]);
+});
+
+test('scoring core: score: what nobody waits for any more is not computed, and its batch goes on', async () => {
+  const { core, rows } = await openStage();
+  const [expired, waits] = await Promise.allSettled([
+    core.score({ items: [{ ad: 'x' }] }, { gone: true }),
+    core.score({ items: [{ ad: 'y' }] }, { gone: false }),
+  ]);
+  expect(expired).toMatchObject({ status: 'rejected', reason: { code: 'MILL_TIMEOUT' } });
+  expect(waits).toMatchObject({ status: 'fulfilled', value: { scores: [0.5] } });
+  // One key of one ad: nothing was read for the other.
+  expect(rows.asked.map(({ count }) => count)).toEqual([1]);
 });
 
 test('scoring core: score: an event log that is out of reach holds up the impression, not the score', async () => {

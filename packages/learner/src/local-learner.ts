@@ -59,6 +59,8 @@ export interface LocalLearner {
   score(): Promise<void> | undefined;
   /** float32[examples or more]: of the batch that was last learned or scored; valid until the next `add`. */
   readonly logits: Float32Array;
+  /** float32[examples or more]: how unsure those logits are, valid as long; null where no table keeps a precision. */
+  readonly variances: Float32Array | null;
   /** Summed loss of the batch that was last learned, at the weights before it was. */
   lossSum(): number;
   /** Newest time of an example so far, Unix ms, which expiry goes by; 0 before one was known. */
@@ -126,6 +128,11 @@ class Learner implements LocalLearner {
     this.#stamps = new Float64Array(states.length);
     // Weights that were put into the fold since the net was opened.
     net.versions.refresh();
+  }
+
+  get variances(): Float32Array | null {
+    const { plan, variances } = this.#step.space;
+    return plan.hasVariance ? variances : null;
   }
 
   get examples(): number {

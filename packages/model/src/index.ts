@@ -36,4 +36,9 @@ export { batchMoments, type Scales, scalesFrom } from './moments.ts';
 export type { DenseLayer, EmbeddingSlot, NetPart, NetShape } from './net-shape.ts';
 export { initialDense, type OpenNet, openNet } from './open-net.ts';
 export { createPlainEngine } from './plain-engine.ts';
-export { addOccurrence, createSparseBatch, resetBatch, type SparseBatch } from './sparse-batch.ts';
+export {
+  addOccurrence,
+  createSparseBatch,
+  resetBatch,
+  type SparseBatch,
+} from './sparse-batch.ts';

@@ -66,6 +66,10 @@ function tableProblems(file: ModelFile): string[] {
     if (floats > rowFloatsMax) {
       problems.push(problemAt(`tables[${i}]`, `rows of at most ${rowFloatsMax} floats`, floats));
     }
+    const cells = table.admission?.type === 'count' ? (table.admission.cells ?? 64) : 64;
+    if (2 ** Math.round(Math.log2(cells)) !== cells) {
+      problems.push(problemAt(`tables[${i}].admission.cells`, 'a power of two', cells));
+    }
     if (table.precision !== undefined && (table.wide === undefined || !netPartsFrom(file.net).wide)) {
       const wanted = 'a wide weight that the net reads, whose precision it is';
       problems.push(problemAt(`tables[${i}].precision`, wanted, undefined));

@@ -207,3 +207,23 @@ test('gradient step: sampled negatives and fake negatives both come to rest at t
   ]);
   expect(both).toBeCloseTo(truth, 4);
 });
+
+test('gradient step: a net without a wide part takes offsets too', async () => {
+  const setting = await opened({
+    ...linear,
+    tables: [{ name: 'ids', embedding: { dim: 2, optimizer: { type: 'sgd', learningRate: 0.1 } } }],
+    fields: [{ name: 'ad', type: 'sparse', scope: 'item', table: 'ids' }],
+    net: { layers: [{ units: 2, activation: 'linear' }] },
+  });
+  const { step } = setting;
+  const lossAt = async (offset: number) => {
+    step.begin();
+    step.add({ ...example({ ad: 'a' }, 1, 0), offset }, 0);
+    await runAt(0.3, setting);
+    return [step.lossSum(), step.logits[0]];
+  };
+  const [, logit] = await lossAt(0);
+  const [loss, same] = await lossAt(2);
+  expect(same).toBe(logit);
+  expect(loss).toBeCloseTo(Math.log1p(Math.exp(logit + 2)), 6);
+});

@@ -49,6 +49,14 @@ test.each<[string, (file: Loose) => void, string[]]>([
     ['tables[2]: wanted wide, embedding or both, found {"name":"pairs"}'],
   ],
   [
+    'a sketch whose cells are no power of two',
+    (f) => {
+      f.tables[0].admission = { type: 'count', count: 3, counter: 'sketch', cells: 100 };
+      f.tables[1].admission = { type: 'count', count: 3, counter: 'sketch', cells: 128 };
+    },
+    ['tables[0].admission.cells: wanted a power of two, found 100'],
+  ],
+  [
     'a row of 1,025 floats',
     (f) => {
       f.tables[0].embedding.dim = 1024;

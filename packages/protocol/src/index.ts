@@ -50,6 +50,7 @@ export { outcomeKindNumber, outcomeKindsOf, outcomeKindUnknown } from './outcome
 export { jsonBytes, jsonFrom, packed, unpacked } from './packing.ts';
 export { decodePartitionMap, encodePartitionMap, type PartitionMap } from './partition-map.ts';
 export { partitionSetFrom, partitionSetSize, partitionSetText } from './partition-set.ts';
+export { protoFolder } from './proto-folder.ts';
 export * from './pull-frame.ts';
 export { decodePutBlock, encodePutBlock, type PutBlock, type PutSection } from './put-block.ts';
 export { decodeReadLog, encodePlacedReads, encodeReadLog, type LoggedRead, readPlaceOf } from './read-log.ts';

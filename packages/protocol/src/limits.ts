@@ -72,10 +72,10 @@ export const bodyBytesMax = 4 * 1024 * 1024;
 /** Candidates of one score request. */
 export const scoreItemsMax = 2_000;
 /**
- * Items times places of one rank request by Thompson sampling. Each place is an integral over all items that are left, about a
- * µs an item: more would hold up everybody else's requests for tens of ms.
+ * Items times places of one rank request by Thompson sampling. Each place is an integral over all items that are left, some
+ * 3 µs an item: this many take about 30 ms, and more would hold up everybody else's requests for too long.
  */
-export const thompsonWorkMax = 20_000;
+export const thompsonWorkMax = 10_000;
 /** Events of one POST. */
 export const eventsPerPostMax = 10_000;
 /** Characters of one feature value. */

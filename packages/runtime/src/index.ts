@@ -1,3 +1,23 @@
+export {
+  type Access,
+  createKeyedAccess,
+  type KeyedAccess,
+  type Need,
+  openAccess,
+  type RequestFacts,
+  shownKeyFrom,
+  type Verdict,
+} from './access.ts';
+export {
+  type ApiKey,
+  apiKeysFrom,
+  apiKeysMax,
+  hashOfKey,
+  isRate,
+  isRole,
+  type Role,
+  roles,
+} from './api-keys.ts';
 export { type BlobSight, type BlobStore, isBlobName } from './blob-store.ts';
 export type * from './bus.ts';
 export {
@@ -32,6 +52,7 @@ export {
   wholeSetting,
 } from './config-parsers.ts';
 export { createDirectoryBlobs } from './directory-blobs.ts';
+export { type KeyFile, type KeyFileOptions, openKeyFile } from './key-file.ts';
 export { createLogger, type Logger, type LoggerOptions, type LogLevel, logLevels } from './logger.ts';
 export { createMemoryBlobs } from './memory-blobs.ts';
 export { createMemoryBus, type MemoryBus, type MemoryBusOptions } from './memory-bus.ts';

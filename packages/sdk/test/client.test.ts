@@ -168,7 +168,8 @@ test('sdk: retry: a connection that breaks before the answer', async () => {
 
 test('sdk: timeout: no answer gives MILL_TIMEOUT, and no second sending once the time is up', async () => {
   const server = await scriptedServer(silent);
-  const { client } = clientOf(server.url, { timeoutMs: 30 });
+  // Long enough for the request to be there on a busy machine.
+  const { client } = clientOf(server.url, { timeoutMs: 300 });
   await expect(client.score({ items: [{}], log: false })).rejects.toMatchObject({
     code: 'MILL_TIMEOUT',
     message: expect.stringMatching(/^POST \/v1\/score: no answer within [0-9.]+ ms$/),
@@ -339,5 +340,23 @@ test('sdk: refuses a URL that it cannot use', () => {
     expect(() => createMillraceClient({ url })).toThrow(
       expect.objectContaining({ code: 'MILL_CONFIG_INVALID' }),
     );
+  }
+});
+
+test('sdk: api key: goes with every call, and no error quotes it', async () => {
+  const server = await scriptedServer(refused('MILL_UNAUTHENTICATED'), refused('MILL_FORBIDDEN'), good({}));
+  const { client, waitsMs } = clientOf(server.url, { apiKey: 'the-secret' });
+  expect(await codeOf(client.score({ items: [{}], log: false }))).toBe('MILL_UNAUTHENTICATED');
+  expect(await codeOf(client.status())).toBe('MILL_FORBIDDEN');
+  await client.ready();
+  // Neither is sent again: waiting would not help.
+  expect(waitsMs).toEqual([]);
+  expect(server.asked.map(({ headers }) => headers.authorization)).toEqual(
+    Array(3).fill('Bearer the-secret'),
+  );
+  for (const apiKey of ['', 'a b', 'a\r\nhost: x', 'ä']) {
+    const make = () => createMillraceClient({ url: server.url, apiKey });
+    expect(make).toThrow(expect.objectContaining({ code: 'MILL_CONFIG_INVALID' }));
+    expect(make).not.toThrow(/host: x/);
   }
 });

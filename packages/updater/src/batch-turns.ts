@@ -30,8 +30,10 @@ export interface BatchTurnsOptions {
   readonly batchExamplesMax: number;
   /** The newest event that was folded. */
   readonly lastSequence: () => number;
-  /** A batch is learned: its blocks are acknowledged. */
-  readonly onLearned: (examples: readonly Example[], trained: TrainedBatch | null) => void;
+  /** These examples are learned: their blocks are acknowledged. */
+  readonly onTrained: (examples: readonly Example[], trained: TrainedBatch) => void;
+  /** A batch is behind, an empty one too. */
+  readonly onLearned: () => void;
 }
 
 export function createBatchTurns(options: BatchTurnsOptions): BatchTurns {
@@ -55,18 +57,17 @@ export function createBatchTurns(options: BatchTurnsOptions): BatchTurns {
     // An unfinished batch is written down already; writing it once more takes the model over from whoever wrote it.
     const written: BatchRecord = unfinished ? { ...unfinished, writer } : nextRecord(record, next);
     await publisher.record(written);
-    if (next.length === 0) {
+    if (next.length > 0) {
+      const { examples, current, trained } = await trainCut(next, written);
+      await publisher.publish(current, trained);
+      record = finishedRecord(current, examples, trained);
+      queue.drop(examples.length);
+      options.onTrained(examples, trained);
+    } else {
       record = written;
-      unfinished = null;
-      options.onLearned(next, null);
-      return true;
     }
-    const { examples, current, trained } = await trainCut(next, written);
-    await publisher.publish(current, trained);
-    record = finishedRecord(current, examples, trained);
-    queue.drop(examples.length);
     unfinished = null;
-    options.onLearned(examples, trained);
+    options.onLearned();
     return true;
   };
 

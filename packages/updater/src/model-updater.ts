@@ -113,10 +113,10 @@ export async function startModelUpdater(
     writer,
     batchExamplesMax,
     lastSequence: () => intake.lastSequence,
-    onLearned(examples, trained) {
-      if (trained?.norms) kept?.take(examples, trained.norms);
-      tellHeads();
+    onTrained(examples, { norms }) {
+      if (norms) kept?.take(examples, norms);
     },
+    onLearned: tellHeads,
   });
   const counters = (): LearningCounters => {
     const { batch, learned, positives } = turns.record;

@@ -40,10 +40,20 @@ export function isTooLarge(error: unknown): boolean {
   return isMillraceError(error, 'MILL_BLOCK_INVALID');
 }
 
+/**
+ * The newest event time that the examples had seen, null where none is known: the watermark of the event log, so that a batch
+ * which is made again has it too.
+ */
+function eventTimeOf(examples: readonly Example[]): number | null {
+  const newest = examples.reduce((most, { origin }) => Math.max(most, origin.watermarkMs), 0);
+  return newest > 0 ? newest : null;
+}
+
 export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
   const { plan, shape, file } = net;
   const step = createGradientStep(net);
   const marks = createReadMarks();
+  const expires = plan.tables.some(({ expiry }) => expiry !== null);
 
   /** @returns how many examples could not be used. */
   const encode = (examples: readonly Example[]): number => {
@@ -71,10 +81,17 @@ export function createTrainer(net: OpenNet, rows: RowSource): Trainer {
       await step.run(net.versions.current);
       const { producer, batch: sequence, previous, previousDense, timeMs } = mark;
       const common = { producer, sequence, model: file.name, fingerprint: net.fingerprint, timeMs };
+      const eventTimeMs = expires ? eventTimeOf(examples) : null;
       const cuts = cutByPartition(plan, space.batch, step.sums, previous.length);
       const blocks = cuts.map(({ partition, sections }) => ({
         partition,
-        bytes: encodeGradientBlock({ ...common, partition, previous: previous[partition], sections }),
+        bytes: encodeGradientBlock({
+          ...common,
+          partition,
+          previous: previous[partition],
+          sections,
+          eventTimeMs,
+        }),
       }));
       const dense =
         shape.denseParameters > 0

@@ -92,6 +92,7 @@ test('trainer: a step by hand: gradients and curvature summed a key, in a block 
       fingerprint: fingerprintOf(linear),
       partition: 0,
       timeMs: 123,
+      eventTimeMs: null,
     },
   ]);
   const [section] = sections;
@@ -187,4 +188,19 @@ test('trainer: rows that cannot be read are the caller’s to wait for', async (
   await expect(trainer.train([example({ ad: 'a' }, positive)], mark)).rejects.toMatchObject({
     code: 'MILL_SHARD_UNAVAILABLE',
   });
+});
+
+test('trainer: a block tells the newest watermark of its examples where a table expires', async () => {
+  const expiry = { type: 'age', afterMs: 1_000 } as const;
+  const expiring = { ...linear, tables: [{ ...linear.tables[0], expiry }] };
+  const trainer = createTrainer(await openSmallNet(expiring), constantRows(0));
+  const at = (watermarkMs: number) => ({
+    ...example({ ad: 'a' }, positive),
+    origin: { sequence: 1, watermarkMs },
+  });
+  const timeOf = async (examples: readonly Example[]) => {
+    const { blocks } = await trainer.train(examples, mark);
+    return decodeGradientBlock(blocks[0].bytes).eventTimeMs;
+  };
+  expect([await timeOf([at(7), at(9), at(8)]), await timeOf([at(0)])]).toEqual([9, null]);
 });

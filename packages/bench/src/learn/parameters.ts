@@ -4,7 +4,7 @@ export interface LearnParameters {
   readonly seed: number;
   /** Requests of the main stream, eight items each; half of them before the drift. */
   readonly requests: number;
-  /** Requests of the runs that sample negatives: at 1 % it takes many to have some. */
+  /** Requests of the runs that sample negatives, which have no drift. */
   readonly sampledRequests: number;
   /** Event time between two requests, ms. */
   readonly everyMs: number;
@@ -15,7 +15,7 @@ export interface LearnParameters {
 export const fullSize: LearnParameters = {
   seed: 1,
   requests: 25_000,
-  sampledRequests: 100_000,
+  sampledRequests: 25_000,
   everyMs: 4_000,
   batchExamples: 64,
 };

@@ -1,6 +1,7 @@
 /** `millrace rank`: one request from the command line, answered with an order that explores. */
-import { createMillraceClient, type ExplorationSpec, type RankRequest } from '@millrace/sdk';
+import type { ExplorationSpec, RankRequest } from '@millrace/sdk';
 import { Command } from 'commander';
+import { clusterClient } from '../cluster-client.ts';
 import { clusterUrls } from '../cluster-url.ts';
 import { explorationOption } from './exploration-option.ts';
 import { jsonOption, urlOption, wholeNumber } from './options.ts';
@@ -28,7 +29,7 @@ export function rankCommand(): Command {
         ...(exploration !== undefined && { exploration }),
         ...(count !== undefined && { count }),
       };
-      const client = createMillraceClient({ url: await clusterUrls(flags.url) });
+      const client = await clusterClient({ url: await clusterUrls(flags.url) });
       try {
         const answer = await client.rank(request);
         if (flags.json) {

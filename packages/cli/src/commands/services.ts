@@ -5,6 +5,7 @@ import { type PullPreferences, pullSettings } from '@millrace/client';
 import { inferenceSettings, startInference } from '@millrace/inference';
 import { MillraceError } from '@millrace/protocol';
 import {
+  type Access,
   type ConfigTable,
   commonSettings,
   connectNatsBus,
@@ -15,6 +16,8 @@ import {
   type Logger,
   type Metrics,
   type Network,
+  openAccess,
+  openKeyFile,
   openOperationsPort,
   readConfig,
   readSecurity,
@@ -31,7 +34,7 @@ import { startUpdater, updaterSettings } from '@millrace/updater';
 import { Command } from 'commander';
 import { advertisedHost } from '../advertised-host.ts';
 import { cliSettings } from '../cli-settings.ts';
-import { securityWarnings } from '../security-warnings.ts';
+import { type OpenPorts, securityWarnings } from '../security-warnings.ts';
 
 /** Every table there is: a MILL_… variable that none of them knows is most likely misspelt. */
 export const settingsTables = {
@@ -58,6 +61,8 @@ interface Shell {
   readonly security: Security;
   /** Shown to shards, and wanted by them. */
   readonly token: string | null;
+  /** Who may do what over HTTP. */
+  readonly access: Access;
   /** For what fails long after its start: the process ends, and whoever supervises it starts it anew. */
   readonly onFailed: (error: Error) => void;
 }
@@ -69,7 +74,7 @@ export function shardCommand(): Command {
     [snapshotSettings, shardSettings],
     async (shell) => {
       const settings = readConfig(shardSettings, process.env);
-      warnAbout(shell, settings.host);
+      warnAbout(shell, { pulls: settings.host });
       const shard =
         settings.shard ??
         `shard-${hostname()
@@ -110,7 +115,9 @@ export function inferenceCommand(): Command {
     [pullSettings, snapshotSettings, inferenceSettings],
     async (shell) => {
       const settings = readConfig(inferenceSettings, process.env);
-      warnAbout(shell, null);
+      warnAbout(shell, {
+        http: { host: settings.host, asksForKeys: shell.access !== openAccess, tls: false },
+      });
       const { batchRowsMax, batchDelayUs, queueRowsMax, lanes, ...rest } = settings;
       const { bus, logger } = shell;
       const running = await startInference({
@@ -135,7 +142,7 @@ export function updaterCommand(): Command {
     [pullSettings, snapshotSettings, updaterSettings],
     async (shell) => {
       const settings = readConfig(updaterSettings, process.env);
-      warnAbout(shell, null);
+      warnAbout(shell, {});
       const snapshots = readConfig(snapshotSettings, process.env);
       const running = await startUpdater({
         ...shell,
@@ -193,9 +200,10 @@ async function runProcess(name: string, start: (shell: Shell) => Promise<void>):
       await bus.ensure();
       const metrics = createMetrics({ service: name, withProcess: true });
       const onFailed = (error: Error) => service.background(Promise.reject(error), name);
+      const access = await openKeys(service);
       const network = createTcpNetwork({ tls: security.tls });
       const { token } = security;
-      await start({ service, logger, metrics, common, bus, network, security, token, onFailed });
+      await start({ service, logger, metrics, common, bus, network, security, access, token, onFailed });
     },
   });
 }
@@ -204,9 +212,18 @@ function pullPreferences({ common }: Shell): PullPreferences {
   return { ...readConfig(pullSettings, process.env), zone: common.zone ?? '' };
 }
 
-function warnAbout({ security, logger }: Shell, host: string | null): void {
-  const warnings = securityWarnings(security, { host, nowMs: systemClock.now() });
+function warnAbout({ security, logger }: Shell, ports: OpenPorts): void {
+  const warnings = securityWarnings(security, { ...ports, nowMs: systemClock.now() });
   for (const { what, fields } of warnings) logger.warn(fields, what);
+}
+
+/** Keys of the file that is set; without one everybody may do everything. */
+async function openKeys(service: Service): Promise<Access> {
+  const { apiKeysFile: path } = readConfig(securitySettings, process.env);
+  if (path === null) return openAccess;
+  const { logger } = service;
+  const { env: setting } = securitySettings.apiKeysFile;
+  return service.own('api keys', await openKeyFile({ setting, path, clock: systemClock, logger }));
 }
 
 function readCommon() {
@@ -221,13 +238,14 @@ function readCommon() {
 }
 
 async function openOperations(shell: Shell, isReady: () => boolean): Promise<void> {
-  const { common, metrics, logger, service } = shell;
+  const { common, metrics, logger, service, access } = shell;
   if (common.metricsPort === 0) return;
   const port = await openOperationsPort({
     host: common.metricsHost,
     port: common.metricsPort,
     metrics,
     logger,
+    access,
     isReady,
   });
   service.own('operations port', port);

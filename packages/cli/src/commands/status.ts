@@ -1,7 +1,8 @@
 /** `millrace status`: what the cluster is doing. */
 import { type MeasureWindow, measureWindows } from '@millrace/protocol';
-import { type ClusterStatus, createMillraceClient } from '@millrace/sdk';
+import type { ClusterStatus } from '@millrace/sdk';
 import { Command } from 'commander';
+import { clusterClient } from '../cluster-client.ts';
 import { clusterUrls } from '../cluster-url.ts';
 import { colours } from '../screen/colours.ts';
 import { stalenessText, textTable } from '../screen/text-table.ts';
@@ -14,7 +15,7 @@ export function statusCommand(): Command {
     .addOption(jsonOption())
     .action(async (flags: { url?: string; json: boolean }) => {
       const urls = await clusterUrls(flags.url);
-      const client = createMillraceClient({ url: urls });
+      const client = await clusterClient({ url: urls });
       try {
         const status = await client.status();
         process.stdout.write(

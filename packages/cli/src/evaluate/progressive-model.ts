@@ -36,7 +36,8 @@ export function createProgressiveModel(learner: LocalLearner, batchExamples: num
       for (const item of items) learner.add({ user, context, item, shown: 1, clicked: 0, timeMs: null });
       await learner.score();
       const logits = Float64Array.from(learner.logits.subarray(0, items.length));
-      return { logits, variances: null };
+      const variances = learner.variances && Float64Array.from(learner.variances.subarray(0, items.length));
+      return { logits, variances };
     },
     async learn({ request: { user = noFeatures, context = noFeatures }, item, label, timeMs }) {
       waiting.push({ user, context, item, shown: 1, clicked: label, timeMs });

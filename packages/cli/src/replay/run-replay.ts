@@ -5,7 +5,8 @@
 import { createHistogram, createProgressiveQuality, type QualityReport } from '@millrace/core';
 import { isMillraceError, type ModelFile } from '@millrace/protocol';
 import type { Clock } from '@millrace/runtime';
-import { createMillraceClient, type MillraceClient, type OutcomeRequest } from '@millrace/sdk';
+import type { MillraceClient, OutcomeRequest } from '@millrace/sdk';
+import { clusterClient } from '../cluster-client.ts';
 import { type Example, type LogFormat, type LogReport, readExamples } from '../log-file/index.ts';
 
 export interface ReplayOptions {
@@ -51,7 +52,7 @@ const learnedMsMax = 60_000;
 /** @throws MILL_FILE_INVALID, MILL_MODEL_INVALID, MILL_MODEL_EXISTS, MILL_UNREACHABLE */
 export async function runReplay(options: ReplayOptions): Promise<ReplayResult> {
   const { clock, file } = options;
-  const client = createMillraceClient({ url: options.url, connectionsMax: options.inFlight + 4 });
+  const client = await clusterClient({ url: options.url, connectionsMax: options.inFlight + 4 });
   try {
     await client.waitUntilReady();
     await client.createModel(file);

@@ -232,6 +232,16 @@ test('evaluate: a model with a file of items: their features come from there', a
   });
 });
 
+test('evaluate: a model with a precision explores by thompson, less as it learns', async () => {
+  const file: ModelFile = { ...shop, tables: [{ ...shop.tables[0], precision: { prior: 1 } }] };
+  const path = fileOf(shopLog(1_500));
+  const unsure = await evaluate(path, { policy: await byModel({ type: 'thompson', scale: 1 }, file) });
+  const certain = await evaluate(path, { policy: await byModel({ type: 'greedy' }, file) });
+  expect(unsure.dr?.value).toBeGreaterThan(0.35);
+  // It spreads over more of what was logged than the best alone.
+  expect(unsure.effectiveSampleSize).toBeGreaterThan(certain.effectiveSampleSize);
+});
+
 test('evaluate: a model asked for thompson without a precision is refused', async () => {
   const policy = await byModel({ type: 'thompson', scale: 1 });
   await expect(evaluate(fileOf(shopLog(20)), { policy })).rejects.toMatchObject({

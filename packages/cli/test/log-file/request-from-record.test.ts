@@ -150,3 +150,13 @@ test('request-from-record: refuses a record without one of the columns, naming t
     'line 2, column "hour": wanted that column (or null in it), found only time, label, user, item, genres, price',
   );
 });
+
+test('request-from-record: a rate of kept negatives becomes an offset, and no other value does', () => {
+  const sampled = { ...model, negativeRate: 'rate' };
+  expect(requestFromRecord(sampled, record({ rate: '0.25' })).offset).toBeCloseTo(Math.log(4), 12);
+  expect(requestFromRecord(sampled, record({ rate: 1 })).offset).toBeCloseTo(0, 12);
+  expect('offset' in requestFromRecord(model, record())).toBe(false);
+  for (const rate of ['', '0', -0.5, 2, 'x', null]) {
+    expect(() => requestFromRecord(sampled, record({ rate }))).toThrow('a rate above 0 and at most 1');
+  }
+});

@@ -4,8 +4,9 @@
  *   state(p, s) = fold(applyGradients, empty, log(p, 1 … s])
  *
  * A block steps rows by their gradients, or puts them whole (apply-put.ts). Which keys get rows (admission/) and which rows go
- * (expiry/) is decided here too, by the block and the state. Pure and deterministic (I2): what a message does depends on the message and the state alone. A message is applied at most
- * once per producer sequence (I3). Damaged and foreign ones are counted and passed over, the same way on every owner.
+ * (expiry/) is decided here too, by the block and the state. Pure and deterministic (I2): what a message does depends on the
+ * message and the state alone. A message is applied at most once per producer sequence (I3). Damaged and foreign ones are
+ * counted and passed over, the same way on every owner.
  */
 import {
   decodePartitionBlock,

@@ -1,4 +1,4 @@
-import type { OptimizerSpec } from '@millrace/protocol';
+import { type DensePutBlock, encodeDensePutBlock, type OptimizerSpec } from '@millrace/protocol';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
@@ -239,4 +239,37 @@ test('dense hash: is pinned, and changes with every part of the state', () => {
   const counted = make();
   counted.counts.duplicates = 9;
   expect(denseHash(counted)).toBe(hashes[0]);
+});
+
+test('dense fold: a put block sets the weights, with their optimizer state or as new ones start', () => {
+  const adagrad: OptimizerSpec = { type: 'adagrad', learningRate: 0.5, initialAccumulator: 0.25 };
+  const initial = Float32Array.of(1, 2, 3);
+  const state = createDenseState({ model: 'ads', fingerprint: 77, initial, optimizer: adagrad });
+  const put = (sequence: number, parts: Partial<DensePutBlock>) => {
+    const mark = { producer: 'import', sequence, previous: sequence - 1, model: 'ads', fingerprint: 77 };
+    const arrays = { weights: Float32Array.of(7, 8, 9), state: new Float32Array() };
+    const payload = encodeDensePutBlock({ ...mark, timeMs: 0, ...arrays, ...parts });
+    const outcome = applyDense(state, { sequence: state.sequence + 1, payload }, 'report');
+    return outcome.kind === 'rejected' ? outcome.error.code : outcome.kind;
+  };
+  expect(put(1, { state: Float32Array.of(1, 2, 3) })).toBe('applied');
+  expect([[...state.weights], [...state.optimizerState]]).toEqual([
+    [7, 8, 9],
+    [1, 2, 3],
+  ]);
+  expect(put(2, { weights: Float32Array.of(4, 5, 6) })).toBe('applied');
+  expect([[...state.weights], [...state.optimizerState]]).toEqual([
+    [4, 5, 6],
+    [0.25, 0.25, 0.25],
+  ]);
+  const hash = denseHash({ ...state, sequence: 0 });
+  // The same chain rules, and refused whole where anything is wrong.
+  expect(put(2, {})).toBe('duplicate');
+  expect(put(9, {})).toBe('gap');
+  expect(put(3, { weights: Float32Array.of(1) })).toBe('MILL_BLOCK_FOREIGN');
+  expect(put(3, { state: Float32Array.of(1) })).toBe('MILL_BLOCK_FOREIGN');
+  expect(put(3, { fingerprint: 78 })).toBe('MILL_BLOCK_FOREIGN');
+  expect(put(3, { weights: Float32Array.of(1, Number.NaN, 3) })).toBe('MILL_BLOCK_INVALID');
+  expect(put(3, { state: Float32Array.of(1, 2, Number.POSITIVE_INFINITY) })).toBe('MILL_BLOCK_INVALID');
+  expect(denseHash({ ...state, sequence: 0 })).toBe(hash);
 });

@@ -167,7 +167,8 @@ export function addOperationRoutes(app: FastifyInstance, service: ScoringService
   );
 }
 
-function callerOf(answer: ServerResponse): Caller {
+/** Who waits for the answer that is being made. */
+export function callerOf(answer: ServerResponse): Caller {
   return {
     get gone() {
       return answer.destroyed || answer.writableEnded;

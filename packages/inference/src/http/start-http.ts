@@ -1,17 +1,22 @@
 /** The HTTP face of the scoring server: bytes and status codes here, everything else behind ScoringService. */
-import { bodyBytesMax, MillraceError } from '@millrace/protocol';
+import { bodyBytesMax } from '@millrace/protocol';
+import { type Access, openAccess } from '@millrace/runtime';
 import { type FastifyInstance, fastify } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { ScoringService } from '../scoring-service.ts';
+import { askForKeys, createGuard, type Guard } from './access.ts';
 import { badRequestFrom } from './bad-request.ts';
 import { brokenRequestHandler } from './broken-requests.ts';
 import { trackConnections } from './connections.ts';
 import { httpMetricsIn } from './http-metrics.ts';
 import { acceptJsonOnly } from './json-body.ts';
+import { addOipRoutes } from './oip/oip-routes.ts';
 import { addDescriptionRoutes, describeApi } from './openapi.ts';
 import { acceptOutcomeLines } from './outcome-lines.ts';
 import { type Logger, type Refuser, refuserWith } from './refusals.ts';
+import { routeUnknown } from './route-unknown.ts';
 import { addModelRoutes, addOperationRoutes, addScoringRoutes } from './routes.ts';
+import { addTfsRoutes } from './tfs/tfs-routes.ts';
 import { unreadBodies } from './unread-body.ts';
 
 export interface HttpOptions {
@@ -27,6 +32,8 @@ export interface HttpOptions {
   readonly connectionsMax: number;
   /** Time for a request to arrive in full, and again for its answer, ms. */
   readonly requestTimeoutMs: number;
+  /** Who may do what. Default: no key is asked for. */
+  readonly access?: Access;
 }
 
 export interface HttpFace {
@@ -47,10 +54,12 @@ const arrivalCheckMs = 1_000;
  */
 export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   const { service, registry, requestTimeoutMs } = options;
-  const { app, refuser } = createApp(options);
+  const guard = createGuard(options.access ?? openAccess);
+  const { app, refuser } = createApp(options, guard);
   acceptJsonOnly(app);
   acceptOutcomeLines(app);
   addHooks(app, options);
+  askForKeys(app, guard);
   answerUnknownRoutes(app);
   app.setErrorHandler((error, request, reply) => refuser.refuse(error, request, reply));
   await describeApi(app);
@@ -58,6 +67,8 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   addModelRoutes(app, options);
   addOperationRoutes(app, service, registry);
   addDescriptionRoutes(app);
+  await addOipRoutes(app, { ...options, refuser });
+  await addTfsRoutes(app, { ...options, refuser });
   const url = await app.listen({ host: options.host ?? '127.0.0.1', port: options.port });
   options.logger.info({ url }, 'http listening');
   let closed: Promise<void> | undefined;
@@ -70,7 +81,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   };
 }
 
-function createApp(options: HttpOptions): { app: FastifyInstance; refuser: Refuser } {
+function createApp(options: HttpOptions, guard: Guard): { app: FastifyInstance; refuser: Refuser } {
   const { requestTimeoutMs } = options;
   const unread = unreadBodies();
   const refuser = refuserWith({ logger: options.logger, unread });
@@ -100,7 +111,9 @@ function createApp(options: HttpOptions): { app: FastifyInstance; refuser: Refus
     },
     schemaErrorFormatter: badRequestFrom,
     clientErrorHandler: brokenRequestHandler(unread),
-    frameworkErrors: (error, request, reply) => refuser.refuse(error, request, reply),
+    // Comes before the hooks; a fault of the path is told to those who may ask.
+    frameworkErrors: (error, request, reply) =>
+      refuser.refuse(guard.refusalOf(request) ?? error, request, reply),
   });
   return { app, refuser };
 }
@@ -134,10 +147,7 @@ function answerUnknownRoutes(app: FastifyInstance): void {
     const path = request.url.split('?', 1)[0] ?? '';
     const taken = methods.filter((method) => app.findRoute({ method, url: path }) !== null);
     const hint = taken.length === 0 ? 'GET /openapi.json lists the routes' : `it takes ${taken.join(', ')}`;
-    throw new MillraceError(
-      'MILL_ROUTE_UNKNOWN',
-      `no route ${request.method} ${path.slice(0, 200)}; ${hint}`,
-    );
+    throw routeUnknown(request.method, path, hint);
   });
 }
 

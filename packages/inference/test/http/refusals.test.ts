@@ -291,9 +291,9 @@ test('http: refuses unknown routes, and says which methods a known path takes', 
   const ask = async (path: string, method: string) =>
     refusalFrom(await fetch(`${server.url}${path}`, { method }));
   const wanted = { status: 404, code: 'MILL_ROUTE_UNKNOWN' };
-  expect(await ask('/v2/score', 'GET')).toMatchObject({
+  expect(await ask('/v3/score', 'GET')).toMatchObject({
     ...wanted,
-    message: 'no route GET /v2/score; GET /openapi.json lists the routes',
+    message: 'no route GET /v3/score; GET /openapi.json lists the routes',
   });
   expect(await ask('/v1/score?x=1', 'GET')).toMatchObject({
     ...wanted,

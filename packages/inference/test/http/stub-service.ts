@@ -1,11 +1,13 @@
 /** A scoring service that answers at once and remembers what it was asked, and a listening server in front of it. */
-import type {
-  Measures,
-  ModelListing,
-  OutcomeRequest,
-  RankRequest,
-  ScoreRequest,
-  ScoreResponse,
+import {
+  type Measures,
+  MillraceError,
+  type ModelFile,
+  type ModelListing,
+  type OutcomeRequest,
+  type RankRequest,
+  type ScoreRequest,
+  type ScoreResponse,
 } from '@millrace/protocol';
 import { Registry } from 'prom-client';
 import { onTestFinished } from 'vitest';
@@ -18,6 +20,25 @@ export const demoListing: ModelListing = {
   engine: 'wasm',
   version: 7,
   ready: true,
+};
+
+/** A model with a field of every kind and scope. */
+export const demoFile: ModelFile = {
+  name: 'demo',
+  label: 'clicked',
+  item: 'item',
+  tables: [{ name: 'ids', wide: { optimizer: { type: 'sgd', learningRate: 0.1 } } }],
+  fields: [
+    { name: 'user', type: 'sparse', scope: 'user', table: 'ids' },
+    { name: 'seen', type: 'sequence', scope: 'user', table: 'ids' },
+    { name: 'hour', type: 'dense', table: 'ids' },
+    { name: 'item', type: 'sparse', scope: 'item', table: 'ids' },
+    { name: 'genres', type: 'multi', scope: 'item', table: 'ids' },
+    { name: 'price', type: 'dense', scope: 'item', table: 'ids' },
+  ],
+  net: 'linear',
+  loss: 'logloss',
+  seed: 1,
 };
 
 export interface Stub extends ScoringService {
@@ -65,6 +86,10 @@ export function stubService(parts: StubParts = {}): Stub {
       return { accepted: outcomes.length };
     },
     models: () => [demoListing],
+    fileOf(name) {
+      if (name === demoFile.name) return demoFile;
+      throw new MillraceError('MILL_MODEL_UNKNOWN', `there is no model ${JSON.stringify(name)}`);
+    },
     async createModel(name, file) {
       stub.created.push({ name, file });
       return { created: stub.created.length === 1, model: { ...demoListing, name } };
@@ -138,7 +163,7 @@ export interface Listening {
 }
 
 export type ListenOptions = { parts?: StubParts } & Partial<
-  Pick<HttpOptions, 'connectionsMax' | 'requestTimeoutMs'>
+  Pick<HttpOptions, 'connectionsMax' | 'requestTimeoutMs' | 'access'>
 >;
 
 /** Listens on a free port of loopback until the test ends. */
@@ -150,7 +175,7 @@ export async function listen(options: ListenOptions = {}): Promise<Listening> {
 
 /** Listens until it is closed; for several tests that only have requests refused. */
 export async function openServer(options: ListenOptions = {}): Promise<Listening> {
-  const { parts = {}, connectionsMax = 100, requestTimeoutMs = 5_000 } = options;
+  const { parts = {}, connectionsMax = 100, requestTimeoutMs = 5_000, ...rest } = options;
   const service = stubService(parts);
   const registry = new Registry();
   const log: LogLine[] = [];
@@ -158,7 +183,8 @@ export async function openServer(options: ListenOptions = {}): Promise<Listening
     log.push({ level, fields, message });
   };
   const logger = { info: lineOf('info'), warn: lineOf('warn'), error: lineOf('error') };
-  const face = await startHttp({ service, logger, registry, port: 0, connectionsMax, requestTimeoutMs });
+  const limits = { connectionsMax, requestTimeoutMs };
+  const face = await startHttp({ service, logger, registry, port: 0, ...limits, ...rest });
   return {
     url: face.url,
     port: Number(new URL(face.url).port),

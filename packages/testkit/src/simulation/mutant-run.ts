@@ -25,8 +25,8 @@ export async function runMutant(mutant: Mutant, seeds: readonly number[], steps:
     if (named.has(mutant.invariant)) caughtBy ??= seed;
     return caughtBy === null;
   };
-  await runSeeds({ seeds, steps, workers: 1, mutant, onReport });
   const { name, invariant } = mutant;
+  await runSeeds({ seeds, steps, until: invariant, workers: 1, mutant, onReport });
   return { name, invariant, caughtBy, seeds: run, named: [...named].sort() };
 }
 
@@ -34,7 +34,7 @@ export async function runMutant(mutant: Mutant, seeds: readonly number[], steps:
 export async function runMutants(
   mutants: readonly Mutant[],
   options: {
-    readonly seeds: readonly number[];
+    readonly seeds: (mutant: Mutant) => readonly number[];
     readonly steps: number;
     readonly workers: number;
     readonly onRun: (run: MutantRun) => void;
@@ -44,7 +44,7 @@ export async function runMutants(
   const runs: MutantRun[] = [];
   const work = async () => {
     for (let mutant = left.shift(); mutant !== undefined; mutant = left.shift()) {
-      const run = await runMutant(mutant, options.seeds, options.steps);
+      const run = await runMutant(mutant, options.seeds(mutant), options.steps);
       runs.push(run);
       options.onRun(run);
     }

@@ -8,6 +8,8 @@ export interface Mutant {
   readonly name: string;
   /** The invariant that a report of it must name: I1 to I9, or `session`. */
   readonly invariant: string;
+  /** One that found it before, which is tried first. One that does not any more costs time only. */
+  readonly seed: number;
   /** From the root of the repository. */
   readonly file: string;
   /** Stands in the file exactly once. */
@@ -28,6 +30,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'foreign-block-applied',
     invariant: 'I1',
+    seed: 2,
     file: 'packages/core/src/fold/partition-fold.ts',
     find: '    block.partition !== state.partition ||\n',
     replace: '',
@@ -35,6 +38,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'later-sections-dropped',
     invariant: 'I1',
+    seed: 4,
     file: 'packages/core/src/fold/partition-fold.ts',
     find: 'for (const section of block.sections) applySection(state, section);',
     replace: 'for (const section of block.sections.slice(0, 1)) applySection(state, section);',
@@ -43,13 +47,23 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'admission-by-dice',
     invariant: 'I2',
+    seed: 4,
     file: 'packages/core/src/fold/step-row.ts',
     find: 'if (!areFinite(gradients, at, at + dim) ||',
     replace: 'if (Math.random() < 0.02 || !areFinite(gradients, at, at + dim) ||',
   },
   {
+    name: 'expiry-by-another-clock',
+    invariant: 'I2',
+    seed: 3,
+    file: 'packages/core/src/fold/partition-fold.ts',
+    find: 'if (block.eventTimeMs) noteEventTime(state, block.eventTimeMs);',
+    replace: 'if (block.eventTimeMs) noteEventTime(state, Date.now());',
+  },
+  {
     name: 'load-shed-when-behind',
     invariant: 'I2',
+    seed: 10,
     file: 'packages/shard/src/partition-follower.ts',
     find: "    const outcome = applyGradients(state, message, 'report');\n",
     replace:
@@ -59,6 +73,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'duplicate-off-by-one',
     invariant: 'I3',
+    seed: 11,
     file: 'packages/core/src/fold/producers.ts',
     find: 'mark.sequence <= last',
     replace: 'mark.sequence < last',
@@ -66,6 +81,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'hole-without-second-look',
     invariant: 'I3',
+    seed: 2,
     file: 'packages/shard/src/partition-follower.ts',
     find: 'if (message.sequence !== this.#suspect) {',
     replace: 'if (this.#suspect < 0) {',
@@ -73,6 +89,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'record-after-blocks',
     invariant: 'I3',
+    seed: 8,
     file: 'packages/updater/src/batch-turns.ts',
     find: '    await publisher.record(written);\n    if (next.length > 0) {\n      const { examples, current, trained } = await trainCut(next, written);\n      await publisher.publish(current, trained);\n',
     replace:
@@ -81,6 +98,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'unfinished-batch-forgotten',
     invariant: 'I3',
+    seed: 10,
     file: 'packages/updater/src/batch-turns.ts',
     find: 'let unfinished: BatchRecord | null = found;',
     replace: 'let unfinished: BatchRecord | null = null;',
@@ -88,6 +106,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'outcome-acknowledged-unstored',
     invariant: 'I3',
+    seed: 4,
     file: 'packages/inference/src/accept-outcomes.ts',
     find: '      await Promise.all(appends);\n',
     replace: '      void Promise.allSettled(appends);\n',
@@ -95,6 +114,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'trimmed-behind-the-state',
     invariant: 'I3',
+    seed: 1,
     file: 'packages/shard/src/snapshot-writer.ts',
     find: 'oldestFull + 1, clock.now()',
     replace: 'target.state.sequence + 1, clock.now()',
@@ -103,6 +123,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'producers-not-saved',
     invariant: 'I4',
+    seed: 1,
     file: 'packages/snapshot/src/capture.ts',
     find: '    base,\n    producers: [...state.producers].sort(byName),',
     replace: '    base,\n    producers: [],',
@@ -110,6 +131,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'checksum-ignored',
     invariant: 'I4',
+    seed: 6,
     file: 'packages/protocol/src/envelope.ts',
     find: 'if (checksum !== view.getUint32(4, true))',
     replace: "if (checksum !== view.getUint32(4, true) && !magic.startsWith('MS'))",
@@ -117,6 +139,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'captured-while-applying',
     invariant: 'I4',
+    seed: 3,
     file: 'packages/shard/src/snapshot-writer.ts',
     find: '    await follower.hold();\n',
     replace: '',
@@ -124,14 +147,32 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'steps-not-marked',
     invariant: 'I4',
+    seed: 1,
     file: 'packages/core/src/fold/step-row.ts',
     find: '  markChanged(table, index);\n',
+    replace: '',
+  },
+  {
+    name: 'admission-not-saved',
+    invariant: 'I4',
+    seed: 3,
+    file: 'packages/snapshot/src/restore.ts',
+    find: '    life.admission?.restore(words);\n',
+    replace: '',
+  },
+  {
+    name: 'sweep-not-saved',
+    invariant: 'I4',
+    seed: 4,
+    file: 'packages/snapshot/src/restore.ts',
+    find: '  Object.assign(life.sweep, sweep);\n',
     replace: '',
   },
   // I5: a score comes of one dense version, the one that it tells.
   {
     name: 'version-of-the-fold',
     invariant: 'I5',
+    seed: 4,
     file: 'packages/inference/src/served-model.ts',
     find: '      await net.program.forward(loaded, input, space.logits);\n      return version;',
     replace:
@@ -140,6 +181,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'weights-not-copied',
     invariant: 'I5',
+    seed: 4,
     file: 'packages/model/src/plain-engine.ts',
     find: 'weights.slice(0, this.#shape.parameters)',
     replace: 'weights.subarray(0, this.#shape.parameters)',
@@ -147,6 +189,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'dense-hole-accepted',
     invariant: 'I5',
+    seed: 107,
     file: 'packages/client/src/dense-follower.ts',
     find: "    if (!apply(message, 'report')) return mend(message);\n",
     replace: "    apply(message, 'accept');\n",
@@ -155,6 +198,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'former-owner-dropped-early',
     invariant: 'I6',
+    seed: 3,
     file: 'packages/core/src/placement.ts',
     find: 'if (target.filter(answers).length >= Math.min(minReplicas, target.length)) return [];',
     replace: 'if (target.length >= Math.min(minReplicas, target.length)) return [];',
@@ -162,6 +206,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'drained-at-once',
     invariant: 'I6',
+    seed: 14,
     file: 'packages/shard/src/start-shard.ts',
     find: 'const end = await awaitHandover({ bus, clock, view, shard, waitMsMax: options.drainMsMax });',
     replace: 'const end = await awaitHandover({ bus, clock, view, shard, waitMsMax: 0 });',
@@ -169,6 +214,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'answers-after-letting-go',
     invariant: 'I6',
+    seed: 5,
     file: 'packages/shard/src/model-shard.ts',
     find: '  shard.held[partition] = false;\n  forgetState(shard, partition);\n',
     replace: '  shard.held[partition] = false;\n',
@@ -177,6 +223,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'queue-without-limit',
     invariant: 'I7',
+    seed: 3,
     file: 'packages/inference/src/batcher.ts',
     find: 'queueRows + rows > limits.queueRowsMax',
     replace: 'queueRows + rows > 100 * limits.queueRowsMax',
@@ -184,6 +231,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'readers-left-open',
     invariant: 'I7',
+    seed: 11,
     file: 'packages/shard/src/partition-follower.ts',
     find: '        await old?.close();\n',
     replace: '        void old;\n',
@@ -192,6 +240,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'answers-collected',
     invariant: 'I8',
+    seed: 1,
     file: 'packages/shard/src/tcp-server.ts',
     find: '    wire.write(answer, () => pool.give(answer));\n',
     replace: '    clock.setTimer(20, () => wire.write(answer, () => pool.give(answer)));\n',
@@ -199,29 +248,33 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'score-waits-for-the-log',
     invariant: 'I8',
+    seed: 2,
     file: 'packages/inference/src/scoring-core.ts',
-    find: '      impressions.write(name, impression, joinWindowMs(model.net.file) / 2);\n',
+    find: '      logImpression(model, { ...request, requestId }, scored, { items, scores: bytes });\n',
     replace:
-      "      await bus.append('events', eventsSubject(modelNameFrom(name)), encodeEvent(impression));\n",
+      "      logImpression(model, { ...request, requestId }, scored, { items, scores: bytes });\n      await bus.headOf('events', 'mill.events.' + model.net.file.name);\n",
   },
   // I9: an impression tells what explains its score.
   {
     name: 'degraded-not-logged',
     invariant: 'I9',
+    seed: 5,
     file: 'packages/inference/src/scoring-core.ts',
-    find: '        ...(degraded && { degraded }),\n',
+    find: '      ...(degraded && { degraded }),\n',
     replace: '',
   },
   {
     name: 'newest-version-logged',
     invariant: 'I9',
+    seed: 3,
     file: 'packages/inference/src/scoring-core.ts',
-    find: '        version,\n        engine,\n',
-    replace: '        version: model.net.dense.sequence,\n        engine,\n',
+    find: '      version,\n      engine: model.net.engine.name,\n',
+    replace: '      version: model.net.dense.sequence,\n      engine: model.net.engine.name,\n',
   },
   {
     name: 'cache-gap-not-noticed',
     invariant: 'I9',
+    seed: 4,
     file: 'packages/client/src/cached-partitions.ts',
     find: '  if (previous > told && told !== unknown) {\n',
     replace: '  if (previous > sequence) {\n',
@@ -229,6 +282,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'cache-puts-what-was-overtaken',
     invariant: 'I9',
+    seed: 4,
     file: 'packages/client/src/cached-partitions.ts',
     find: '  if (sequence < told) return false;\n',
     replace: '',
@@ -237,6 +291,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'stale-left-to-the-chain',
     invariant: 'session',
+    seed: 4,
     file: 'packages/core/src/fold/partition-fold.ts',
     find: "  if (message.sequence <= state.sequence) return { kind: 'stale' };\n",
     replace: '',
@@ -244,6 +299,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'taken-on-again',
     invariant: 'session',
+    seed: 1,
     file: 'packages/shard/src/holdings.ts',
     find: 'if (!model.holdings.has(partition)) model.holdings.set(',
     replace: 'if (partition >= 0) model.holdings.set(',

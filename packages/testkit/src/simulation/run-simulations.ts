@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { runMutants } from './mutant-run.ts';
 import { mutants } from './mutants.ts';
-import { type SimulationReport, simulate } from './simulation.ts';
+import type { SimulationReport } from './simulation.ts';
 import { runSeeds } from './simulation-pool.ts';
 import { failureLines, summaryLines, summaryOf } from './simulation-summary.ts';
 
@@ -43,6 +43,8 @@ function seedsFrom(countDefault: number): readonly number[] {
 
 /** One seed in this process. */
 async function replay(seed: number): Promise<void> {
+  // Loaded for this alone: all else is done by workers.
+  const { simulate } = await import('./simulation.ts');
   const report = await simulate({
     seed,
     steps,
@@ -67,6 +69,7 @@ async function runMany(seeds: readonly number[]): Promise<void> {
   await runSeeds({
     seeds,
     steps,
+    until: null,
     workers,
     mutant: null,
     onReport(report) {
@@ -92,14 +95,15 @@ async function runMany(seeds: readonly number[]): Promise<void> {
   if (summary.failed.length > 0) process.exitCode = 1;
 }
 
-/** Code 1 when a planted bug was not found. */
+/** Each by the seed that found it before, then by the others. Code 1 when a planted bug was not found. */
 async function plant(name: string): Promise<void> {
   const chosen = mutants.filter((mutant) => name === 'all' || mutant.name === name);
   if (chosen.length === 0) throw new Error(`there is no mutant ${name}; --mutant list lists them`);
+  const others = seedsFrom(30);
   const counter = startCounter(chosen.length);
   let ended = 0;
   const runs = await runMutants(chosen, {
-    seeds: seedsFrom(30),
+    seeds: ({ seed }) => (values.only === undefined ? [...new Set([seed, ...others])] : others),
     steps,
     workers,
     onRun({ name: mutant, invariant, caughtBy, seeds, named }) {

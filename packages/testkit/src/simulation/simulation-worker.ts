@@ -4,13 +4,14 @@ import { simulate } from './simulation.ts';
 export interface SeedOrder {
   readonly seed: number;
   readonly steps: number;
+  readonly until: string | null;
 }
 
 // Most errors are expected ones, and nobody looks at where they were made.
 Error.stackTraceLimit = 4;
 
-process.on('message', ({ seed, steps }: SeedOrder) => {
-  simulate({ seed, steps }).then(
+process.on('message', ({ seed, steps, until }: SeedOrder) => {
+  simulate({ seed, steps, until }).then(
     (report) => process.send?.(report),
     (error: unknown) => {
       process.stderr.write(`seed ${seed}: ${error instanceof Error ? error.stack : error}\n`);

@@ -21,6 +21,8 @@ import { createWorld, type Violation } from './world.ts';
 export interface SimulationOptions {
   readonly seed: number;
   readonly steps: number;
+  /** The run ends as soon as this invariant is broken; null: it goes to its end. Default null. */
+  readonly until?: string | null;
   /** Told of each event of the trace. */
   readonly onNote?: (atMs: number, text: string) => void;
   /** Told of each line that a process logs. */
@@ -40,7 +42,8 @@ export interface SimulationReport {
   readonly figures: Readonly<Record<string, number>>;
 }
 
-export async function simulate({ seed, steps, onNote, onLog }: SimulationOptions): Promise<SimulationReport> {
+export async function simulate(options: SimulationOptions): Promise<SimulationReport> {
+  const { seed, steps, until = null, onNote, onLog } = options;
   const random = randomFrom(seed);
   const world = createWorld(random, onNote);
   const onRejection = (reason: unknown) =>
@@ -66,8 +69,10 @@ export async function simulate({ seed, steps, onNote, onLog }: SimulationOptions
     const visitors = createVisitors(cluster, coverage);
     const adversary = createAdversary(cluster);
     const parts = { cluster, coverage, audit, snapshotAudit, visitors, adversary };
+    const isFound = () => until !== null && world.violations.some(({ invariant }) => invariant === until);
     await world.runUntil(3_000);
-    for (let step = 0; step < steps; step += 1) await takeStep(parts, random);
+    for (let step = 0; step < steps && !isFound(); step += 1) await takeStep(parts, random);
+    if (isFound()) return reportOf(seed, parts, 0);
     adversary.relent();
     calm(weather);
     await settle(cluster, audit);

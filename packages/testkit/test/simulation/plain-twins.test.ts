@@ -38,6 +38,7 @@ function blockFrom(random: Random, sequence: number): Uint8Array {
     keys: Uint32Array.of(random.whole(5), 7, 5 + random.whole(5), 7),
     gradients: Float32Array.from({ length: 2 * layout.dim }, () => random.uniform() - 0.5),
     curvature: null,
+    occurrences: layout.countsOccurrences ? Uint32Array.of(1, 1 + random.whole(2)) : null,
   }));
   const partition = random.chance(0.1) ? 1 : 0;
   const place = random.chance(0.2) ? Math.max(1, sequence - 2) : sequence;
@@ -50,6 +51,8 @@ function blockFrom(random: Random, sequence: number): Uint8Array {
     partition,
     timeMs: 0,
     sections,
+    // Some seconds a block: rows go that were not learned for ten.
+    eventTimeMs: sequence < 5 ? null : 1_700_000_000_000 + 3_000 * sequence,
   });
   const copy = new Uint8Array(bytes);
   if (random.chance(0.1)) copy[20] ^= 1;
