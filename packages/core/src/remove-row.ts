@@ -3,7 +3,7 @@
  * are no tombstones and a lookup stays as short as it was); the last row moves into the place of the one that went, so arenas
  * have no holes. Keys that went are kept until the change marks are cleared, since a delta snapshot has to name them.
  */
-import { markChanged, type RowTable, repackTable, slotOf } from './row-table.ts';
+import { insertSlot, markChanged, type RowTable, repackTable, slotOf } from './row-table.ts';
 
 /** Below this share of what a table has room for, it gives room back. */
 const shrinkBelow = 1 / 8;
@@ -35,6 +35,18 @@ export function removeRow(table: RowTable, row: number): void {
 export function removeKey(table: RowTable, low: number, high: number): void {
   const slot = slotOfKey(table, low, high);
   if (slot >= 0) removeRow(table, table.slots[(slot << 2) + 2] - 1);
+}
+
+/**
+ * Gives a row to another key, which has none; its floats stay as they are, to be overwritten. For tables that hold copies: no
+ * other row moves, and nothing is noted as gone.
+ */
+export function replaceKey(table: RowTable, row: number, low: number, high: number): void {
+  const { keys } = table;
+  freeSlot(table, slotOfKey(table, keys[2 * row], keys[2 * row + 1]));
+  keys[2 * row] = low;
+  keys[2 * row + 1] = high;
+  insertSlot(table, low, high, row);
 }
 
 /** Gives room back where a table has become much smaller than it was. */

@@ -279,7 +279,8 @@ function fillSlots(table: RowTable, slots: number): void {
     insertSlot(table, table.keys[2 * row], table.keys[2 * row + 1], row);
 }
 
-function insertSlot({ slots, mask, shift }: RowTable, low: number, high: number, row: number): void {
+/** Enters a key, which has no slot yet, with its row. */
+export function insertSlot({ slots, mask, shift }: RowTable, low: number, high: number, row: number): void {
   let slot = slotOf(low, high, shift);
   while (slots[(slot << 2) + 2] !== 0) slot = (slot + 1) & mask;
   const at = slot << 2;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { removeKey, removeRow, shrinkRows } from '../src/remove-row.ts';
+import { removeKey, removeRow, replaceKey, shrinkRows } from '../src/remove-row.ts';
 import {
   changedCount,
   changesOf,
@@ -103,4 +103,23 @@ test('remove row: keys that went are noted while a delta may be smaller than a f
   expect([table.goneCount, changesOf(table)]).toEqual([-1, Number.POSITIVE_INFINITY]);
   clearChanged(table);
   expect([table.goneCount, changesOf(table)]).toEqual([0, 0]);
+});
+
+test('replace key: every key is found at its row and no other, under random replacements (property)', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.nat(19), anyKey), { maxLength: 200 }), (steps) => {
+      const table = createRowTable(layout);
+      const keyOf = Array.from({ length: 20 }, (_, row): [number, number] => [row, 0x9999]);
+      for (const [low, high] of keyOf) findOrAddRow(table, low, high);
+      for (const [row, [low, high]] of steps) {
+        if (findRow(table, low, high) >= 0) continue;
+        const [oldLow, oldHigh] = keyOf[row];
+        replaceKey(table, row, low, high);
+        keyOf[row] = [low, high];
+        expect(findRow(table, oldLow, oldHigh)).toBe(-1);
+      }
+      for (const [row, [low, high]] of keyOf.entries()) expect(findRow(table, low, high)).toBe(row);
+      expect([table.count, table.goneCount]).toEqual([20, 0]);
+    }),
+  );
 });

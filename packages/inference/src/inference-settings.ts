@@ -118,4 +118,18 @@ export const inferenceSettings = defineConfig({
     unit: 'ms',
     sentence: 'A shard that has not answered a pull by then is passed over for another owner.',
   },
+  cacheRows: {
+    env: 'MILL_CACHE_ROWS',
+    parser: wholeSetting({ min: 0, max: 100_000_000 }),
+    default: 262_144,
+    unit: 'rows',
+    sentence: 'Rows of each table that are kept and read without asking a shard; 0: none are.',
+  },
+  cacheStalenessMsMax: {
+    env: 'MILL_CACHE_STALENESS_MS_MAX',
+    parser: wholeSetting({ min: 1, max: 86_400_000 }),
+    default: 1_000,
+    unit: 'ms',
+    sentence: 'Kept rows that are older are pulled instead; shards tell of changes within milliseconds.',
+  },
 });

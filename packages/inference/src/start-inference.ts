@@ -1,6 +1,15 @@
 /** The inference process: follows the cluster, serves every model over HTTP, leaves in order. */
 import { randomUUID } from 'node:crypto';
-import { createHedgeCounters, createPullClient, type PullPreferences } from '@millrace/client';
+import {
+  createCacheGauges,
+  createHedgeCounters,
+  createHotRowCache,
+  createPullClient,
+  createReadFloor,
+  type HotRowCache,
+  type HotRowCacheOptions,
+  type PullPreferences,
+} from '@millrace/client';
 import type { EngineName } from '@millrace/model';
 import {
   type Access,
@@ -34,6 +43,10 @@ export interface InferenceOptions {
   readonly pullTimeoutMs: number;
   /** Default: as PullPreferences says. */
   readonly pull?: PullPreferences;
+  /** Rows of each table that are kept; 0 (default): none are. */
+  readonly cacheRows?: number;
+  /** Kept rows are read while they are this old at most, ms. Default 1 s. */
+  readonly cacheStalenessMsMax?: number;
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
@@ -62,7 +75,8 @@ export interface RunningInference {
 export async function startInference(options: InferenceOptions): Promise<RunningInference> {
   const { bus, clock, logger, metrics } = options;
   const view = await watchCluster(bus, clock, logger, options.pull);
-  const rows = createPullClient({
+  const floor = createReadFloor();
+  const pulls = createPullClient({
     network: options.network,
     view,
     clock,
@@ -72,8 +86,11 @@ export async function startInference(options: InferenceOptions): Promise<Running
     onRefused: ({ code, message }) => logger.warn({ code, reason: message }, 'refused by a shard'),
     requestTimeoutMs: options.pullTimeoutMs,
     ...options.pull,
+    floor,
     onHedge: createHedgeCounters(options.metrics),
   });
+  const cache = openCache(options, { view, rows: pulls, floor });
+  const rows = cache ?? pulls;
   const core = createScoringCore({ ...options, view, rows, newRequestId: randomUUID });
   const stopListening = view.onChange(() => {
     core.reconcile().catch(options.onFailed);
@@ -108,10 +125,22 @@ export async function startInference(options: InferenceOptions): Promise<Running
       await Promise.all([http.close(), grpc?.close()]);
       stopListening();
       await core.close();
-      rows.close();
+      await cache?.close();
+      pulls.close();
       await view.close();
     },
   };
+}
+
+function openCache(
+  { bus, clock, logger, metrics, cacheRows = 0, cacheStalenessMsMax = 1_000 }: InferenceOptions,
+  behind: Pick<HotRowCacheOptions, 'view' | 'rows' | 'floor'>,
+): HotRowCache | null {
+  if (cacheRows === 0) return null;
+  const bounds = { rowsMax: cacheRows, stalenessMsMax: cacheStalenessMsMax };
+  const cache = createHotRowCache({ bus, clock, logger, ...behind, ...bounds });
+  createCacheGauges(metrics, cache);
+  return cache;
 }
 
 /** A gRPC face where a port is given; when it cannot listen, HTTP is closed again. */

@@ -54,6 +54,13 @@ export { protoFolder } from './proto-folder.ts';
 export * from './pull-frame.ts';
 export { decodePutBlock, encodePutBlock, type PutBlock, type PutSection } from './put-block.ts';
 export { decodeReadLog, encodePlacedReads, encodeReadLog, type LoggedRead, readPlaceOf } from './read-log.ts';
+export {
+  decodeRowUpdate,
+  encodeRowUpdate,
+  type PartitionUpdate,
+  type RowUpdate,
+  type RowUpdateSection,
+} from './row-update.ts';
 export * from './score-api.ts';
 export * from './subjects.ts';
 export { decodeTrimMark, encodeTrimMark, type TrimMark } from './trim-mark.ts';

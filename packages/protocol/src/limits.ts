@@ -58,6 +58,15 @@ export const pullKeysMax = 65_536;
 /** Largest message in any log; nats-server must allow it (`max_payload`). */
 export const messageBytesMax = 4 * 1024 * 1024;
 
+/** How often whoever keeps copies of rows says that it wants to be told of changes. */
+export const rowsWantedEveryMs = 1_000;
+/** Shards go on telling for so long after they heard it last: four lost notices in a row cost nothing. */
+export const rowsWantedMs = 5_000;
+/** A notice of changed rows has about this many bytes at most: copying them takes a shard under a millisecond. */
+export const rowUpdateBytes = 256 * 1024;
+/** Keys of one partition in one notice; where more changed, it says that any row may have. */
+export const rowUpdateKeysMax = 4_096;
+
 /** Largest HTTP request body. */
 export const bodyBytesMax = 4 * 1024 * 1024;
 /** Candidates of one score request. */

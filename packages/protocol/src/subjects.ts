@@ -6,6 +6,8 @@
  *   mill.dense.<model>                    dense gradient blocks                 stream MILL_DENSE
  *   mill.measures.<model>                 how well it does (measures.ts)        stream MILL_MEASURES, the newest few thousand
  *   mill.heads.<model>                    log heads, told after each batch      no stream
+ *   mill.rows.<model>                     rows that blocks changed              no stream
+ *   mill.rows-wanted.<model>              somebody wants to be told of them     no stream
  */
 import type { ModelName, Partition } from './ids.ts';
 
@@ -61,4 +63,12 @@ export function measuresSubject(model: ModelName): string {
 
 export function headsSubject(model: ModelName): string {
   return `mill.heads.${model}`;
+}
+
+export function rowsSubject(model: ModelName): string {
+  return `mill.rows.${model}`;
+}
+
+export function rowsWantedSubject(model: ModelName): string {
+  return `mill.rows-wanted.${model}`;
 }

@@ -271,6 +271,22 @@ export const mutants: readonly Mutant[] = [
     find: '      version,\n      engine: model.net.engine.name,\n',
     replace: '      version: model.net.dense.sequence,\n      engine: model.net.engine.name,\n',
   },
+  {
+    name: 'cache-gap-not-noticed',
+    invariant: 'I9',
+    seed: 4,
+    file: 'packages/client/src/cached-partitions.ts',
+    find: '  if (previous > told && told !== unknown) {\n',
+    replace: '  if (previous > sequence) {\n',
+  },
+  {
+    name: 'cache-puts-what-was-overtaken',
+    invariant: 'I9',
+    seed: 4,
+    file: 'packages/client/src/cached-partitions.ts',
+    find: '  if (sequence < told) return false;\n',
+    replace: '',
+  },
   // A client never sees a shard go back.
   {
     name: 'stale-left-to-the-chain',
