@@ -121,9 +121,10 @@ export const inferenceSettings = defineConfig({
   cacheRows: {
     env: 'MILL_CACHE_ROWS',
     parser: wholeSetting({ min: 0, max: 100_000_000 }),
-    default: 262_144,
+    default: 0,
     unit: 'rows',
-    sentence: 'Rows of each table that are kept and read without asking a shard; 0: none are.',
+    sentence:
+      'Rows of each table that are kept and read without asking a shard; 0 keeps none, 262144 is a good start.',
   },
   cacheStalenessMsMax: {
     env: 'MILL_CACHE_STALENESS_MS_MAX',
