@@ -22,7 +22,7 @@ COPY tsconfig.base.json ./
 COPY packages packages
 RUN npx --no-install tsc -b packages/cli
 # What was compiled is what the command needs; private packages (tests, benchmarks) have no dist/ and stay behind.
-RUN mkdir /dist && cp --parents -r packages/*/dist /dist \
+RUN mkdir /dist && cp --parents -r packages/*/dist packages/protocol/proto /dist \
   && for dist in packages/*/dist; do cp --parents "${dist%/dist}/package.json" /dist; done \
   && find /dist -name '*.d.ts' -delete
 

@@ -1,5 +1,5 @@
 /** The commands that work on log files, and the demo, run as a user runs them. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -81,7 +81,7 @@ describe('backtest', () => {
   ])('commands: backtest: a file with $what is refused', async ({ what, text, says }) => {
     const name = `${what.replaceAll(' ', '-')}.csv`;
     await writeFile(at(name), text);
-    const result = await backtest(name);
+    const result = await backtest(name, '--strict');
     expect(result).toMatchObject({ code: 1, stdout: '' });
     expect(result.stderr).toContain('MILL_FILE_INVALID');
     expect(result.stderr).toContain(says);
@@ -98,6 +98,63 @@ describe('backtest', () => {
       stdout: '',
       stderr: expect.stringContaining('MILL_MODEL_INVALID'),
     });
+  });
+});
+
+describe('train and tune', () => {
+  test('commands: train: the kept state is what backtest --from starts with, and of that model alone', async () => {
+    const out = at('trained');
+    const args = [
+      'train',
+      at('log.csv'),
+      '--model',
+      model,
+      '--out',
+      out,
+      '--passes',
+      '2',
+      '--holdout',
+      '0.2',
+    ];
+    const trained = await runMillrace([...args, '--json']);
+    expect(trained).toMatchObject({ code: 0 });
+    const figures = figuresOf(trained);
+    expect(figures.data).toMatchObject({ trainExamples: 0.8 * events, holdoutExamples: 0.2 * events });
+    const [fresh, from, other] = await Promise.all([
+      runMillrace(['backtest', at('later.csv'), '--model', model, '--json']),
+      runMillrace(['backtest', at('later.csv'), '--from', out, '--json']),
+      runMillrace(['backtest', at('later.csv'), '--from', out, '--model', 'examples/movietweetings.json']),
+    ]);
+    expect([fresh.code, from.code]).toEqual([0, 0]);
+    expect(figuresOf(from).rows).toBeGreaterThanOrEqual(figures.rows as number);
+    expect(figuresOf(from).logloss).toBeLessThan(figuresOf(fresh).logloss as number);
+    expect(other).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('MILL_MODEL_INVALID'),
+    });
+  });
+
+  test('commands: tune: the best first, and --out is its model file', async () => {
+    const grid = '{"tables.0.wide.optimizer.alpha": [0.1, 0.001, -1]}';
+    const args = [
+      'tune',
+      at('log.csv'),
+      '--model',
+      model,
+      '--grid',
+      grid,
+      '--out',
+      at('best.json'),
+      '--json',
+    ];
+    const tuned = await runMillrace(args);
+    expect(tuned).toMatchObject({ code: 0 });
+    const { combinations } = figuresOf(tuned) as unknown as { combinations: Record<string, unknown>[] };
+    expect(combinations.map(({ values }) => Object.values(values as object))).toEqual([[0.1], [0.001], [-1]]);
+    expect(combinations[2].error).toContain('alpha');
+    const best = JSON.parse(await readFile(at('best.json'), 'utf8'));
+    expect(best.tables[0].wide.optimizer.alpha).toBe(0.1);
   });
 });
 

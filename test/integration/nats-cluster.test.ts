@@ -33,6 +33,7 @@ test('nats cluster: ensure: waits for the first election, and keeps three copies
   await (await bus.blobs('snapshots')).put('ads/1', [Uint8Array.of(1)]);
   const streams = await streamSights();
   expect(streams.map(({ name }) => name).sort()).toEqual([
+    'KV_mill-judged',
     'KV_mill-maps',
     'KV_mill-models',
     'KV_mill-shards',
@@ -41,6 +42,7 @@ test('nats cluster: ensure: waits for the first election, and keeps three copies
     'MILL_DENSE',
     'MILL_EVENTS',
     'MILL_GRADIENTS',
+    'MILL_MEASURES',
     'OBJ_mill-snapshots',
   ]);
   expect(streams.filter(({ copies }) => copies !== 3)).toEqual([]);

@@ -9,6 +9,13 @@ export const cliSettings = defineConfig({
     sentence:
       'Inference node to talk to, or several with commas between; none: the cluster that runs in this directory, else http://127.0.0.1:8080.',
   },
+  apiKey: {
+    env: 'MILL_API_KEY',
+    parser: textSetting({ pattern: /^[!-~]{1,1024}$/, wanted: '1 to 1,024 printable characters' }),
+    default: null,
+    isSecret: true,
+    sentence: 'Key that commands show to inference nodes.',
+  },
   natsServer: {
     env: 'MILL_NATS_SERVER',
     parser: textSetting(),

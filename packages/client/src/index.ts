@@ -1,5 +1,7 @@
+export { createCacheGauges } from './cache-gauges.ts';
 export { type DenseFollower, followDense } from './dense-follower.ts';
 export { createHedgeCounters } from './hedge-counters.ts';
+export { createHotRowCache, type HotRowCache, type HotRowCacheOptions } from './hot-row-cache.ts';
 export type { HedgeEvent } from './part-asker.ts';
 export {
   createPullClient,
@@ -9,6 +11,7 @@ export {
 } from './pull-client.ts';
 export { pullSettings } from './pull-settings.ts';
 export { pullTables, type TablePull } from './pull-tables.ts';
+export { createReadFloor, type ReadFloor } from './read-floor.ts';
 export { computeRoute, type Route, type RouteInput } from './routing.ts';
 export {
   addReadMark,

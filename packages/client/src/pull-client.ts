@@ -8,7 +8,7 @@ import { invariant, MillraceError, type PartitionMap, stalenessMsMaxDefault } fr
 import type { Clock, ClusterView, Network } from '@millrace/runtime';
 import { createPartAsker, type HedgeEvent, type LinkedRoute, linkedRoute, type Try } from './part-asker.ts';
 import { cutByShard, joinPlaces, type Places, placeAt } from './pull-parts.ts';
-import { createReadFloor, olderPausesMs } from './read-floor.ts';
+import { createReadFloor, olderPausesMs, type ReadFloor } from './read-floor.ts';
 import { createRefusals } from './refusals.ts';
 import { computeRoute, type Route } from './routing.ts';
 import type { PullRequest, RowSource } from './row-source.ts';
@@ -43,6 +43,8 @@ export interface PullClientOptions extends PullPreferences {
   readonly requestTimeoutMs: number;
   /** A shard takes no connection of this client: a token, a certificate or an address is wrong. Told once a try. */
   readonly onRefused?: (error: MillraceError) => void;
+  /** What this client has read at; default: its own. Shared with a cache, whose reads are this client's too. */
+  readonly floor?: ReadFloor;
   /** A second holder was asked, or answered first. */
   readonly onHedge?: (event: HedgeEvent) => void;
 }
@@ -82,7 +84,7 @@ export function createPullClient(options: PullClientOptions): PullClient {
   const asker = createPartAsker({
     clock,
     links,
-    floor: createReadFloor(),
+    floor: options.floor ?? createReadFloor(),
     requestTimeoutMs,
     hedge,
     onHedge,
@@ -118,8 +120,8 @@ export function createPullClient(options: PullClientOptions): PullClient {
 
   return {
     async pull(request) {
-      if (request.count === 0) return { degraded: false };
-      let left: Places = { list: null, from: 0, count: request.count };
+      let left: Places = request.places ?? { list: null, from: 0, count: request.count };
+      if (left.count === 0) return { degraded: false };
       for (let tried = 0; tried < triesMax && left.count > 0; tried += 1) {
         const attempt: Try = { takesOlder: tried === triesMax - 1, sawOlder: false };
         left = await pullPlaces(request, left, attempt);
@@ -130,7 +132,7 @@ export function createPullClient(options: PullClientOptions): PullClient {
       if (request.onAbsent === 'fail') {
         throw new MillraceError(
           'MILL_SHARD_UNAVAILABLE',
-          `no owner answered for ${left.count} of ${request.count} keys of ${request.model}${refusals.textOf(links.avoided())}`,
+          `no owner answered for ${left.count} of ${request.places?.count ?? request.count} keys of ${request.model}${refusals.textOf(links.avoided())}`,
         );
       }
       const { keys, layout, out } = request;

@@ -5,15 +5,9 @@
 import { partitionOf } from '@millrace/core';
 import { invariant, pullKeysMax } from '@millrace/protocol';
 import type { Choice } from './routing.ts';
-import type { PullRequest } from './row-source.ts';
+import type { Places, PullRequest } from './row-source.ts';
 
-/** Some keys of a pull, in ascending places. */
-export interface Places {
-  /** Place of the i-th is list[from + i]; without a list it is from + i. */
-  readonly list: Uint32Array | null;
-  readonly from: number;
-  readonly count: number;
-}
+export type { Places } from './row-source.ts';
 
 export interface Part {
   /** Place in the route's shards. */

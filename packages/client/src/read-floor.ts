@@ -10,6 +10,10 @@ export interface ReadFloor {
    * @param marks  the marks of a rows frame (protocol/pull-frame.ts), four words each.
    */
   admits(model: string, marks: Uint32Array, count: number): boolean;
+  /** The sequence that a partition was read at; 0 before the first read. */
+  of(model: string, partition: number): number;
+  /** Notes a read at `sequence`, which is not below the floor, without an answer of a shard. */
+  raise(model: string, partition: number, sequence: number): void;
   /** Takes the sequences of an answer for the floor from now on, lower ones too: of a log that begins anew. */
   set(model: string, marks: Uint32Array, count: number): void;
 }
@@ -39,6 +43,11 @@ export function createReadFloor(): ReadFloor {
         if (sequenceFrom(marks[4 * i + 2], marks[4 * i + 3]) < floor[marks[4 * i]]) return false;
       }
       return true;
+    },
+    of: (model, partition) => floors.get(model)?.[partition] ?? 0,
+    raise(model, partition, sequence) {
+      const floor = floorOf(model, partition);
+      floor[partition] = Math.max(floor[partition], sequence);
     },
     set(model, marks, count) {
       // Marks ascend by partition, so the last one says how much room is needed.

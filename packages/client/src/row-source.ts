@@ -16,12 +16,22 @@ export interface ReadMarks {
   readonly ofTables: ReadMarks[];
 }
 
+/** Some keys of a pull, in ascending places. */
+export interface Places {
+  /** Place of the i-th is list[from + i]; without a list it is from + i. */
+  readonly list: Uint32Array | null;
+  readonly from: number;
+  readonly count: number;
+}
+
 export interface PullRequest {
   readonly model: string;
   readonly layout: TableLayout;
   /** uint32[2 · count], each key once; only read, and not after the pull has ended. */
   readonly keys: Uint32Array;
   readonly count: number;
+  /** The keys that are wanted, where it is not all of them; the places of others in `out` are left alone. */
+  readonly places?: Places;
   /** float32[count, dim], written in key order. */
   readonly out: Float32Array;
   readonly marks: ReadMarks;

@@ -12,21 +12,25 @@ export type KeyWords = Uint32Array;
 const utf8 = new TextEncoder();
 let encoded = new Uint8Array(4_096);
 
-/** Writes the key of `text` in the key space (seedLow, seedHigh) to `out[at]`, `out[at + 1]`. */
+/**
+ * Writes the key of `text` in the key space (seedLow, seedHigh) to `out[at]`, `out[at + 1]`.
+ * @param from,to  the part of `text` that is meant, so that a value within a list need not be cut out; default: all of it.
+ */
 export function hashText(
   text: string,
   seedLow: number,
   seedHigh: number,
   out: Uint32Array,
   at: number,
+  from = 0,
+  to = text.length,
 ): void {
   let a = seedLow ^ 0x9e3779b9;
   let b = seedHigh ^ 0x85ebca6b;
-  const length = text.length;
-  for (let i = 0; i < length; i += 1) {
+  for (let i = from; i < to; i += 1) {
     const code = text.charCodeAt(i);
     if (code > 0x7f) {
-      hashUtf8(text, seedLow, seedHigh, out, at);
+      hashUtf8(text.slice(from, to), seedLow, seedHigh, out, at);
       return;
     }
     a = Math.imul(a ^ code, 0xcc9e2d51);
@@ -34,7 +38,7 @@ export function hashText(
     b = Math.imul(b ^ code, 0x1b873593);
     b = (((b << 17) | (b >>> 15)) + 0x52dce729) | 0;
   }
-  finish(a, b, length, out, at);
+  finish(a, b, to - from, out, at);
 }
 
 /** Key of an ordered pair of keys, for crosses: writes to `out[at]`, `out[at + 1]`. May overwrite its inputs. */

@@ -7,8 +7,11 @@
  *   state    float32[stateFloats · rows]
  *   changed  a bit a row: stepped, added or put since the marks were last cleared; what a delta snapshot takes
  *
- * Linear probing at a load of at most 0.6: longer chains cost more than the memory saved. Rows are never moved, so a row's
- * index is stable; arenas grow by doubling. One writer, and JavaScript runs it between reads, so reads never wait (I8).
+ *   gone     uint32[2 · …]       keys whose rows went since the marks were last cleared (remove-row.ts)
+ *
+ * Linear probing at a load of at most 0.6: longer chains cost more than the memory saved. A key's home slot is the top bits of
+ * its hash, so slots are nearly ordered by hash, which the sweep of expiry goes by. A row keeps its index until it or another
+ * one is removed; arenas grow by doubling. One writer, and JavaScript runs it between reads, so reads never wait (I8).
  * Looking many keys up goes in passes, touchSlots then resolveRows, so that cache misses overlap; findRow is the plain twin.
  */
 import type { SegmentView } from './optimizer/optimizer.ts';
@@ -24,36 +27,51 @@ export interface RowTable {
   slots: Uint32Array;
   /** slots − 1, a power of two minus one. */
   mask: number;
+  /** 32 − log2(slots): what a hash is shifted by to give its home slot. */
+  shift: number;
   keys: Uint32Array;
   weights: Float32Array;
   /** The weights two by two, for copying; null where dim is odd. */
   pairs: Float64Array | null;
   state: Float32Array;
+  /** The same memory as words, for clocks. */
+  stateWords: Uint32Array;
   /** uint32[rows / 32], bit row mod 32 of word row / 32; bits of rows that are not there are 0. */
   changed: Uint32Array;
   count: number;
+  gone: Uint32Array;
+  /** Keys in `gone`; −1: so many went that they were not noted. */
+  goneCount: number;
 }
 
 export function createRowTable(layout: TableLayout): RowTable {
   const slots = slotsFor(firstRows);
   const weights = new Float32Array(layout.dim * firstRows);
+  const state = new Float32Array(layout.stateFloats * firstRows);
   return {
     layout,
     slots: new Uint32Array(4 * slots),
     mask: slots - 1,
+    shift: shiftFor(slots),
     keys: new Uint32Array(2 * firstRows),
     weights,
     pairs: pairsOf(weights, layout.dim),
-    state: new Float32Array(layout.stateFloats * firstRows),
+    state,
+    stateWords: new Uint32Array(state.buffer),
     changed: new Uint32Array(wordsFor(firstRows)),
     count: 0,
+    gone: new Uint32Array(0),
+    goneCount: 0,
   };
 }
 
 /** Bytes of all arenas. */
 export function rowTableBytes(table: RowTable): number {
-  const { slots, keys, weights, state, changed } = table;
-  return slots.byteLength + keys.byteLength + weights.byteLength + state.byteLength + changed.byteLength;
+  const { slots, keys, weights, state, changed, gone } = table;
+  return [slots, keys, weights, state, changed, gone].reduce(
+    (bytes, { byteLength }) => bytes + byteLength,
+    0,
+  );
 }
 
 /** Row of a key, −1 when there is none. */
@@ -63,7 +81,7 @@ export function findRow(table: RowTable, low: number, high: number): number {
 
 /** Where in `slots` the home slot of a key begins. */
 export function homeOf(table: RowTable, low: number, high: number): number {
-  return slotOf(low, high, table.mask) << 2;
+  return slotOf(low, high, table.shift) << 2;
 }
 
 /** Row of a key whose home slot begins at `home`, −1 when there is none. */
@@ -104,8 +122,8 @@ export function touchSlots(
   to: number,
   homes: Int32Array,
 ): number {
-  const { slots, mask } = table;
-  for (let i = from; i < to; i += 1) homes[i] = slotOf(keys[2 * i], keys[2 * i + 1], mask) << 2;
+  const { slots, shift } = table;
+  for (let i = from; i < to; i += 1) homes[i] = slotOf(keys[2 * i], keys[2 * i + 1], shift) << 2;
   let mix = 0;
   let i = from;
   for (; i + 4 <= to; i += 4) {
@@ -151,9 +169,16 @@ export function markChanged(table: RowTable, row: number): void {
   table.changed[row >>> 5] |= 1 << (row & 31);
 }
 
-/** From here on no row counts as changed. */
+/** From here on no row counts as changed, and none as gone. */
 export function clearChanged(table: RowTable): void {
   table.changed.fill(0);
+  table.gone = new Uint32Array(0);
+  table.goneCount = 0;
+}
+
+/** Rows that changed and keys that went since the marks were cleared; Infinity when the latter were too many to note. */
+export function changesOf(table: RowTable): number {
+  return table.goneCount < 0 ? Number.POSITIVE_INFINITY : changedCount(table) + table.goneCount;
 }
 
 /** Rows changed since the marks were cleared. */
@@ -170,23 +195,43 @@ export function addKey(table: RowTable, low: number, high: number): number {
   table.count += 1;
   table.keys[2 * row] = low;
   table.keys[2 * row + 1] = high;
-  insertSlot(table.slots, table.mask, low, high, row);
+  insertSlot(table, low, high, row);
   markChanged(table, row);
   return row;
 }
 
-function addRow(table: RowTable, low: number, high: number): number {
+/** Adds a row with first values for a key that has none. */
+export function addRow(table: RowTable, low: number, high: number): number {
   const row = addKey(table, low, high);
   const { layout } = table;
   writeInitialRow(layout, low, high, table.weights, row * layout.dim);
-  const view: SegmentView = { w: table.weights, wAt: 0, s: table.state, sAt: 0, dim: 0 };
+  startState(table, row);
+  return row;
+}
+
+const view: SegmentView = { w: new Float32Array(0), wAt: 0, s: new Float32Array(0), sAt: 0, dim: 0 };
+
+/** Sets a row's optimizer state to what its weights start with; its clock, if it has one, does not run yet. */
+export function startState(table: RowTable, row: number): void {
+  const { layout, weights, state } = table;
+  view.w = weights;
+  view.s = state;
   for (const segment of layout.segments) {
     view.wAt = row * layout.dim + segment.weightsAt;
     view.sAt = row * layout.stateFloats + segment.stateAt;
     view.dim = segment.dim;
     segment.optimizer.start(view);
   }
-  return row;
+  if (layout.expiry)
+    table.stateWords.fill(0, row * layout.stateFloats + layout.clockAt, (row + 1) * layout.stateFloats);
+}
+
+/** Copies what there is into arenas and slots with room for `rows` rows, no fewer than there are. */
+export function repackTable(table: RowTable, rows: number): void {
+  let room = firstRows;
+  while (room < Math.max(rows, table.count)) room *= 2;
+  moveRows(table, room);
+  fillSlots(table, slotsFor(room));
 }
 
 /** Doubles the arenas until they hold `wanted` rows. */
@@ -195,19 +240,26 @@ function growRows(table: RowTable, wanted: number): void {
   while (rows < wanted) rows *= 2;
   if (rows > rowsMax)
     throw new RangeError(`table ${table.layout.name}: more than ${rowsMax} rows in one partition`);
+  moveRows(table, rows);
+}
+
+/** Moves the rows into arenas for `rows` of them. */
+function moveRows(table: RowTable, rows: number): void {
+  const { count, layout } = table;
   const keys = new Uint32Array(2 * rows);
-  keys.set(table.keys);
-  const weights = new Float32Array(table.layout.dim * rows);
-  weights.set(table.weights);
-  const state = new Float32Array(table.layout.stateFloats * rows);
-  state.set(table.state);
+  keys.set(table.keys.subarray(0, 2 * count));
+  const weights = new Float32Array(layout.dim * rows);
+  weights.set(table.weights.subarray(0, layout.dim * count));
+  const state = new Float32Array(layout.stateFloats * rows);
+  state.set(table.state.subarray(0, layout.stateFloats * count));
   const changed = new Uint32Array(wordsFor(rows));
-  changed.set(table.changed);
+  changed.set(table.changed.subarray(0, wordsFor(count)));
   table.changed = changed;
   table.keys = keys;
   table.weights = weights;
-  table.pairs = pairsOf(weights, table.layout.dim);
+  table.pairs = pairsOf(weights, layout.dim);
   table.state = state;
+  table.stateWords = new Uint32Array(state.buffer);
 }
 
 function pairsOf(weights: Float32Array, dim: number): Float64Array | null {
@@ -216,16 +268,20 @@ function pairsOf(weights: Float32Array, dim: number): Float64Array | null {
 
 /** Doubles the slots until `wanted` rows load them lightly enough. */
 function growSlots(table: RowTable, wanted: number): void {
-  const slots = Math.max(2 * (table.mask + 1), slotsFor(wanted));
-  table.slots = new Uint32Array(4 * slots);
-  table.mask = slots - 1;
-  for (let row = 0; row < table.count; row += 1) {
-    insertSlot(table.slots, table.mask, table.keys[2 * row], table.keys[2 * row + 1], row);
-  }
+  fillSlots(table, Math.max(2 * (table.mask + 1), slotsFor(wanted)));
 }
 
-function insertSlot(slots: Uint32Array, mask: number, low: number, high: number, row: number): void {
-  let slot = slotOf(low, high, mask);
+function fillSlots(table: RowTable, slots: number): void {
+  table.slots = new Uint32Array(4 * slots);
+  table.mask = slots - 1;
+  table.shift = shiftFor(slots);
+  for (let row = 0; row < table.count; row += 1)
+    insertSlot(table, table.keys[2 * row], table.keys[2 * row + 1], row);
+}
+
+/** Enters a key, which has no slot yet, with its row. */
+export function insertSlot({ slots, mask, shift }: RowTable, low: number, high: number, row: number): void {
+  let slot = slotOf(low, high, shift);
   while (slots[(slot << 2) + 2] !== 0) slot = (slot + 1) & mask;
   const at = slot << 2;
   slots[at] = low;
@@ -233,10 +289,20 @@ function insertSlot(slots: Uint32Array, mask: number, low: number, high: number,
   slots[at + 2] = row + 1;
 }
 
-/** Keys are hashes already; one multiply keeps keys made by other means from clustering. */
-function slotOf(low: number, high: number, mask: number): number {
+/** Home slot of a key: the top bits of its hash. */
+export function slotOf(low: number, high: number, shift: number): number {
+  return mixOf(low, high) >>> shift;
+}
+
+/** Hash of a key, uint32. Keys are hashes already; one multiply keeps keys made by other means from clustering. */
+export function mixOf(low: number, high: number): number {
   const mixed = Math.imul(low ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1);
-  return (mixed ^ (mixed >>> 15)) & mask;
+  return (mixed ^ (mixed >>> 15)) >>> 0;
+}
+
+/** There are always two slots or more, so it is below 32. */
+function shiftFor(slots: number): number {
+  return Math.clz32(slots - 1);
 }
 
 function slotsFor(rows: number): number {

@@ -204,3 +204,21 @@ function bitsIn(word: number): number {
   for (let rest = word >>> 0; rest !== 0; rest >>>= 1) bits += rest & 1;
   return bits;
 }
+
+test('key hash: a part of a text has the key of that part cut out (property)', () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: 'binary', maxLength: 30 }),
+      fc.nat(30),
+      fc.nat(30),
+      anyWord,
+      (text, a, b, seed) => {
+        const from = Math.min(a, b, text.length);
+        const to = Math.min(Math.max(a, b), text.length);
+        const words = new Uint32Array(2);
+        hashText(text, seed, seed, words, 0, from, to);
+        expect([words[0], words[1]]).toEqual(keyOf(text.slice(from, to), seed, seed));
+      },
+    ),
+  );
+});

@@ -22,6 +22,17 @@ test('table layout: wide weight first, then the embedding; their states likewise
   expect([items.dim, items.stateFloats, items.hasWide, items.embeddingDim]).toEqual([2, 6, false, 2]);
 });
 
+test('table layout: the precision of a wide weight is one float behind all others, without state, and begins at 0', () => {
+  const table = { ...everyTableFile.tables[0], precision: { prior: 2 } };
+  const [layout] = tableLayouts(withTables([table]));
+  expect([layout.dim, layout.stateFloats, layout.precision]).toEqual([5, 5, { at: 4, prior: 2 }]);
+  expect(layout.segments.at(-1)).toMatchObject({ weightsAt: 4, dim: 1 });
+  const row = new Float32Array(5).fill(9);
+  writeInitialRow(layout, 1, 2, row, 0);
+  expect(row[4]).toBe(0);
+  expect(tableLayouts(everyTableFile).map(({ precision }) => precision)).toEqual([null, null, null]);
+});
+
 test.each([
   { type: 'sgd', learningRate: 1, floats: 0 },
   { type: 'adagrad', learningRate: 1, floats: 8 },

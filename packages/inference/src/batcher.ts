@@ -40,10 +40,15 @@ export type BatchRunner<Request, Result> = (
   tickets: readonly Ticket<Request, Result>[],
 ) => Promise<void>;
 
+/** Why a request that has waited is not worth running any more; null: it is. Asked when its batch leaves. */
+export type LateRefusal<Request> = (request: Request) => MillraceError | null;
+
+/** @param refusalOf default: what was taken is run. */
 export function createBatcher<Request, Result>(
   limits: BatchingLimits,
   clock: Clock,
   run: BatchRunner<Request, Result>,
+  refusalOf: LateRefusal<Request> = () => null,
 ): Batcher<Request, Result> {
   let queue: Ticket<Request, Result>[] = [];
   let queueRows = 0;
@@ -53,22 +58,28 @@ export function createBatcher<Request, Result>(
   const freeLanes = Array.from({ length: limits.lanes }, (_, lane) => lane);
 
   const takeBatch = () => {
+    const tickets: Ticket<Request, Result>[] = [];
     let rows = 0;
-    let count = 0;
-    while (count < queue.length && (count === 0 || rows + queue[count].rows <= limits.rowsMax)) {
-      rows += queue[count].rows;
-      count += 1;
+    let taken = 0;
+    for (; taken < queue.length; taken += 1) {
+      const ticket = queue[taken];
+      const refusal = refusalOf(ticket.request);
+      if (refusal !== null) {
+        ticket.reject(refusal);
+      } else {
+        if (tickets.length > 0 && rows + ticket.rows > limits.rowsMax) break;
+        rows += ticket.rows;
+        tickets.push(ticket);
+      }
+      queueRows -= ticket.rows;
     }
-    const tickets = queue.slice(0, count);
-    queue = queue.slice(count);
-    queueRows -= rows;
+    queue = queue.slice(taken);
     return tickets;
   };
 
   const finishLane = (lane: number) => {
     freeLanes.push(lane);
-    if (queue.length > 0) dispatch();
-    else if (closed && freeLanes.length === limits.lanes) drained?.();
+    dispatch();
   };
 
   const dispatch = () => {
@@ -76,8 +87,11 @@ export function createBatcher<Request, Result>(
     while (queue.length > 0) {
       const lane = freeLanes.pop();
       if (lane === undefined) return;
-      void run(lane, takeBatch()).finally(() => finishLane(lane));
+      const tickets = takeBatch();
+      if (tickets.length > 0) void run(lane, tickets).finally(() => finishLane(lane));
+      else freeLanes.push(lane);
     }
+    if (closed && freeLanes.length === limits.lanes) drained?.();
   };
 
   const schedule = () => {

@@ -2,6 +2,8 @@
 import { ownersOf } from '@millrace/core';
 import {
   type ClusterStatus,
+  type JoinStatus,
+  type LearningCounters,
   type ModelFile,
   type ModelStatus,
   type PartitionMap,
@@ -86,6 +88,20 @@ function modelStatus(model: ServedModel, view: ClusterView): ModelStatus {
     learned: counters?.learned ?? 0,
     openImpressions: counters?.openImpressions ?? 0,
     rejected: counters?.rejectedOutcomes ?? 0,
+    ...(counters && { joins: joinsOf(counters) }),
+    measures: model.measures.newest,
+  };
+}
+
+function joinsOf(counters: LearningCounters): JoinStatus {
+  return {
+    duplicateImpressions: counters.duplicateImpressions,
+    duplicateOutcomes: counters.duplicateOutcomes,
+    early: counters.earlyOutcomes,
+    late: counters.lateOutcomes,
+    ignored: counters.ignoredOutcomes,
+    dropped: counters.droppedImpressions,
+    sampledOut: counters.sampledOut,
   };
 }
 

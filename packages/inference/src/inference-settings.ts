@@ -1,5 +1,12 @@
 import { engineNames } from '@millrace/model';
-import { choiceSetting, defineConfig, numberSetting, textSetting, wholeSetting } from '@millrace/runtime';
+import {
+  choiceSetting,
+  defineConfig,
+  listSetting,
+  numberSetting,
+  textSetting,
+  wholeSetting,
+} from '@millrace/runtime';
 
 /** Settings of an inference process. */
 export const inferenceSettings = defineConfig({
@@ -15,6 +22,34 @@ export const inferenceSettings = defineConfig({
     default: 8_080,
     sentence: 'HTTP port; 0 takes a free one.',
   },
+  httpTlsCert: {
+    env: 'MILL_HTTP_TLS_CERT',
+    parser: textSetting({ charsMax: 4_096, wanted: 'the path of a file' }),
+    default: null,
+    sentence:
+      'Certificate of the HTTP port, PEM, with those between it and the authority; with it HTTP goes over TLS.',
+  },
+  httpTlsKey: {
+    env: 'MILL_HTTP_TLS_KEY',
+    parser: textSetting({ charsMax: 4_096, wanted: 'the path of a file' }),
+    default: null,
+    sentence: 'Key of MILL_HTTP_TLS_CERT, PEM, without a pass phrase.',
+  },
+  corsOrigins: {
+    env: 'MILL_HTTP_CORS_ORIGINS',
+    parser: listSetting(
+      textSetting({ pattern: /^(\*|https?:\/\/[^\s/,]+)$/, wanted: '`*` or `https://host`' }),
+    ),
+    default: null,
+    sentence:
+      'Origins whose pages may call the HTTP API from a browser, or `*`; none: no page of another origin may.',
+  },
+  grpcPort: {
+    env: 'MILL_GRPC_PORT',
+    parser: wholeSetting({ min: 0, max: 65_535 }),
+    default: 0,
+    sentence: 'gRPC port, at the address of the HTTP port; 0: none.',
+  },
   connectionsMax: {
     env: 'MILL_HTTP_CONNECTIONS_MAX',
     parser: wholeSetting({ min: 1, max: 100_000 }),
@@ -28,6 +63,12 @@ export const inferenceSettings = defineConfig({
     default: 10_000,
     unit: 'ms',
     sentence: 'Time for a request to arrive, and again for its answer.',
+  },
+  accessLog: {
+    env: 'MILL_ACCESS_LOG',
+    parser: choiceSetting(['on', 'off']),
+    default: 'off',
+    sentence: 'on: one line in the log for each HTTP request, without features, queries or keys.',
   },
   engine: {
     env: 'MILL_ENGINE',
@@ -76,5 +117,20 @@ export const inferenceSettings = defineConfig({
     default: 500,
     unit: 'ms',
     sentence: 'A shard that has not answered a pull by then is passed over for another owner.',
+  },
+  cacheRows: {
+    env: 'MILL_CACHE_ROWS',
+    parser: wholeSetting({ min: 0, max: 100_000_000 }),
+    default: 0,
+    unit: 'rows',
+    sentence:
+      'Rows of each table that are kept and read without asking a shard; 0 keeps none, 262144 is a good start.',
+  },
+  cacheStalenessMsMax: {
+    env: 'MILL_CACHE_STALENESS_MS_MAX',
+    parser: wholeSetting({ min: 1, max: 86_400_000 }),
+    default: 1_000,
+    unit: 'ms',
+    sentence: 'Kept rows that are older are pulled instead; shards tell of changes within milliseconds.',
   },
 });

@@ -3,8 +3,6 @@ import type { RowSource } from '@millrace/client';
 import type { EngineName } from '@millrace/model';
 import {
   decodeHeads,
-  encodeEvent,
-  eventsSubject,
   headsSubject,
   type Impression,
   joinWindowMsDefault,
@@ -12,20 +10,23 @@ import {
   type ModelFile,
   type ModelListing,
   modelNameFrom,
-  type OutcomeRequest,
   partitionsDefault,
+  type RankRequest,
+  type RankResponse,
   type RejectedOutcome,
   type ScoreRequest,
   type ScoreResponse,
 } from '@millrace/protocol';
 import type { Bus, Clock, ClusterView, Logger, LogReader } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
+import { createAcceptOutcomes } from './accept-outcomes.ts';
 import type { BatchingLimits } from './batcher.ts';
 import { isModelReady, statusOf } from './cluster-status.ts';
 import { createImpressionLog } from './impression-log.ts';
 import { storeModel } from './model-catalog.ts';
+import { drawFor, rankedItems, rankingPlanFrom, shownPart } from './ranking.ts';
 import type { Caller, ScoringService } from './scoring-service.ts';
-import { type ServedModel, serveModel } from './served-model.ts';
+import { type Scored, type ServedModel, serveModel } from './served-model.ts';
 
 export interface ScoringCoreOptions {
   readonly bus: Bus;
@@ -99,56 +100,77 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     if (model) return model;
     if (view.models.has(wanted))
       throw new MillraceError('MILL_NOT_READY', `model "${wanted}" is being loaded`);
-    throw new MillraceError('MILL_MODEL_UNKNOWN', `there is no model ${JSON.stringify(wanted)}`);
+    throw modelUnknown(wanted);
+  };
+
+  const readyModel = (name: string | undefined): ServedModel => {
+    const model = modelNamed(name);
+    if (model.ready) return model;
+    throw new MillraceError(
+      'MILL_NOT_READY',
+      `model "${model.net.file.name}" is catching up with its dense log`,
+    );
+  };
+
+  /** @param shown  the items in the order shown, and what goes with them. */
+  const logImpression = (
+    model: ServedModel,
+    { user = noFeatures, context = noFeatures, requestId }: ScoreRequest & { readonly requestId: string },
+    { version, degraded, reads }: Scored,
+    shown: Pick<Impression, 'items' | 'scores'> & Partial<Impression>,
+  ) => {
+    const { name, learning } = model.net.file;
+    const { negativeRate = 1 } = learning ?? {};
+    const impression: Impression = {
+      type: 'impression',
+      requestId,
+      timeMs: clock.now(),
+      user,
+      context,
+      ...shown,
+      version,
+      engine: model.net.engine.name,
+      ...(reads && { reads }),
+      ...(degraded && { degraded }),
+      ...(negativeRate < 1 && { negativeRate }),
+    };
+    // Half the window: a copy that was stored without a word is then still known for one when the next comes.
+    impressions.write(name, impression, joinWindowMs(model.net.file) / 2);
   };
 
   const score = async (request: ScoreRequest, caller?: Caller): Promise<ScoreResponse> => {
-    const model = modelNamed(request.model);
-    const { name } = model.net.file;
-    if (!model.ready)
-      throw new MillraceError('MILL_NOT_READY', `model "${name}" is catching up with its dense log`);
+    const model = readyModel(request.model);
     const { user = noFeatures, context = noFeatures, items } = request;
     const requestId = request.requestId ?? options.newRequestId();
     const traced = request.log !== false;
-    const scored = await model.batcher.submit({ user, context, items, traced }, items.length);
-    const { scores, version, degraded, reads } = scored;
-    const engine = model.net.engine.name;
-    const stalenessMs = scored.stalenessMs === null ? null : Math.round(10 * scored.stalenessMs) / 10;
+    const scored = await model.batcher.submit({ user, context, items, traced, caller }, items.length);
+    const { scores } = scored;
     // A node that was paused finds requests whose callers have long gone to another one: logged, they would count again.
     if (traced && caller?.gone !== true) {
-      const timeMs = clock.now();
       const bytes = new Uint8Array(scores.buffer, scores.byteOffset, scores.byteLength);
-      const impression: Impression = {
-        type: 'impression',
-        requestId,
-        timeMs,
-        user,
-        context,
-        items,
-        scores: bytes,
-        version,
-        engine,
-        ...(reads && { reads }),
-        ...(degraded && { degraded }),
-      };
-      // Half the window: a copy that was stored without a word is then still known for one when the next comes.
-      impressions.write(name, impression, joinWindowMs(model.net.file) / 2);
+      logImpression(model, { ...request, requestId }, scored, { items, scores: bytes });
     }
-    return { requestId, model: name, version, scores: Array.from(scores), stalenessMs, degraded, engine };
+    return { ...answerOf(model, requestId, scored), scores: Array.from(scores) };
   };
 
-  const acceptOutcomes = async (outcomes: readonly OutcomeRequest[]) => {
-    const timeMs = clock.now();
-    // All models are checked before the first outcome is stored, so a refused request has stored nothing.
-    const names = outcomes.map(({ model }) => modelNamed(model).net.file.name);
-    const appends = outcomes.map(({ requestId, index, item, value = 1 }, i) => {
-      const which = item === undefined ? { index: index ?? 0 } : { item: String(item) };
-      const payload = encodeEvent({ type: 'outcome', requestId, timeMs, ...which, value });
-      return bus.append('events', eventsSubject(modelNameFrom(names[i])), payload);
-    });
-    await Promise.all(appends);
-    return { accepted: outcomes.length };
+  const rank = async (request: RankRequest, caller?: Caller): Promise<RankResponse> => {
+    const model = readyModel(request.model);
+    const { user = noFeatures, context = noFeatures, items } = request;
+    const plan = rankingPlanFrom(request, model.net.file);
+    const requestId = request.requestId ?? options.newRequestId();
+    const input = { user, context, items, traced: true, ranked: true, caller };
+    const scored = await model.batcher.submit(input, items.length);
+    const drawn = drawFor(plan, scored, model.net.file, requestId);
+    const policy = plan.exploration.type;
+    if (caller?.gone !== true) {
+      const shown = shownPart(drawn, { items, scores: scored.scores, policy });
+      logImpression(model, { ...request, requestId }, scored, shown);
+    }
+    const ranking = rankedItems(drawn, scored.scores);
+    return { ...answerOf(model, requestId, scored), ranking, policy };
   };
+
+  const acceptOutcomes = createAcceptOutcomes({ bus, clock, fileOf: (model) => modelNamed(model).net.file });
 
   const listing = (file: ModelFile): ModelListing => {
     const model = served.get(file.name);
@@ -163,9 +185,15 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
 
   return {
     score,
+    rank,
     acceptOutcomes,
     reconcile,
     models: () => [...view.models.values()].map(listing),
+    fileOf(name) {
+      const file = view.models.get(name);
+      if (file) return file;
+      throw modelUnknown(name);
+    },
     async createModel(name, value) {
       const created = await storeModel(bus, view, name, value);
       await view.waitFor(() => view.models.has(name), ownWriteMsMax);
@@ -175,6 +203,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     },
     rejectedOutcomes: (model) =>
       model === undefined ? rejected : rejected.filter((entry) => entry.model === model),
+    measures: (model) => modelNamed(model).measures.records,
     status: () => statusOf(options, served),
     get ready() {
       return [...view.models.values()].every((file) => isModelReady(view, file, served.get(file.name)));
@@ -190,6 +219,22 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       await impressions.close();
     },
   };
+}
+
+/** What every answer says of how it came about. */
+function answerOf(model: ServedModel, requestId: string, { version, degraded, stalenessMs }: Scored) {
+  return {
+    requestId,
+    model: model.net.file.name,
+    version,
+    stalenessMs: stalenessMs === null ? null : Math.round(10 * stalenessMs) / 10,
+    degraded,
+    engine: model.net.engine.name,
+  };
+}
+
+function modelUnknown(name: string): MillraceError {
+  return new MillraceError('MILL_MODEL_UNKNOWN', `there is no model ${JSON.stringify(name)}`);
 }
 
 function joinWindowMs({ learning }: ModelFile): number {

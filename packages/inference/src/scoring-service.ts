@@ -1,10 +1,14 @@
-/** What the HTTP face asks of the scoring core. It knows nothing of HTTP, and the face knows nothing of scoring. */
+/** What the faces ask of the scoring core. It knows nothing of protocols, and they know nothing of scoring. */
 import type {
   ClusterStatus,
   CreateModelResponse,
+  Measures,
+  ModelFile,
   ModelListing,
   OutcomeRequest,
   OutcomeResponse,
+  RankRequest,
+  RankResponse,
   RejectedOutcome,
   ScoreRequest,
   ScoreResponse,
@@ -18,17 +22,25 @@ export interface Caller {
 
 export interface ScoringService {
   /**
-   * Scores the items in the caller's order. What a caller who has gone will never see is no impression and is not logged.
+   * Scores the items in the caller's order. What a caller who has gone will never see is no impression and is not logged;
+   * a request whose caller has gone before its batch left is not computed.
    * @throws MILL_MODEL_UNKNOWN, MILL_FEATURE_INVALID, MILL_OVERLOADED, MILL_SHARD_UNAVAILABLE, MILL_NOT_READY,
    *   MILL_LOG_UNAVAILABLE
    */
   score(request: ScoreRequest, caller?: Caller): Promise<ScoreResponse>;
+  /**
+   * Scores the items and draws an order; what is shown is logged with its propensities.
+   * @throws as score, and MILL_BAD_REQUEST for a policy that cannot be had of the model or the items
+   */
+  rank(request: RankRequest, caller?: Caller): Promise<RankResponse>;
   /**
    * Stores outcomes; all of them are durable when this resolves.
    * @throws MILL_MODEL_UNKNOWN, MILL_LOG_UNAVAILABLE
    */
   acceptOutcomes(outcomes: readonly OutcomeRequest[]): Promise<OutcomeResponse>;
   models(): readonly ModelListing[];
+  /** The file of a model, loaded here or not yet. @throws MILL_MODEL_UNKNOWN */
+  fileOf(model: string): ModelFile;
   /**
    * Checks a model file and creates the model. The same file a second time changes nothing.
    * @param file  parsed JSON of any shape and depth; the core checks all of it.
@@ -37,6 +49,8 @@ export interface ScoringService {
   createModel(name: string, file: unknown): Promise<CreateModelResponse>;
   /** Outcomes that the updater could not join lately: the newest 100 from its notices, of one model if one is named. */
   rejectedOutcomes(model: string | undefined): readonly RejectedOutcome[];
+  /** What the updater told of a model in the last hour, oldest first. @throws MILL_MODEL_UNKNOWN, MILL_NOT_READY */
+  measures(model: string): readonly Measures[];
   status(): ClusterStatus;
   /** True once this node can score. */
   readonly ready: boolean;

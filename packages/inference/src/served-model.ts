@@ -28,13 +28,16 @@ import {
   type Features,
   isMillraceError,
   type LogHeads,
+  MillraceError,
   type ModelFile,
   partitionsDefault,
 } from '@millrace/protocol';
 import type { Bus, Clock, Logger } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
 import { type Batcher, type BatchingLimits, createBatcher, type Ticket } from './batcher.ts';
+import { type MeasuresView, openMeasuresView } from './measures-view.ts';
 import { createReadTrace } from './read-trace.ts';
+import type { Caller } from './scoring-service.ts';
 
 export interface ScoreInput {
   readonly user: Features;
@@ -42,6 +45,10 @@ export interface ScoreInput {
   readonly items: readonly Features[];
   /** Wants to know where its rows were read: true when its scores are logged. */
   readonly traced?: boolean;
+  /** Wants logits, and how sure they are: true when an order is drawn from them. */
+  readonly ranked?: boolean;
+  /** Who waits; nothing is computed for one who has gone. */
+  readonly caller?: Caller | undefined;
 }
 
 export interface Scored {
@@ -53,6 +60,10 @@ export interface Scored {
   readonly degraded: boolean;
   /** Where its rows were read (protocol/read-log.ts); null unless it was asked for. */
   readonly reads: Uint8Array | null;
+  /** Behind the scores, float32[items]; empty unless it was asked for. */
+  readonly logits: Float32Array;
+  /** Of the logits, float32[items]; null unless it was asked for and tables keep a precision. */
+  readonly variances: Float32Array | null;
 }
 
 export interface ServedCounts {
@@ -70,6 +81,8 @@ export interface ServedModel {
   /** Newest heads told by the updater, null before the first. */
   heads: LogHeads | null;
   readonly counts: ServedCounts;
+  /** What its updater tells of how well it does. */
+  readonly measures: MeasuresView;
   /** Takes heads that just came. */
   noteHeads(heads: LogHeads): void;
   /** Makes the newest dense weights the served version, between two batches. */
@@ -111,8 +124,11 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
   }));
   const encoder = createFeatureEncoder(net.plan);
   const runner = createRunner({ net, encoder, staleness, counts, options });
-  const batcher = createBatcher<ScoreInput, Scored>(options.limits, clock, (lane, tickets) =>
-    runner.run(lanes[lane], tickets),
+  const batcher = createBatcher<ScoreInput, Scored>(
+    options.limits,
+    clock,
+    (lane, tickets) => runner.run(lanes[lane], tickets),
+    refusalOfGone,
   );
   let ready = false;
   const follower: DenseFollower = await followDense({
@@ -126,14 +142,17 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
     await runner.refresh();
     ready = true;
   });
-  if (net.shape.parameters === 0) await caughtUp;
+  if (net.shape.denseParameters === 0) await caughtUp;
   else caughtUp.catch(options.onFailed);
+
+  const measures = await openMeasuresView({ bus, logger, model: file.name, onFailed: options.onFailed });
 
   const served: ServedModel = {
     net,
     batcher,
     heads: null,
     counts,
+    measures,
     noteHeads(heads) {
       served.heads = heads;
       staleness.note(heads.partitions, clock.monotonicMs());
@@ -146,6 +165,7 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
       swapTimer.cancel();
       await batcher.close();
       await follower.close();
+      await measures.close();
       await runner.settled();
       net.dispose();
     },
@@ -160,6 +180,12 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
   };
   let swapTimer = options.swapEveryMs > 0 ? clock.setTimer(options.swapEveryMs, swap) : { cancel() {} };
   return served;
+}
+
+/** Nobody would see what is computed for those who have gone, or whose time is up. */
+function refusalOfGone({ caller }: ScoreInput): MillraceError | null {
+  if (!caller?.gone) return null;
+  return new MillraceError('MILL_TIMEOUT', 'not computed: nobody waits for the answer any more');
 }
 
 interface Lane {
@@ -195,8 +221,8 @@ function createRunner({ net, encoder, staleness, counts, options }: RunnerParts)
   const forward = (space: BatchSpace) =>
     inTurn(async () => {
       if (options.swapEveryMs === 0) refreshNow();
-      const { version, loaded } = net.versions.current;
-      const input = gatherSpace(space);
+      const { version, loaded, scales } = net.versions.current;
+      const input = gatherSpace(space, scales);
       await net.program.forward(loaded, input, space.logits);
       return version;
     });
@@ -225,7 +251,10 @@ function createRunner({ net, encoder, staleness, counts, options }: RunnerParts)
         const reads = ticket.request.traced
           ? trace.readsOf(space.batch, occurrencesFrom, occurrencesTo)
           : null;
-        ticket.resolve({ scores, version, stalenessMs, degraded, reads });
+        const to = ticket.request.ranked ? from + ticket.rows : from;
+        const logits = space.logits.slice(from, to);
+        const variances = variancesOf(space)?.slice(from, to) ?? null;
+        ticket.resolve({ scores, version, stalenessMs, degraded, reads, logits, variances });
       }
     } catch (error) {
       // Settling a ticket twice does nothing, so those that were refused for their features stay so.
@@ -281,4 +310,9 @@ export function probabilities(logits: Float32Array, from: number, count: number)
   const scores = new Float32Array(count);
   for (let i = 0; i < count; i += 1) scores[i] = 1 / (1 + Math.exp(-logits[from + i]));
   return scores;
+}
+
+/** Variances of the batch's logits, where tables keep a precision. */
+function variancesOf({ plan, variances }: BatchSpace): Float32Array | null {
+  return plan.hasVariance ? variances : null;
 }

@@ -1,8 +1,18 @@
 /** The inference process: follows the cluster, serves every model over HTTP, leaves in order. */
 import { randomUUID } from 'node:crypto';
-import { createHedgeCounters, createPullClient, type PullPreferences } from '@millrace/client';
+import {
+  createCacheGauges,
+  createHedgeCounters,
+  createHotRowCache,
+  createPullClient,
+  createReadFloor,
+  type HotRowCache,
+  type HotRowCacheOptions,
+  type PullPreferences,
+} from '@millrace/client';
 import type { EngineName } from '@millrace/model';
 import {
+  type Access,
   type Bus,
   type Clock,
   type Logger,
@@ -12,8 +22,10 @@ import {
 } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
 import type { BatchingLimits } from './batcher.ts';
-import { startHttp } from './http/start-http.ts';
+import type { GrpcFace } from './grpc/start-grpc.ts';
+import { type HttpFace, startHttp } from './http/start-http.ts';
 import { createScoringCore } from './scoring-core.ts';
+import type { ScoringService } from './scoring-service.ts';
 
 export interface InferenceOptions {
   readonly bus: Bus;
@@ -31,23 +43,40 @@ export interface InferenceOptions {
   readonly pullTimeoutMs: number;
   /** Default: as PullPreferences says. */
   readonly pull?: PullPreferences;
+  /** Rows of each table that are kept; 0 (default): none are. */
+  readonly cacheRows?: number;
+  /** Kept rows are read while they are this old at most, ms. Default 1 s. */
+  readonly cacheStalenessMsMax?: number;
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
+  /** 0: no gRPC. Default 0. */
+  readonly grpcPort?: number;
   readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
+  /** Whether each HTTP request gets a line in the log. Default: off. */
+  readonly accessLog?: 'on' | 'off';
+  /** Origins whose pages may call. Default: none. */
+  readonly corsOrigins?: readonly string[] | null;
+  /** Certificate and key of the HTTP and gRPC ports, PEM; null: without TLS. Default null. */
+  readonly httpTls?: { readonly cert: string; readonly key: string } | null;
+  /** Who may do what. Default: no key is asked for. */
+  readonly access?: Access;
   readonly onFailed: (error: Error) => void;
 }
 
 export interface RunningInference {
   readonly url: string;
+  /** Where gRPC listens; null: nowhere. */
+  readonly grpcAddress: string | null;
   close(): Promise<void>;
 }
 
 export async function startInference(options: InferenceOptions): Promise<RunningInference> {
   const { bus, clock, logger, metrics } = options;
   const view = await watchCluster(bus, clock, logger, options.pull);
-  const rows = createPullClient({
+  const floor = createReadFloor();
+  const pulls = createPullClient({
     network: options.network,
     view,
     clock,
@@ -57,8 +86,11 @@ export async function startInference(options: InferenceOptions): Promise<Running
     onRefused: ({ code, message }) => logger.warn({ code, reason: message }, 'refused by a shard'),
     requestTimeoutMs: options.pullTimeoutMs,
     ...options.pull,
+    floor,
     onHedge: createHedgeCounters(options.metrics),
   });
+  const cache = openCache(options, { view, rows: pulls, floor });
+  const rows = cache ?? pulls;
   const core = createScoringCore({ ...options, view, rows, newRequestId: randomUUID });
   const stopListening = view.onChange(() => {
     core.reconcile().catch(options.onFailed);
@@ -80,15 +112,52 @@ export async function startInference(options: InferenceOptions): Promise<Running
     port: options.port,
     connectionsMax: options.connectionsMax,
     requestTimeoutMs: options.requestTimeoutMs,
+    accessLog: options.accessLog === 'on',
+    corsOrigins: options.corsOrigins ?? [],
+    tls: options.httpTls ?? null,
+    ...(options.access && { access: options.access }),
   });
+  const grpc = await openGrpc(options, core, http);
   return {
     url: http.url,
+    grpcAddress: grpc?.address ?? null,
     async close() {
-      await http.close();
+      await Promise.all([http.close(), grpc?.close()]);
       stopListening();
       await core.close();
-      rows.close();
+      await cache?.close();
+      pulls.close();
       await view.close();
     },
   };
+}
+
+function openCache(
+  { bus, clock, logger, metrics, cacheRows = 0, cacheStalenessMsMax = 1_000 }: InferenceOptions,
+  behind: Pick<HotRowCacheOptions, 'view' | 'rows' | 'floor'>,
+): HotRowCache | null {
+  if (cacheRows === 0) return null;
+  const bounds = { rowsMax: cacheRows, stalenessMsMax: cacheStalenessMsMax };
+  const cache = createHotRowCache({ bus, clock, logger, ...behind, ...bounds });
+  createCacheGauges(metrics, cache);
+  return cache;
+}
+
+/** A gRPC face where a port is given; when it cannot listen, HTTP is closed again. */
+async function openGrpc(
+  options: InferenceOptions,
+  service: ScoringService,
+  http: HttpFace,
+): Promise<GrpcFace | null> {
+  const { grpcPort = 0, logger, clock, metrics, host, requestTimeoutMs } = options;
+  if (grpcPort === 0) return null;
+  const { registry } = metrics;
+  // Loaded here: a process without gRPC does not pay for its libraries at every start.
+  const { startGrpc } = await import('./grpc/start-grpc.ts');
+  const parts = { service, logger, clock, registry, newIncidentId: randomUUID, host, requestTimeoutMs };
+  const edges = { tls: options.httpTls ?? null, ...(options.access && { access: options.access }) };
+  return await startGrpc({ ...parts, ...edges, port: grpcPort }).catch(async (error: unknown) => {
+    await http.close();
+    throw error;
+  });
 }

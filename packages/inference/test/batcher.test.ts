@@ -1,3 +1,4 @@
+import { MillraceError } from '@millrace/protocol';
 import { createManualClock } from '@millrace/runtime';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -142,6 +143,61 @@ test('batcher: a request that is refused does not hold up the others of its batc
   const outcomes = Promise.allSettled(['a', 'bad', 'c'].map((request) => batcher.submit(request, 1)));
   clock.advanceBy(1);
   expect((await outcomes).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+});
+
+/** A batcher that refuses those in `late`, and what it has run. */
+function openWithLate(late: ReadonlySet<string>) {
+  const clock = createManualClock(0);
+  const runs: string[][] = [];
+  const finish: (() => void)[] = [];
+  const batcher = createBatcher<string, string>(
+    { rowsMax: 10, delayUs: 1_000, queueRowsMax: 30, lanes: 1 },
+    clock,
+    (_lane, tickets) => {
+      runs.push(tickets.map(({ request }) => request));
+      return new Promise<void>((resolve) => {
+        finish.push(() => {
+          for (const ticket of tickets) ticket.resolve(ticket.request);
+          resolve();
+        });
+      });
+    },
+    (request) => (late.has(request) ? new MillraceError('MILL_TIMEOUT', 'late') : null),
+  );
+  const submit = (request: string, rows: number) =>
+    batcher.submit(request, rows).catch((error: { code: string }) => error.code);
+  return { clock, runs, finish, batcher, submit };
+}
+
+test('batcher: what is late when its batch leaves is refused and not run, and leaves its room to others', async () => {
+  const late = new Set<string>();
+  const { runs, finish, batcher, submit } = openWithLate(late);
+  const first = submit('a', 10);
+  const rest = [submit('b', 6), submit('c', 6), submit('d', 4)];
+  expect([runs, batcher.queueRows]).toEqual([[['a']], 16]);
+  late.add('b');
+  finish[0]();
+  expect(await first).toBe('a');
+  await turn();
+  expect([runs, batcher.queueRows]).toEqual([[['a'], ['c', 'd']], 0]);
+  finish[1]();
+  expect(await Promise.all(rest)).toEqual(['MILL_TIMEOUT', 'c', 'd']);
+});
+
+test('batcher: a batch of which all is late is not run, and its lane serves the next; a close ends', async () => {
+  const late = new Set(['a', 'b', 'z']);
+  const { clock, runs, finish, batcher, submit } = openWithLate(late);
+  const both = [submit('a', 1), submit('b', 1)];
+  clock.advanceBy(1);
+  expect(await Promise.all(both)).toEqual(['MILL_TIMEOUT', 'MILL_TIMEOUT']);
+  const next = submit('c', 1);
+  clock.advanceBy(1);
+  expect([runs, batcher.queueRows]).toEqual([[['c']], 0]);
+  finish[0]();
+  expect(await next).toBe('c');
+  const last = submit('z', 1);
+  await batcher.close();
+  expect([await last, runs.length]).toEqual(['MILL_TIMEOUT', 1]);
 });
 
 test('batcher: close: takes no more, and is over when all that it took is answered', async () => {

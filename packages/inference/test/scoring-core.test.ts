@@ -25,6 +25,12 @@ const counters: LearningCounters = {
   rejectedOutcomes: 1,
   invalidEvents: 0,
   duplicateOutcomes: 0,
+  earlyOutcomes: 0,
+  lateOutcomes: 0,
+  ignoredOutcomes: 0,
+  duplicateImpressions: 0,
+  droppedImpressions: 0,
+  sampledOut: 0,
   rejections: [],
 };
 
@@ -189,11 +195,29 @@ test('scoring core: score: log false logs nothing', async () => {
 });
 
 test('scoring core: score: what its caller will never see is no impression', async () => {
-  const { core, events } = await openStage();
-  await core.score({ requestId: 'left', items: [{ ad: 'x' }] }, { gone: true });
+  const { core, events, rows } = await openStage();
+  const caller = { gone: false };
+  const left = core.score({ requestId: 'left', items: [{ ad: 'x' }] }, caller);
+  rows.gate = turn().then(() => {
+    caller.gone = true;
+  });
+  await left;
+  rows.gate = null;
   await core.score({ requestId: 'waits', items: [{ ad: 'x' }] }, { gone: false });
   await turn();
   expect(await events()).toMatchObject([{ requestId: 'waits' }]);
+});
+
+test('scoring core: score: what nobody waits for any more is not computed, and its batch goes on', async () => {
+  const { core, rows } = await openStage();
+  const [expired, waits] = await Promise.allSettled([
+    core.score({ items: [{ ad: 'x' }] }, { gone: true }),
+    core.score({ items: [{ ad: 'y' }] }, { gone: false }),
+  ]);
+  expect(expired).toMatchObject({ status: 'rejected', reason: { code: 'MILL_TIMEOUT' } });
+  expect(waits).toMatchObject({ status: 'fulfilled', value: { scores: [0.5] } });
+  // One key of one ad: nothing was read for the other.
+  expect(rows.asked.map(({ count }) => count)).toEqual([1]);
 });
 
 test('scoring core: score: an event log that is out of reach holds up the impression, not the score', async () => {
@@ -202,6 +226,7 @@ test('scoring core: score: an event log that is out of reach holds up the impres
     const bent: Bus = Object.create(real);
     bent.kv = (bucket) => real.kv(bucket);
     bent.headOf = (log, subject) => real.headOf(log, subject);
+    bent.read = (log, options) => real.read(log, options);
     bent.onNotice = (subject, onNotice) => real.onNotice(subject, onNotice);
     bent.append = (log, subject, payload) =>
       isOut
@@ -376,6 +401,40 @@ test('scoring core: outcomes: stored for their models, with defaults and the tim
   ]);
 });
 
+test('scoring core: outcomes: kinds of the model, with amounts and their own time; others are refused, nothing is stored', async () => {
+  const file: ModelFile = {
+    ...linear,
+    learning: { ...linear.learning, outcomes: [{ name: 'click' }, { name: 'purchase' }] },
+  };
+  const { core, events } = await openStage([file]);
+  const bought = { requestId: 'r1', outcome: 'purchase', value: 19.5, timeMs: 5 };
+  expect(await core.acceptOutcomes([bought])).toEqual({ accepted: 1 });
+  const stored = { type: 'outcome', index: 0, ...bought };
+  expect(await events('ads')).toEqual([stored]);
+  await expect(core.acceptOutcomes([bought, { requestId: 'r2', outcome: 'like' }])).rejects.toMatchObject({
+    code: 'MILL_BAD_REQUEST',
+    message: '[1].outcome: wanted one of click, purchase, found "like"',
+  });
+  expect(await events('ads')).toEqual([stored]);
+});
+
+test('scoring core: outcomes: more than a bus takes at once are stored in order', async () => {
+  const { core, events } = await openStage([linear]);
+  const outcomes = Array.from({ length: 3_000 }, (_, i) => ({ requestId: `r${i}` }));
+  expect(await core.acceptOutcomes(outcomes)).toEqual({ accepted: 3_000 });
+  expect((await events('ads')).map((event) => event.type === 'outcome' && event.requestId)).toEqual(
+    outcomes.map(({ requestId }) => requestId),
+  );
+});
+
+test('scoring core: impressions carry the rate at which their negatives are learned', async () => {
+  const file: ModelFile = { ...linear, learning: { ...linear.learning, negativeRate: 0.25 } };
+  const { core, events } = await openStage([file]);
+  await core.score({ items: [{}] });
+  await turn();
+  expect(await events('ads')).toMatchObject([{ type: 'impression', negativeRate: 0.25 }]);
+});
+
 test('scoring core: outcomes: one for an unknown model, and nothing of the whole array is stored', async () => {
   const { core, events } = await openStage([linear, layered]);
   const outcomes = [
@@ -458,6 +517,16 @@ test('scoring core: status: models, shards and this node', async () => {
         learned: 30,
         openImpressions: 2,
         rejected: 1,
+        joins: {
+          duplicateImpressions: 0,
+          duplicateOutcomes: 0,
+          early: 0,
+          late: 0,
+          ignored: 0,
+          dropped: 0,
+          sampledOut: 0,
+        },
+        measures: null,
       },
     ],
     shards: [

@@ -1,9 +1,11 @@
+import { type AddressInfo, createServer } from 'node:net';
 import { createManualClock, createMemoryBus, createMetrics, createTcpNetwork } from '@millrace/runtime';
 import { expect, test } from 'vitest';
-import { startInference } from '../src/start-inference.ts';
+import { type InferenceOptions, startInference } from '../src/start-inference.ts';
+import { clientOf } from './grpc/grpc-clients.ts';
 import { linear, quietLogger, turn } from './small-serving.ts';
 
-async function start() {
+async function start(change: Partial<InferenceOptions> = {}) {
   const bus = createMemoryBus();
   const failures: Error[] = [];
   const metrics = createMetrics({ service: 'inference' });
@@ -25,6 +27,7 @@ async function start() {
     connectionsMax: 16,
     requestTimeoutMs: 5_000,
     onFailed: (error) => failures.push(error),
+    ...change,
   });
   const put = (name: string, file: unknown) =>
     fetch(`${running.url}/v1/models/${name}`, {
@@ -65,3 +68,32 @@ test('inference: close: the port is free and no timer is left', async () => {
   await expect(fetch(`${running.url}/health/live`)).rejects.toThrow();
   expect(clock.timersWaiting).toBe(0);
 });
+
+test('inference: gRPC is served where a port is given, and ends with the rest', async () => {
+  const { clock, failures, running, put } = await start({ grpcPort: await freePort() });
+  await put('ads', linear);
+  const { call } = clientOf(running.grpcAddress ?? '', 'inference.GRPCInferenceService');
+  expect(await call('ModelMetadata', { name: 'ads' })).toMatchObject({
+    name: 'ads',
+    platform: 'millrace-plain',
+  });
+  expect(await call('ModelReady', { name: 'ads' })).toEqual({ ready: false });
+  await running.close();
+  expect(failures).toEqual([]);
+  expect(clock.timersWaiting).toBe(0);
+});
+
+test('inference: without a port there is no gRPC; a taken one is an error', async () => {
+  const { running } = await start();
+  expect(running.grpcAddress).toBeNull();
+  await expect(start({ grpcPort: Number(new URL(running.url).port) })).rejects.toThrow(/EADDRINUSE/);
+  await running.close();
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

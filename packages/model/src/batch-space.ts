@@ -5,6 +5,7 @@
 import type { NetInput } from './engine.ts';
 import type { FeaturePlan } from './feature-plan.ts';
 import { gather } from './gather.ts';
+import { denseOf, type Scales } from './moments.ts';
 import { createSparseBatch, resetBatch, type SparseBatch } from './sparse-batch.ts';
 
 export interface BatchSpace {
@@ -14,7 +15,11 @@ export interface BatchSpace {
   readonly rows: Float32Array[];
   wide: Float32Array;
   embeddings: Float32Array;
+  /** Numbers normalised by running moments; stays empty where no field has any. */
+  dense: Float32Array;
   logits: Float32Array;
+  /** Variances of the logits (gather.ts); stays empty where no table keeps precisions. */
+  variances: Float32Array;
 }
 
 export function createBatchSpace(plan: FeaturePlan): BatchSpace {
@@ -24,7 +29,9 @@ export function createBatchSpace(plan: FeaturePlan): BatchSpace {
     rows: plan.tables.map(() => new Float32Array(0)),
     wide: new Float32Array(0),
     embeddings: new Float32Array(0),
+    dense: new Float32Array(0),
     logits: new Float32Array(0),
+    variances: new Float32Array(0),
   };
 }
 
@@ -42,14 +49,21 @@ export function tablesToPull(space: BatchSpace) {
   });
 }
 
-/** Pools the pulled rows into the net's inputs. */
-export function gatherSpace(space: BatchSpace): NetInput {
+/**
+ * Makes the net's inputs of the pulled rows.
+ * @param scales of the dense version that the batch will run with (DenseVersion.scales): no other may normalise it (I5).
+ */
+export function gatherSpace(space: BatchSpace, scales: Scales): NetInput {
   const { batch, plan } = space;
-  space.wide = atLeast(space.wide, batch.rows);
-  space.embeddings = atLeast(space.embeddings, batch.rows * plan.embeddingFloats);
-  space.logits = atLeast(space.logits, batch.rows);
-  const input = { rows: batch.rows, wide: space.wide, embeddings: space.embeddings, dense: batch.dense };
-  gather(plan, batch, space.rows, input);
+  const { rows } = batch;
+  space.wide = atLeast(space.wide, rows);
+  space.embeddings = atLeast(space.embeddings, rows * plan.embeddingFloats);
+  space.logits = atLeast(space.logits, rows);
+  if (plan.moments.length > 0) space.dense = atLeast(space.dense, rows * plan.denseInputs.length);
+  const dense = denseOf(plan, batch, scales, space.dense);
+  const input = { rows, wide: space.wide, embeddings: space.embeddings, dense, lengths: batch.lengths };
+  if (plan.hasVariance) space.variances = atLeast(space.variances, rows);
+  gather(plan, batch, space.rows, input, plan.hasVariance ? space.variances : null);
   return input;
 }
 

@@ -1,7 +1,7 @@
 /** Chooses what runs a net: the best engine that loads here, or the one asked for by name. */
 import { MillraceError, reasonFrom } from '@millrace/protocol';
 import { type Engine, type EngineName, engineNames } from './engine.ts';
-import type { NetShape } from './net-shape.ts';
+import { hasMatrices, type NetShape } from './net-shape.ts';
 import { createPlainEngine } from './plain-engine.ts';
 import { openTfjsBackend } from './tfjs-backends.ts';
 import { createTfjsEngine } from './tfjs-engine.ts';
@@ -12,7 +12,7 @@ export type EngineLoader = (name: EngineName) => Promise<Engine>;
 export interface EngineChoice {
   /** `auto`, or the one engine that will do. */
   readonly wanted: 'auto' | EngineName;
-  /** The net that will run: one without layers runs best on `plain`. */
+  /** The net that will run: one without matrices runs best on `plain`. */
   readonly shape: NetShape;
   /** Told once about each engine that `auto` passes over because it does not load. */
   readonly onSkip: (name: EngineName, reason: string) => void;
@@ -21,7 +21,7 @@ export interface EngineChoice {
 }
 
 /**
- * Opens an engine. `auto` takes `plain` for a net without layers, else the first of {@link engineNames} that loads.
+ * Opens an engine. `auto` takes `plain` for a net without matrices (layers, towers, attention), else the first of {@link engineNames} that loads.
  * @returns the engine; the caller disposes it.
  * @throws MILL_ENGINE_UNAVAILABLE when the engine asked for by name does not load.
  */
@@ -39,7 +39,7 @@ export async function openEngine({
       throw new MillraceError('MILL_ENGINE_UNAVAILABLE', message, { cause: error });
     }
   }
-  if (shape.layers.length === 0) return load('plain');
+  if (!hasMatrices(shape)) return load('plain');
   for (const name of engineNames) {
     try {
       return await load(name);

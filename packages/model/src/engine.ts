@@ -2,7 +2,7 @@
  * The dense part behind one interface: what comes in is already gathered and pooled (net-input.ts), what goes out are
  * logits and gradients. Engines differ in speed only; a conformance test holds each to the plain one.
  *
- *   logit[b] = wide[b] + fm(embeddings[b]) + layers(embeddings[b] ++ dense[b])      each term where the net has it
+ *   logit[b] = wide[b] + Σ_parts part(slots[b] ++ dense[b])      slots: the embeddings, attended sequences pooled (NetShape)
  */
 import type { NetShape } from './net-shape.ts';
 
@@ -16,10 +16,20 @@ export interface NetInput {
   readonly rows: number;
   /** float32[rows]: sum over an example's keys of x · wide weight. All 0 when the net has no wide part. */
   readonly wide: Float32Array;
-  /** float32[rows, embeddingFloats], row-major: pooled embeddings, one slot after another (NetShape.slots). */
+  /**
+   * float32[rows, embeddingFloats], row-major: pooled embeddings, one slot after another (NetShape.slots), then the positions of
+   * attended sequences (AttentionShape.positionsOffset).
+   */
   readonly embeddings: Float32Array;
   /** float32[rows, denseFields], row-major: transformed dense fields. */
   readonly dense: Float32Array;
+  /** int32[rows, attention], row-major: how many positions of each attended sequence count, 0 … lengthMax. */
+  readonly lengths: Int32Array;
+  /**
+   * float32[rows], added to the logit where `gradients` takes the sigmoid; logits are told without it. −ln(rate) where
+   * negatives are learned at that rate: the net then learns what it would of all of them.
+   */
+  readonly offsets?: Float32Array;
 }
 
 /** Results of one training step; filled by the engine, owned by the caller, grown by the caller. */
@@ -27,13 +37,13 @@ export interface Gradients {
   /** float32[rows]: logits at the weights used. */
   readonly logits: Float32Array;
   /**
-   * float32[rows]: ∂loss_b/∂logit_b = shown_b · sigmoid(logit_b) − clicked_b. Also the gradient of `wide`.
+   * float32[rows]: ∂loss_b/∂logit_b = shown_b · sigmoid(logit_b + offset_b) − clicked_b. Also the gradient of `wide`.
    */
   readonly logitGradients: Float32Array;
   /** float32[rows, embeddingFloats]: ∂loss_b/∂embeddings_b, one row an example, not summed over the batch. */
   readonly embeddings: Float32Array;
   /**
-   * float32[denseParameters]: Σ_b ∂loss_b/∂parameter, laid out as NetShape.parameters. A sum, since a mean would weigh an
+   * float32[parameters] or longer: Σ_b ∂loss_b/∂parameter, laid out as NetShape.parameters. A sum, since a mean would weigh an
    * example by the company it keeps: a small batch of clicks as much as a large one of impressions.
    */
   readonly parameters: Float32Array;
@@ -44,18 +54,21 @@ export interface LoadedWeights {
   dispose(): void;
 }
 
-/** One net on one engine. Calls do not overlap: a caller awaits one before the next. */
+/**
+ * One net on one engine. Calls do not overlap: a caller awaits one before the next. An engine that has nothing to wait for is
+ * done when a call returns, and returns undefined: who runs step after step in one process need not give up its turn for each.
+ */
 export interface Program {
   /**
    * Makes weights ready beside those in use (the back buffer of a hot swap).
-   * @param weights float32[denseParameters], NetShape.parameters; copied.
+   * @param weights float32[parameters] or longer, NetShape.parameters; copied.
    */
   load(weights: Float32Array): LoadedWeights;
   /** Writes `rows` logits to `logits`. */
-  forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void>;
+  forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> | undefined;
   /**
    * Forward and backward of
-   *   loss_b = shown_b · ln(1 + exp(logit_b)) − clicked_b · logit_b
+   *   loss_b = shown_b · ln(1 + exp(z_b)) − clicked_b · z_b,   z_b = logit_b + offset_b
    * which for shown = w and clicked = w · label is the logloss with weight w, and lets a click be learned later than the
    * impression that it belongs to: shown 1, clicked 0 first, then shown 0, clicked 1.
    * @param shown float32[rows], ≥ 0.
@@ -67,7 +80,7 @@ export interface Program {
     shown: Float32Array,
     clicked: Float32Array,
     out: Gradients,
-  ): Promise<void>;
+  ): Promise<void> | undefined;
   dispose(): void;
 }
 

@@ -4,8 +4,9 @@
  */
 import { hashPair, hashText } from '@millrace/core';
 import { type DenseTransform, type Features, type FeatureValue, MillraceError } from '@millrace/protocol';
-import type { DenseInput, FeaturePlan, KeyField } from './feature-plan.ts';
-import { addOccurrence, type SparseBatch } from './sparse-batch.ts';
+import { boundKey } from './bounded-key.ts';
+import type { DenseInput, FeaturePlan, KeyField, MomentField } from './feature-plan.ts';
+import { addOccurrence, noteScaled, reserveLengths, type SparseBatch } from './sparse-batch.ts';
 
 export interface FeatureEncoder {
   /** Takes the part that all items of a request share. Throws MILL_FEATURE_INVALID. */
@@ -19,6 +20,8 @@ export interface FeatureEncoder {
 }
 
 const noFeatures: Features = {};
+/** Whose feature it is: `user`, `context`, or the place of an item, which becomes text only where a message needs it. */
+type Where = string | number;
 const float32Max = 3.4028234663852886e38;
 
 export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
@@ -41,13 +44,14 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     larger.set(words);
     words = larger;
   };
-  const addText = (field: KeyField, text: string) => {
+  const addText = (field: KeyField, text: string, from = 0, to = text.length) => {
     reserve(1);
-    hashText(text, field.seedLow, field.seedHigh, words, 2 * used);
+    hashText(text, field.seedLow, field.seedHigh, words, 2 * used, from, to);
+    if (field.buckets > 0) boundKey(words, 2 * used, field.buckets, field);
     used += 1;
   };
 
-  const encodeField = (f: number, features: Features, where: string) => {
+  const encodeField = (f: number, features: Features, where: Where) => {
     const field = plan.keyFields[f];
     starts[f] = used;
     counts[f] = 0;
@@ -77,7 +81,25 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     else if (field.pooling === 'sqrtn') xs[f] = counts[f] === 0 ? 1 : 1 / Math.sqrt(counts[f]);
   };
 
-  const encodeList = (field: KeyField, value: FeatureValue, where: string) => {
+  /** The values of a list in one text, hashed where they stand; as encodeList would have them once they were cut apart. */
+  const encodeText = (field: KeyField, text: string, where: Where) => {
+    const { separator } = field;
+    let spare = piecesIn(text, separator) - field.lengthMax;
+    if (spare > 0 && !field.keepsNewest)
+      throw wrong(where, field.name, `at most ${field.lengthMax} values`, spare + field.lengthMax);
+    for (let start = 0; start <= text.length; spare -= 1) {
+      const found = text.indexOf(separator, start);
+      const end = found < 0 ? text.length : found;
+      if (spare <= 0 && end > start) addText(field, text, start, end);
+      start = end + separator.length;
+    }
+  };
+
+  const encodeList = (field: KeyField, value: FeatureValue, where: Where) => {
+    if (typeof value === 'string') {
+      encodeText(field, value, where);
+      return;
+    }
     const values = listOf(value, field.separator, where, field.name);
     let from = 0;
     if (values.length > field.lengthMax) {
@@ -102,7 +124,10 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     high: number,
   ) => {
     if (depth === cross.fields.length) {
-      addOccurrence(batch, batch.tables[cross.table], low >>> 0, high >>> 0, cross.slot, 1);
+      crossWords[0] = low;
+      crossWords[1] = high;
+      if (cross.buckets > 0) boundKey(crossWords, 0, cross.buckets, cross);
+      addOccurrence(batch, batch.tables[cross.table], crossWords[0], crossWords[1], cross.slot, 1);
       return;
     }
     const f = cross.fields[depth];
@@ -125,15 +150,20 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     },
     addItem(batch, item, place) {
       used = sharedUsed;
-      const where = `items[${place}]`;
-      for (const f of perItem) encodeField(f, item, where);
-      writeDense(batch, plan.denseInputs, { user, context, item }, where);
+      for (const f of perItem) encodeField(f, item, place);
+      if (plan.denseInputs.length > 0) writeDense(batch, plan.denseInputs, { user, context, item }, place);
+      if (plan.moments.length > 0) writeRaw(batch, plan.moments, { user, context, item }, place);
+      if (plan.attended > 0) reserveLengths(batch, plan.attended);
       for (let f = 0; f < plan.keyFields.length; f += 1) {
         const field = plan.keyFields[f];
         const table = batch.tables[field.table];
+        let { slot } = field;
         for (let i = starts[f]; i < starts[f] + counts[f]; i += 1) {
-          addOccurrence(batch, table, words[2 * i], words[2 * i + 1], field.slot, xs[f]);
+          addOccurrence(batch, table, words[2 * i], words[2 * i + 1], slot, xs[f]);
+          slot += field.dim;
         }
+        if (field.attended >= 0) batch.lengths[batch.rows * plan.attended + field.attended] = counts[f];
+        if (field.moments >= 0 && counts[f] > 0) noteScaled(batch, field.table, field.moments);
       }
       for (const cross of plan.crosses) addCross(batch, cross, 0, cross.seedLow, cross.seedHigh);
       const { bias } = plan;
@@ -149,7 +179,7 @@ interface Scopes {
   readonly item: Features;
 }
 
-function writeDense(batch: SparseBatch, inputs: readonly DenseInput[], scopes: Scopes, where: string): void {
+function writeDense(batch: SparseBatch, inputs: readonly DenseInput[], scopes: Scopes, where: Where): void {
   const at = batch.rows * inputs.length;
   if (at + inputs.length > batch.dense.length) {
     const larger = new Float32Array(2 * (at + inputs.length));
@@ -165,6 +195,25 @@ function writeDense(batch: SparseBatch, inputs: readonly DenseInput[], scopes: S
   }
 }
 
+const anyNumber: DenseTransform = { type: 'none' };
+
+/** Keeps the values of fields with running moments as they came, until a dense version says what they are. */
+function writeRaw(batch: SparseBatch, fields: readonly MomentField[], scopes: Scopes, where: Where): void {
+  const at = batch.rows * fields.length;
+  if (at + fields.length > batch.raw.length) {
+    const larger = new Float32Array(2 * (at + fields.length));
+    larger.set(batch.raw);
+    batch.raw = larger;
+  }
+  for (let i = 0; i < fields.length; i += 1) {
+    const { name, scope } = fields[i];
+    const value = ownValue(scopes[scope], name);
+    const missing = value === undefined || value === null || value === '';
+    const place = scope === 'item' ? where : scope;
+    batch.raw[at + i] = missing ? Number.NaN : inputOf(value, anyNumber, place, name);
+  }
+}
+
 /** What every object inherits (a field named "constructor") is a function or an object, so plain values need no second look. */
 function ownValue(features: Features, name: string): FeatureValue | undefined {
   const value = features[name];
@@ -173,7 +222,7 @@ function ownValue(features: Features, name: string): FeatureValue | undefined {
 }
 
 /** A number as the net reads it. Float32 must hold it: an infinite input makes NaN of the score, and of what is learned from it. */
-function inputOf(value: FeatureValue, transform: DenseTransform, where: string, name: string): number {
+function inputOf(value: FeatureValue, transform: DenseTransform, where: Where, name: string): number {
   const x = transformed(numberOf(value, where, name), transform);
   if (!(Math.abs(x) <= float32Max))
     throw wrong(where, name, 'a number within ±3.4e38 once transformed', value);
@@ -188,7 +237,7 @@ function transformed(x: number, transform: DenseTransform): number {
     case 'log1p':
       return Math.sign(x) * Math.log1p(Math.abs(x));
     case 'standardize':
-      return (x - transform.mean) / transform.deviation;
+      return (x - (transform.mean ?? 0)) / (transform.deviation ?? 1);
   }
 }
 
@@ -200,38 +249,42 @@ function bucketOf(x: number, transform: DenseTransform): number {
   return bucket;
 }
 
-function numberOf(value: FeatureValue, where: string, name: string): number {
+function numberOf(value: FeatureValue, where: Where, name: string): number {
   const number = typeof value === 'number' ? value : typeof value === 'boolean' ? Number(value) : Number.NaN;
   if (!Number.isFinite(number)) throw wrong(where, name, 'a finite number', value);
   return number;
 }
 
-function textOf(value: number | boolean, where: string, name: string): string {
+function textOf(value: number | boolean, where: Where, name: string): string {
   if (typeof value === 'number' && !Number.isFinite(value))
     throw wrong(where, name, 'text or a finite number', value);
   return String(value);
 }
 
+/** Pieces that `split` would cut a text into. */
+function piecesIn(text: string, separator: string): number {
+  let pieces = 1;
+  for (let at = text.indexOf(separator); at >= 0; at = text.indexOf(separator, at + separator.length))
+    pieces += 1;
+  return pieces;
+}
+
 function listOf(
   value: FeatureValue,
   separator: string,
-  where: string,
+  where: Where,
   name: string,
 ): readonly (string | number)[] {
-  if (typeof value === 'string') return value.split(separator);
   if (typeof value === 'number') return [value];
   if (Array.isArray(value)) return value as readonly (string | number)[];
   throw wrong(where, name, `a list, or text with "${separator}" between`, value);
 }
 
-function wrong(where: string, name: string, wanted: string, found: unknown): MillraceError {
+function wrong(where: Where, name: string, wanted: string, found: unknown): MillraceError {
   const kind = Array.isArray(found) ? 'a list' : found === null ? 'null' : typeof found;
   const shown = typeof found === 'number' ? String(found) : kind;
-  return new MillraceError(
-    'MILL_FEATURE_INVALID',
-    `cannot use ${where}.${name}: it must be ${wanted}, got ${shown}`,
-    {
-      details: { path: `${where}.${name}` },
-    },
-  );
+  const path = `${typeof where === 'number' ? `items[${where}]` : where}.${name}`;
+  return new MillraceError('MILL_FEATURE_INVALID', `cannot use ${path}: it must be ${wanted}, got ${shown}`, {
+    details: { path },
+  });
 }

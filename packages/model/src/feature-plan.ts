@@ -4,7 +4,9 @@
  */
 import { fmix, hashName, type TableLayout, tableLayouts } from '@millrace/core';
 import type { DenseTransform, FieldScope, FieldSpec, ModelFile } from '@millrace/protocol';
-import type { NetShape } from './net-shape.ts';
+import { sequenceLengthDefault } from './compile-model.ts';
+import { denseInputs as denseInputsOf, momentFields } from './model-net.ts';
+import type { AttentionShape, NetShape } from './net-shape.ts';
 
 interface Target {
   readonly name: string;
@@ -26,13 +28,31 @@ export interface KeyField extends Target {
   readonly lengthMax: number;
   readonly keepsNewest: boolean;
   readonly transform: DenseTransform;
+  /** Keys are bounded to so many, 0: not at all. */
+  readonly buckets: number;
+  /**
+   * Place among the attended sequences, −1: none. Its position j then goes to slot + j · dim by itself, with x = 1, and its
+   * length to the batch.
+   */
+  readonly attended: number;
+  readonly dim: number;
+  /** Place among the fields with running moments, −1: none. */
+  readonly moments: number;
 }
 
-/** A number that the layers read. */
+/** A number that layers or towers read. */
 export interface DenseInput {
   readonly name: string;
   readonly scope: FieldScope;
   readonly transform: DenseTransform;
+  /** Place among the fields with running moments, −1: none. */
+  readonly moments: number;
+}
+
+/** A field with running moments. */
+export interface MomentField {
+  readonly name: string;
+  readonly scope: FieldScope;
 }
 
 export interface CrossField extends Target {
@@ -40,6 +60,8 @@ export interface CrossField extends Target {
   readonly fields: readonly number[];
   readonly seedLow: number;
   readonly seedHigh: number;
+  /** As for fields. */
+  readonly buckets: number;
 }
 
 export interface FeaturePlan {
@@ -50,34 +72,41 @@ export interface FeaturePlan {
   /** The always-present key, or null. */
   readonly bias: { readonly table: number; readonly low: number; readonly high: number } | null;
   readonly hasWide: boolean;
+  /** True when a table keeps precisions, so that scores have a variance. */
+  readonly hasVariance: boolean;
   readonly embeddingFloats: number;
+  /** How many sequences are attended. */
+  readonly attended: number;
+  readonly moments: readonly MomentField[];
 }
 
 const noTransform: DenseTransform = { type: 'none' };
-const sequenceLengthDefault = 50;
 
 /** Compiles the features of a checked model file for the net of that shape. */
 export function compileFeatures(file: ModelFile, shape: NetShape, valuesMax: number): FeaturePlan {
   const tables = tableLayouts(file);
   const tablePlace = new Map(tables.map((table, place) => [table.name, place]));
-  const slots = new Map(shape.slots.map((slot) => [slot.name, slot.offset]));
+  const slots = new Map(shape.slots.map((slot) => [slot.name, slot]));
   const target = (name: string, table: string): Target => ({
     name,
     table: tablePlace.get(table) as number,
-    slot: slots.get(name) ?? -1,
+    slot: slots.get(name)?.offset ?? -1,
   });
-  const keyFields = file.fields.flatMap((field) => keyFieldFrom(field, file.seed, target, valuesMax));
+  const read: FieldReading = { file, shape, target, valuesMax };
+  const keyFields = file.fields.flatMap((field) => keyFieldFrom(field, read));
   const places = new Map(keyFields.map((field, place) => [field.name, place]));
   const crosses = (file.crosses ?? []).map((cross) => ({
     ...target(cross.name, cross.table),
     ...seeds(file.seed, cross.name),
     fields: cross.fields.map((name) => places.get(name) as number),
+    buckets: cross.buckets ?? 0,
   }));
-  const denseInputs = file.fields.flatMap((field) =>
-    field.type === 'dense' && field.transform?.type !== 'bucket' && shape.denseFields > 0
-      ? [{ name: field.name, scope: field.scope ?? 'context', transform: field.transform ?? noTransform }]
-      : [],
-  );
+  const denseInputs = denseInputsOf(file).map((field) => ({
+    name: field.name,
+    scope: field.scope ?? 'context',
+    transform: field.transform ?? noTransform,
+    moments: shape.moments.indexOf(field.name),
+  }));
   const biasTable = tables.findIndex((table) => table.hasWide);
   const { seedLow, seedHigh } = seeds(file.seed, '(bias)');
   const wantsBias = (file.bias ?? true) && shape.hasWide && biasTable >= 0;
@@ -88,21 +117,35 @@ export function compileFeatures(file: ModelFile, shape: NetShape, valuesMax: num
     denseInputs,
     bias: wantsBias ? { table: biasTable, low: seedLow >>> 0, high: seedHigh >>> 0 } : null,
     hasWide: shape.hasWide,
+    hasVariance: shape.hasWide && tables.some(({ precision }) => precision !== null),
     embeddingFloats: shape.embeddingFloats,
+    attended: shape.attention.length,
+    moments: momentFields(file).map(({ name, scope = 'context' }) => ({ name, scope })),
   };
+}
+
+/** What fields are compiled with. */
+interface FieldReading {
+  readonly file: ModelFile;
+  readonly shape: NetShape;
+  readonly target: (name: string, table: string) => Target;
+  readonly valuesMax: number;
 }
 
 function keyFieldFrom(
   field: FieldSpec,
-  seed: number,
-  target: (name: string, table: string) => Target,
-  valuesMax: number,
+  { file, shape, target, valuesMax }: FieldReading,
 ): readonly KeyField[] {
   if (field.table === undefined) return [];
   const keySpace = field.type === 'dense' ? field.name : (field.sharesKeysOf ?? field.name);
+  const attended = shape.attention.findIndex(({ sequence }) => sequence === field.name);
   const common = {
     ...target(field.name, field.table),
-    ...seeds(seed, keySpace),
+    ...seeds(file.seed, keySpace),
+    buckets: field.type === 'dense' ? 0 : (field.buckets ?? 0),
+    attended,
+    dim: 0,
+    moments: shape.moments.indexOf(field.name),
     scope: field.scope ?? 'context',
     separator: '|',
     pooling: 'sum' as const,
@@ -126,6 +169,7 @@ function keyFieldFrom(
           pooling: field.pooling ?? 'mean',
           lengthMax: field.lengthMax ?? sequenceLengthDefault,
           keepsNewest: true,
+          ...positionsOf(shape.attention[attended]),
         },
       ];
     case 'dense': {
@@ -133,6 +177,12 @@ function keyFieldFrom(
       return [{ ...common, kind: transform.type === 'bucket' ? 'bucket' : 'weighted', transform }];
     }
   }
+}
+
+/** An attended sequence is not pooled here: the net does it. */
+function positionsOf(attention: AttentionShape | undefined) {
+  if (attention === undefined) return {};
+  return { slot: attention.positionsOffset, dim: attention.dim, pooling: 'sum' as const };
 }
 
 function seeds(seed: number, keySpace: string): { seedLow: number; seedHigh: number } {

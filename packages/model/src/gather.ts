@@ -9,12 +9,15 @@ import type { SparseBatch } from './sparse-batch.ts';
 /**
  * Fills `input` for the batch. `input`'s arrays must hold batch.rows examples.
  * @param rows for each table float32[unique, dim]: the pulled rows in order of the batch's keys.
+ * @param variances float32[batch.rows], written: the logit's variance Σ x²/(prior + precision) over the wide weights of tables
+ *   that keep precisions; null when nobody asks.
  */
 export function gather(
   plan: FeaturePlan,
   batch: SparseBatch,
   rows: readonly Float32Array[],
-  input: NetInput,
+  input: Pick<NetInput, 'wide' | 'embeddings'>,
+  variances: Float32Array | null = null,
 ): void {
   const { wide, embeddings } = input;
   const width = plan.embeddingFloats;
@@ -37,6 +40,25 @@ export function gather(
       for (let d = 0; d < layout.embeddingDim; d += 1) embeddings[to + d] += x * weights[row + skip + d];
     }
   }
+  if (variances !== null) gatherVariances(plan, batch, rows, variances);
+}
+
+function gatherVariances(
+  plan: FeaturePlan,
+  batch: SparseBatch,
+  rows: readonly Float32Array[],
+  variances: Float32Array,
+): void {
+  variances.fill(0, 0, batch.rows);
+  for (let t = 0; t < batch.tables.length; t += 1) {
+    const { precision, dim } = plan.tables[t];
+    if (precision === null) continue;
+    const { occurrences, keyOf, exampleOf, xOf } = batch.tables[t];
+    for (let i = 0; i < occurrences; i += 1) {
+      const known = rows[t][keyOf[i] * dim + precision.at];
+      variances[exampleOf[i]] += (xOf[i] * xOf[i]) / (precision.prior + known);
+    }
+  }
 }
 
 /** What the net gave back for a batch, example by example. */
@@ -51,7 +73,7 @@ export interface ExampleGradients {
 
 /** Sums for one table's keys; arrays hold `unique` rows and are written. */
 export interface KeyGradients {
-  /** float32[unique, dim] */
+  /** float32[unique, dim]; for the precision of a wide weight what it grows by, Σ p(1−p)·x². */
   readonly gradients: Float32Array;
   /** float32[unique, dim]: Σ p(1−p)·(∂logit/∂w)², or null where the table needs none. */
   readonly curvature: Float32Array | null;
@@ -83,6 +105,7 @@ export function scatter(
         gradients[row] += x * logitGradient;
         if (curvature) curvature[row] += x * x * logitCurvature;
       }
+      if (layout.precision !== null) gradients[row + layout.precision.at] += x * x * logitCurvature;
       const slot = table.slotOf[i];
       if (slot < 0) continue;
       const at = example * width + slot;

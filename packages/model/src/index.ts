@@ -21,11 +21,24 @@ export {
 export { createFeatureEncoder, type FeatureEncoder } from './feature-encoder.ts';
 export { compileFeatures, type FeaturePlan } from './feature-plan.ts';
 export { type ExampleGradients, gather, type KeyGradients, scatter } from './gather.ts';
+export {
+  createGradientStep,
+  type GradientNorms,
+  type GradientStep,
+  type StepExample,
+} from './gradient-step.ts';
 export { initialParameters } from './initial-parameters.ts';
+export { createKeyOccurrences, type KeyOccurrences } from './key-occurrences.ts';
 export { logloss, sigmoid } from './logloss.ts';
 export { defineModel, modelFileBytes, parseModelFile, sameModel } from './model-file.ts';
 export { modelSchema } from './model-schema.ts';
-export type { DenseLayer, EmbeddingSlot, NetShape } from './net-shape.ts';
-export { type OpenNet, openNet } from './open-net.ts';
+export { batchMoments, type Scales, scalesFrom } from './moments.ts';
+export type { DenseLayer, EmbeddingSlot, NetPart, NetShape } from './net-shape.ts';
+export { initialDense, type OpenNet, openNet } from './open-net.ts';
 export { createPlainEngine } from './plain-engine.ts';
-export { addOccurrence, createSparseBatch, resetBatch, type SparseBatch } from './sparse-batch.ts';
+export {
+  addOccurrence,
+  createSparseBatch,
+  resetBatch,
+  type SparseBatch,
+} from './sparse-batch.ts';

@@ -1,6 +1,6 @@
 /**
- * Starting weights of the layers, the same on every machine: an integer hash of (seed, place) and then + − × ÷ sqrt alone,
- * all of which IEEE 754 rounds in one way only.
+ * Starting weights of a net, the same on every machine: an integer hash of (seed, place) and then + − × ÷ sqrt alone, all of
+ * which IEEE 754 rounds in one way only.
  */
 import type { NetShape } from './net-shape.ts';
 
@@ -8,8 +8,8 @@ import type { NetShape } from './net-shape.ts';
 const goldenStep = 0x9e37_79b9;
 
 /**
- * Glorot-uniform kernels and zero biases.
- *   w[place] = (2 · u − 1) · sqrt(6 / (inputs + units)),   u = (hash(seed, place) >>> 8) / 2^24
+ * Matrices Glorot-uniform, the rest constant: mostly 0, pair weights of a field-weighted machine 1.
+ *   w[place] = (2 · u − 1) · limit,   limit = sqrt(6 / (inputs + units)),   u = (hash(seed, place) >>> 8) / 2^24
  * `place` is the weight's position in the flat parameters, so no two weights share a draw.
  * Source: Glorot, Bengio, AISTATS 2010, formula 16.
  * @param seed unsigned 32-bit integer: the model file's.
@@ -18,12 +18,15 @@ const goldenStep = 0x9e37_79b9;
 export function initialParameters(shape: NetShape, seed: number): Float32Array {
   const parameters = new Float32Array(shape.parameters);
   // The seed is mixed first: seeds 1 and 2 would otherwise give the same sequence, one place apart.
-  const start = mixed(seed);
-  for (const { inputs, units, kernelOffset } of shape.layers) {
-    const limit = Math.sqrt(6 / (inputs + units));
-    for (let place = kernelOffset; place < kernelOffset + inputs * units; place++) {
-      const u = (mixed(start + Math.imul(place, goldenStep)) >>> 8) / 0x100_0000;
-      parameters[place] = (2 * u - 1) * limit;
+  const first = mixed(seed);
+  for (const { offset, count, start } of shape.initial) {
+    if ('constant' in start) {
+      parameters.fill(start.constant, offset, offset + count);
+      continue;
+    }
+    for (let place = offset; place < offset + count; place++) {
+      const u = (mixed(first + Math.imul(place, goldenStep)) >>> 8) / 0x100_0000;
+      parameters[place] = (2 * u - 1) * start.uniform;
     }
   }
   return parameters;

@@ -4,15 +4,14 @@
  */
 import {
   type CrossSpec,
-  denseParametersMax,
   type FieldSpec,
   fieldsMax,
   type ModelFile,
   rowFloatsMax,
   type TableSpec,
 } from '@millrace/protocol';
-import { layersFrom } from './compile-model.ts';
-import { denseInputs, embeddingSources, netPartsFrom, readsEmbeddings } from './model-net.ts';
+import { netPartsFrom, readsEmbeddings, readsNumbers } from './model-net.ts';
+import { netProblems } from './net-rules.ts';
 import { problemAt } from './schema-problems.ts';
 
 /** Problems of a file that fits the schema; empty when it is sound. */
@@ -24,6 +23,7 @@ export function brokenRules(file: ModelFile): string[] {
     ...crossProblems(file),
     ...itemProblems(file),
     ...netProblems(file),
+    ...learningProblems(file),
   ];
 }
 
@@ -61,9 +61,18 @@ function tableProblems(file: ModelFile): string[] {
     if (table.wide === undefined && table.embedding === undefined) {
       problems.push(problemAt(`tables[${i}]`, 'wide, embedding or both', table));
     }
-    const floats = (table.wide === undefined ? 0 : 1) + (table.embedding?.dim ?? 0);
+    const singles = [table.wide, table.precision].filter((part) => part !== undefined).length;
+    const floats = singles + (table.embedding?.dim ?? 0);
     if (floats > rowFloatsMax) {
       problems.push(problemAt(`tables[${i}]`, `rows of at most ${rowFloatsMax} floats`, floats));
+    }
+    const cells = table.admission?.type === 'count' ? (table.admission.cells ?? 64) : 64;
+    if (2 ** Math.round(Math.log2(cells)) !== cells) {
+      problems.push(problemAt(`tables[${i}].admission.cells`, 'a power of two', cells));
+    }
+    if (table.precision !== undefined && (table.wide === undefined || !netPartsFrom(file.net).wide)) {
+      const wanted = 'a wide weight that the net reads, whose precision it is';
+      problems.push(problemAt(`tables[${i}].precision`, wanted, undefined));
     }
   });
   return problems;
@@ -71,11 +80,11 @@ function tableProblems(file: ModelFile): string[] {
 
 function fieldProblems(file: ModelFile): string[] {
   const problems: string[] = [];
-  const hasLayers = netPartsFrom(file.net).layers.length > 0;
+  const takesNumbers = readsNumbers(netPartsFrom(file.net));
   file.fields.forEach((field, i) => {
     const path = `fields[${i}]`;
     if (field.table !== undefined) problems.push(...tableUseProblems(file, field.table, `${path}.table`));
-    if (field.type === 'dense') problems.push(...denseProblems(field, path, hasLayers));
+    if (field.type === 'dense') problems.push(...denseProblems(field, path, takesNumbers));
     else if (field.sharesKeysOf !== undefined) problems.push(...sharingProblems(file, field, path));
   });
   return problems;
@@ -93,7 +102,7 @@ function tableUseProblems(file: ModelFile, name: string, path: string): string[]
   return [problemAt(path, `${wanted}, since the net reads nothing else`, name)];
 }
 
-function denseProblems(field: FieldSpec & { type: 'dense' }, path: string, hasLayers: boolean): string[] {
+function denseProblems(field: FieldSpec & { type: 'dense' }, path: string, takesNumbers: boolean): string[] {
   if (field.transform?.type === 'bucket') {
     const problems =
       field.table === undefined ? [problemAt(`${path}.table`, 'a table for the buckets', undefined)] : [];
@@ -105,10 +114,22 @@ function denseProblems(field: FieldSpec & { type: 'dense' }, path: string, hasLa
     }
     return problems;
   }
-  if (field.table !== undefined || hasLayers) return [];
-  return [
-    problemAt(`${path}.table`, 'a table, since the net has no layers that could read the number', undefined),
-  ];
+  const problems = standardizeProblems(field, path);
+  if (field.table === undefined && !takesNumbers) {
+    const wanted = 'a table, since the net has no layers that could read the number';
+    problems.push(problemAt(`${path}.table`, wanted, undefined));
+  }
+  return problems;
+}
+
+function standardizeProblems({ transform }: FieldSpec & { type: 'dense' }, path: string): string[] {
+  if (
+    transform?.type !== 'standardize' ||
+    (transform.mean === undefined) === (transform.deviation === undefined)
+  )
+    return [];
+  const lacking = transform.mean === undefined ? 'mean' : 'deviation';
+  return [problemAt(`${path}.transform.${lacking}`, 'mean and deviation, or neither', undefined)];
 }
 
 function sharingProblems(
@@ -127,6 +148,10 @@ function sharingProblems(
   // Keys of two tables never meet, so sharing would do nothing.
   if (other.table !== field.table)
     return [problemAt(place, `a field of table ${field.table}`, field.sharesKeysOf)];
+  if (other.buckets !== field.buckets) {
+    const wanted = `${other.buckets ?? 'nothing'}, as ${other.name} has it, whose keys it shares`;
+    return [problemAt(`${path}.buckets`, wanted, field.buckets)];
+  }
   return [];
 }
 
@@ -154,50 +179,24 @@ function itemProblems(file: ModelFile): string[] {
   return [problemAt('item', 'the name of a sparse field with scope item', file.item)];
 }
 
-function netProblems(file: ModelFile): string[] {
-  const problems: string[] = [];
-  const parts = netPartsFrom(file.net);
-  if (!parts.wide && !readsEmbeddings(parts)) problems.push(problemAt('net', 'wide, fm or layers', file.net));
-  const hasWideTable = file.tables.some((table) => table.wide !== undefined);
-  if (parts.wide && !hasWideTable)
-    problems.push(problemAt('net', 'a table with a wide weight for it', undefined));
-  if (file.bias === true && !(parts.wide && hasWideTable)) {
-    problems.push(problemAt('bias', 'false, since the net has no wide weights', true));
-  }
-  const sources = embeddingSources(file);
-  if (parts.fm) {
-    if (sources.length < 2) {
-      problems.push(problemAt('net', 'two or more fields with embeddings for fm', sources.length));
-    }
-    const other = sources.find((source) => source.dim !== sources[0].dim);
-    if (other !== undefined) {
-      const i = file.tables.indexOf(other.table);
-      problems.push(
-        problemAt(`tables[${i}].embedding.dim`, `${sources[0].dim}, since fm needs one dim`, other.dim),
-      );
-    }
-  }
-  if (parts.layers.length > 0) problems.push(...layerProblems(file));
-  return problems;
-}
-
-function layerProblems(file: ModelFile): string[] {
-  const embeddingFloats = embeddingSources(file).reduce((sum, source) => sum + source.dim, 0);
-  const inputs = embeddingFloats + denseInputs(file);
-  if (inputs === 0)
-    return [problemAt('net.layers', 'fields with embeddings or dense fields to read', undefined)];
-  const problems: string[] = [];
-  const { parameters } = layersFrom(netPartsFrom(file.net).layers, inputs);
-  if (parameters > denseParametersMax) {
-    problems.push(problemAt('net.layers', `at most ${denseParametersMax} parameters`, parameters));
-  }
-  if (typeof file.net === 'object' && file.net.optimizer?.type === 'newton') {
-    // Curvature is known for rows alone: the gradient of a dense weight comes without it.
-    problems.push(problemAt('net.optimizer.type', 'an optimizer that needs no curvature', 'newton'));
-  }
-  return problems;
-}
-
 function namesOf(tables: readonly TableSpec[]): string {
   return tables.length === 0 ? 'the tables (there are none)' : tables.map((table) => table.name).join(', ');
+}
+
+function learningProblems({ learning }: ModelFile): string[] {
+  const problems: string[] = [];
+  const kinds = learning?.outcomes ?? [];
+  const names = new Map<string, string>();
+  kinds.forEach((kind, i) => {
+    addOnce(names, kind.name, `learning.outcomes[${i}]`, problems);
+  });
+  // What a fake negative weighs stands for the chance of one positive of weight 1 to come.
+  const isPlain = kinds.every(
+    ({ weight = 1, valueWeight = 'none' }) => weight === 1 && valueWeight === 'none',
+  );
+  if (learning?.latePositives === 'fake-negative-weighted' && (kinds.length > 1 || !isPlain)) {
+    const wanted = 'one kind of weight 1 where late positives are fake-negative-weighted';
+    problems.push(problemAt('learning.outcomes', wanted, kinds));
+  }
+  return problems;
 }

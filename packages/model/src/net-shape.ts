@@ -1,4 +1,11 @@
-/** The sizes of a net, derived once from a model file: what each engine needs to build its graph. */
+/**
+ * The sizes of a net, derived once from a model file: what each engine needs to build its graph.
+ *
+ *   gathered   [ slots | positions of the 1st attended sequence | of the 2nd … ]     an example's embeddings, as gather writes them
+ *   parameters [ attention … | fwfm | deep: cross, hidden, unit | towers: shared, item ]   one flat vector, behind it the moments
+ *
+ * Every part has forward and backward twice, in plain-<part>.ts and tfjs-<part>.ts; two tables of parts name them.
+ */
 
 /** One embedding input: a field or a cross with an embedding table. */
 export interface EmbeddingSlot {
@@ -17,19 +24,118 @@ export interface DenseLayer {
   readonly kernelOffset: number;
 }
 
+/**
+ * A target's attention over a sequence (DIN): the pooled vector Σ_j a_j·h_j is added to the sequence's slot, where gather puts
+ * nothing. a_j = layers([h_j, t, h_j − t, h_j ∘ t]), no softmax; positions beyond the length weigh nothing.
+ */
+export interface AttentionShape {
+  readonly sequence: string;
+  readonly target: string;
+  readonly dim: number;
+  readonly lengthMax: number;
+  /** Slot of the sequence, and of the target, in an example's embeddings. */
+  readonly slotOffset: number;
+  readonly targetOffset: number;
+  /** First float of the positions in an example's embeddings: float32[lengthMax, dim]. */
+  readonly positionsOffset: number;
+  /** 4·dim inputs, the hidden units, one weight. */
+  readonly layers: readonly DenseLayer[];
+}
+
+/** Second-order interactions over all slots: 0.5 Σ_d ((Σ_s e_sd)² − Σ_s e_sd²). All slots have one dim. */
+export interface FmShape {
+  readonly kind: 'fm';
+  readonly slots: number;
+  readonly dim: number;
+}
+
+/** Field-weighted ones: Σ_{i<j} r_ij ⟨e_i, e_j⟩; r at `offset` in the order (0,1), (0,2) … (1,2) … */
+export interface FwfmShape {
+  readonly kind: 'fwfm';
+  readonly slots: number;
+  readonly dim: number;
+  readonly offset: number;
+}
+
+/** W is float32[inputs, inputs] at `offset`; with a rank U float32[inputs, rank], then V float32[rank, inputs]. The bias follows. */
+export interface CrossLayer {
+  readonly offset: number;
+  readonly biasOffset: number;
+}
+
+/** Cross network over x₀: xₗ₊₁ = x₀ ∘ (xₗ·W + b) + xₗ. */
+export interface CrossNetShape {
+  readonly inputs: number;
+  /** 0: a full matrix. */
+  readonly rank: number;
+  readonly structure: 'stacked' | 'parallel';
+  readonly layers: readonly CrossLayer[];
+}
+
+/** Pairwise dot products of all slots, in the order of FwfmShape. */
+export interface DotsShape {
+  readonly slots: number;
+  readonly dim: number;
+  readonly pairs: number;
+}
+
+/**
+ * x₀ = [slots, dense, dots]; the hidden layers read x₀, or what a stacked cross network gives; the unit, linear and of one
+ * output, reads the last of them, and behind that a parallel cross network's output.
+ */
+export interface DeepShape {
+  readonly kind: 'deep';
+  readonly inputs: number;
+  readonly dots: DotsShape | null;
+  readonly cross: CrossNetShape | null;
+  readonly hidden: readonly DenseLayer[];
+  readonly unit: DenseLayer;
+}
+
+/** One tower: what it reads of [slots, dense], and its layers. */
+export interface TowerShape {
+  /** Places in [slots, dense], ascending. */
+  readonly inputs: readonly number[];
+  readonly layers: readonly DenseLayer[];
+}
+
+/** ⟨shared(user and context fields), item(item fields)⟩. */
+export interface TowersShape {
+  readonly kind: 'towers';
+  readonly shared: TowerShape;
+  readonly item: TowerShape;
+}
+
+/** What adds a term to the logit beside the wide sum. */
+export type NetPart = FmShape | FwfmShape | DeepShape | TowersShape;
+
+/** How some consecutive parameters begin; those that no run names begin at 0. */
+export interface InitialRun {
+  readonly offset: number;
+  readonly count: number;
+  readonly start: { readonly uniform: number } | { readonly constant: number };
+}
+
 export interface NetShape {
   readonly hasWide: boolean;
-  /** Second-order interactions over all slots: 0.5 Σ_d ((Σ_s e_sd)² − Σ_s e_sd²). All slots have one dim then. */
-  readonly hasFm: boolean;
   readonly slots: readonly EmbeddingSlot[];
-  /** Floats of an example's embeddings: the sum of the slots' dims. */
+  /** The sum of the slots' dims. */
+  readonly slotFloats: number;
+  /** Floats of an example's embeddings: the slots, then the positions of attended sequences. */
   readonly embeddingFloats: number;
   readonly denseFields: number;
-  /**
-   * Layers over the concatenation [embeddings, dense]; the last one has one unit and is linear (added by the compiler of the
-   * model file, not written by the user). Empty when the net has none; then `parameters` is 0.
-   */
-  readonly layers: readonly DenseLayer[];
-  /** Floats of all layers together. */
+  readonly attention: readonly AttentionShape[];
+  readonly parts: readonly NetPart[];
+  /** Floats of the net's own parameters; 0 when it has none. */
   readonly parameters: number;
+  readonly initial: readonly InitialRun[];
+  /** Dense fields with running moments; three floats each stand behind the parameters. */
+  readonly moments: readonly string[];
+  /** Floats of the dense state and of a dense gradient: parameters + 3 · moments. */
+  readonly denseParameters: number;
+}
+
+/** True when the net multiplies by matrices, where a tensor library earns its calls. */
+export function hasMatrices({ attention, parts }: NetShape): boolean {
+  return attention.length > 0 || parts.some(({ kind }) => kind === 'deep' || kind === 'towers');
 }

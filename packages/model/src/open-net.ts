@@ -26,6 +26,18 @@ export interface OpenNetOptions {
   readonly onSkip: (name: EngineName, reason: string) => void;
 }
 
+/** The fold of a checked model file's dense weights before the first block. */
+export function initialDense(file: ModelFile): DenseState {
+  const shape = compileNet(file);
+  return createDenseState({
+    model: file.name,
+    fingerprint: fingerprintOf(file),
+    initial: initialParameters(shape, file.seed),
+    optimizer: denseOptimizerOf(file),
+    moments: shape.moments.length,
+  });
+}
+
 /** @throws MILL_ENGINE_UNAVAILABLE */
 export async function openNet(file: ModelFile, options: OpenNetOptions): Promise<OpenNet> {
   const shape = compileNet(file);
@@ -33,14 +45,8 @@ export async function openNet(file: ModelFile, options: OpenNetOptions): Promise
   const plan = compileFeatures(file, shape, featureValuesMax);
   const engine = await openEngine({ ...options, shape });
   const program = engine.compile(shape);
-  const initial = initialParameters(shape, file.seed);
-  const dense = createDenseState({
-    model: file.name,
-    fingerprint,
-    initial,
-    optimizer: denseOptimizerOf(file),
-  });
-  const versions = createDenseVersions(program, dense);
+  const dense = initialDense(file);
+  const versions = createDenseVersions(program, dense, shape.moments.length);
   return {
     file,
     fingerprint,

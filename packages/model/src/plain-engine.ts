@@ -4,9 +4,26 @@
  */
 import type { Engine, Gradients, LoadedWeights, NetInput, Program } from './engine.ts';
 import { sigmoid } from './logloss.ts';
-import type { NetShape } from './net-shape.ts';
-import { fmBackward, fmForward } from './plain-fm.ts';
-import { backwardLayers, forwardLayers } from './plain-layers.ts';
+import type { NetPart, NetShape } from './net-shape.ts';
+import { createPlainAttention, type PlainAttention } from './plain-attention.ts';
+import { createPlainDeep } from './plain-deep.ts';
+import { createPlainFm } from './plain-fm.ts';
+import { createPlainFwfm } from './plain-fwfm.ts';
+import type { PlainExample, PlainPart } from './plain-part.ts';
+import { createPlainTowers } from './plain-towers.ts';
+
+/** What makes each kind of part. */
+const makers: { readonly [K in NetPart['kind']]: (shape: Extract<NetPart, { kind: K }>) => PlainPart } = {
+  fm: createPlainFm,
+  fwfm: createPlainFwfm,
+  deep: createPlainDeep,
+  towers: createPlainTowers,
+};
+
+function partFrom<K extends NetPart['kind']>(shape: Extract<NetPart, { kind: K }>): PlainPart {
+  const make = makers[shape.kind] as unknown as (shape: NetPart) => PlainPart;
+  return make(shape);
+}
 
 /** Always there: it needs nothing but JavaScript. */
 export function createPlainEngine(): Engine {
@@ -25,45 +42,44 @@ class PlainWeights implements LoadedWeights {
 
 class PlainProgram implements Program {
   readonly #shape: NetShape;
-  /** Where each layer's inputs start in #values and #deltas; the last entry is the output's. */
-  readonly #places: readonly number[];
-  readonly #values: Float64Array;
-  readonly #deltas: Float64Array;
+  readonly #parts: readonly PlainPart[];
+  readonly #attention: readonly PlainAttention[];
+  readonly #example: PlainExample;
   readonly #parameterSums: Float64Array;
-  readonly #fmSums: Float64Array;
 
   constructor(shape: NetShape) {
     this.#shape = shape;
-    const places = [0];
-    for (const { inputs } of shape.layers) places.push(places[places.length - 1] + inputs);
-    this.#places = places;
-    this.#values = new Float64Array(places[places.length - 1] + 1);
-    this.#deltas = new Float64Array(this.#values.length);
+    this.#parts = shape.parts.map((part) => partFrom(part));
+    this.#attention = shape.attention.map(createPlainAttention);
+    this.#example = {
+      x: new Float64Array(shape.slotFloats + shape.denseFields),
+      slopes: new Float64Array(shape.slotFloats),
+    };
     this.#parameterSums = new Float64Array(shape.parameters);
-    this.#fmSums = new Float64Array(shape.hasFm ? shape.slots[0].dim : 0);
   }
 
   load(weights: Float32Array): LoadedWeights {
     return new PlainWeights(weights.slice(0, this.#shape.parameters));
   }
 
-  async forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> {
+  forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): undefined {
     const { parameters } = loaded as PlainWeights;
     for (let b = 0; b < input.rows; b++) logits[b] = this.#logit(parameters, input, b);
   }
 
-  async gradients(
+  gradients(
     loaded: LoadedWeights,
     input: NetInput,
     shown: Float32Array,
     clicked: Float32Array,
     out: Gradients,
-  ): Promise<void> {
+  ): undefined {
     const { parameters } = loaded as PlainWeights;
+    const { offsets } = input;
     this.#parameterSums.fill(0);
     for (let b = 0; b < input.rows; b++) {
       const logit = this.#logit(parameters, input, b);
-      const gradient = shown[b] * sigmoid(logit) - clicked[b];
+      const gradient = shown[b] * sigmoid(offsets ? logit + offsets[b] : logit) - clicked[b];
       out.logits[b] = logit;
       out.logitGradients[b] = gradient;
       this.#backward(parameters, input, b, gradient, out.embeddings);
@@ -73,32 +89,46 @@ class PlainProgram implements Program {
 
   dispose(): void {}
 
-  /** Leaves the example's activations in #values and its slot sums in #fmSums, where #backward finds them. */
+  /** Leaves what #backward wants of the example in the parts and in #example. */
   #logit(parameters: Float32Array, input: NetInput, b: number): number {
-    const { hasWide, hasFm, layers, slots, embeddingFloats, denseFields } = this.#shape;
-    const offset = b * embeddingFloats;
-    let logit = hasWide ? input.wide[b] : 0;
-    if (hasFm) logit += fmForward(input.embeddings, offset, embeddingFloats, slots[0].dim, this.#fmSums);
-    if (layers.length === 0) return logit;
-    for (let i = 0; i < embeddingFloats; i++) this.#values[i] = input.embeddings[offset + i];
-    for (let i = 0; i < denseFields; i++) {
-      this.#values[embeddingFloats + i] = input.dense[b * denseFields + i];
+    const { hasWide, slotFloats, embeddingFloats, denseFields } = this.#shape;
+    const { x } = this.#example;
+    const at = b * embeddingFloats;
+    for (let i = 0; i < slotFloats; i++) x[i] = input.embeddings[at + i];
+    for (let i = 0; i < denseFields; i++) x[slotFloats + i] = input.dense[b * denseFields + i];
+    for (let s = 0; s < this.#attention.length; s++) {
+      this.#attention[s].forward(
+        input.embeddings,
+        at,
+        lengthOf(input, this.#attention.length, b, s),
+        x,
+        parameters,
+      );
     }
-    forwardLayers(layers, parameters, this.#places, this.#values);
-    return logit + this.#values[this.#values.length - 1];
+    let logit = hasWide ? input.wide[b] : 0;
+    for (let p = 0; p < this.#parts.length; p++) logit += this.#parts[p].forward(this.#example, parameters);
+    return logit;
   }
 
   #backward(parameters: Float32Array, input: NetInput, b: number, gradient: number, out: Float32Array): void {
-    const { hasFm, layers, slots, embeddingFloats } = this.#shape;
-    const offset = b * embeddingFloats;
-    if (layers.length > 0) {
-      this.#deltas[this.#deltas.length - 1] = gradient;
-      backwardLayers(layers, parameters, this.#places, this.#values, this.#deltas, this.#parameterSums);
-      for (let i = 0; i < embeddingFloats; i++) out[offset + i] = this.#deltas[i];
-    } else {
-      out.fill(0, offset, offset + embeddingFloats);
+    const { slotFloats, embeddingFloats } = this.#shape;
+    const { slopes } = this.#example;
+    const at = b * embeddingFloats;
+    slopes.fill(0);
+    for (let p = 0; p < this.#parts.length; p++) {
+      this.#parts[p].backward(this.#example, parameters, gradient, this.#parameterSums);
     }
-    if (hasFm)
-      fmBackward(input.embeddings, offset, embeddingFloats, slots[0].dim, this.#fmSums, gradient, out);
+    const { length: sequences } = this.#attention;
+    for (let s = 0; s < sequences; s++) {
+      const length = lengthOf(input, sequences, b, s);
+      const sums = this.#parameterSums;
+      this.#attention[s].backward(input.embeddings, at, length, slopes, parameters, sums, out);
+    }
+    for (let i = 0; i < slotFloats; i++) out[at + i] = slopes[i];
   }
+}
+
+/** Positions that count of attended sequence s of example b. */
+function lengthOf({ lengths }: NetInput, sequences: number, b: number, s: number): number {
+  return lengths[b * sequences + s];
 }

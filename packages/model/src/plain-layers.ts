@@ -1,69 +1,61 @@
-/**
- * Fully connected layers for one example, in plain loops. Sums run in float64, over the kernel row by row, so that the inner
- * loop walks memory in order; inputs that are 0 (half of them after a relu) are skipped.
- */
+/** Fully connected layers for one example, in plain loops; sums run in float64. */
 import type { DenseLayer } from './net-shape.ts';
+import { addProduct, productBack } from './plain-matrix.ts';
+
+/** Room for one example on its way through some layers. */
+export interface PlainChain {
+  readonly layers: readonly DenseLayer[];
+  /** Start of each layer's inputs in `values`; the last entry is the start of the last layer's output. */
+  readonly places: readonly number[];
+  /** float64: the inputs of the first layer, then the outputs of each layer. */
+  readonly values: Float64Array;
+  /** float64: ∂loss/∂ what stands in `values`. */
+  readonly deltas: Float64Array;
+}
+
+/** @param width inputs of the first layer, which are also the output when there is no layer. */
+export function createPlainChain(layers: readonly DenseLayer[], width: number): PlainChain {
+  const places = [0];
+  for (const { inputs } of layers) places.push(places[places.length - 1] + inputs);
+  const floats = places[places.length - 1] + (layers.at(-1)?.units ?? width);
+  return { layers, places, values: new Float64Array(floats), deltas: new Float64Array(floats) };
+}
+
+/** Where the chain's output starts in `values` and `deltas`. */
+export function outputPlace({ places }: PlainChain): number {
+  return places[places.length - 1];
+}
 
 /**
- * Activations of one example through all layers.
+ * Activations of one example through all layers; the inputs stand in `values` already.
  *   z[u] = bias[u] + Σ_i x[i] · kernel[i, u];   a = activation(z)
- * @param places  start of each layer's inputs in `values`; the last entry is the start of the last layer's output.
- * @param values  float64: the inputs of the first layer, then the outputs of each layer; all but the inputs are overwritten.
  */
-export function forwardLayers(
-  layers: readonly DenseLayer[],
-  parameters: Float32Array,
-  places: readonly number[],
-  values: Float64Array,
-): void {
+export function forwardLayers({ layers, places, values }: PlainChain, parameters: Float32Array): void {
   for (let l = 0; l < layers.length; l++) {
     const { inputs, units, activation, kernelOffset } = layers[l];
-    const from = places[l];
     const to = places[l + 1];
     const biasOffset = kernelOffset + inputs * units;
     for (let u = 0; u < units; u++) values[to + u] = parameters[biasOffset + u];
-    for (let i = 0; i < inputs; i++) {
-      const x = values[from + i];
-      if (x === 0) continue;
-      const row = kernelOffset + i * units;
-      for (let u = 0; u < units; u++) values[to + u] += x * parameters[row + u];
-    }
+    addProduct({ offset: kernelOffset, inputs, units }, parameters, values, places[l], to);
     if (activation !== 'linear') activate(activation, values, to, units);
   }
 }
 
 /**
- * Adds one example's parameter gradients and finds the gradient of its inputs.
+ * Adds one example's parameter gradients and finds the gradient of its inputs. `deltas` has ∂loss/∂output at its end; the rest
+ * is overwritten, and its beginning ends as the gradient of the first layer's inputs.
  *   δ = ∂loss/∂z;   kernel[i, u] += x[i] · δ[u];   bias[u] += δ[u];   ∂loss/∂x[i] = Σ_u kernel[i, u] · δ[u]
- * @param deltas float64, laid out as `values`: its last entry is ∂loss/∂logit; the rest is overwritten, and
- *               the part at places[0] ends as the gradient of the first layer's inputs.
- * @param sums   float64[parameters], added to.
+ * @param sums float64[parameters], added to.
  */
-export function backwardLayers(
-  layers: readonly DenseLayer[],
-  parameters: Float32Array,
-  places: readonly number[],
-  values: Float64Array,
-  deltas: Float64Array,
-  sums: Float64Array,
-): void {
+export function backwardLayers(chain: PlainChain, parameters: Float32Array, sums: Float64Array): void {
+  const { layers, places, values, deltas } = chain;
   for (let l = layers.length - 1; l >= 0; l--) {
     const { inputs, units, activation, kernelOffset } = layers[l];
-    const from = places[l];
     const to = places[l + 1];
     if (activation !== 'linear') timesSlope(activation, values, deltas, to, units);
     const biasOffset = kernelOffset + inputs * units;
     for (let u = 0; u < units; u++) sums[biasOffset + u] += deltas[to + u];
-    for (let i = 0; i < inputs; i++) {
-      const x = values[from + i];
-      const row = kernelOffset + i * units;
-      let delta = 0;
-      for (let u = 0; u < units; u++) {
-        sums[row + u] += x * deltas[to + u];
-        delta += parameters[row + u] * deltas[to + u];
-      }
-      deltas[from + i] = delta;
-    }
+    productBack({ offset: kernelOffset, inputs, units }, parameters, values, deltas, places[l], to, sums);
   }
 }
 

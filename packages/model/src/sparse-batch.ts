@@ -23,10 +23,24 @@ export interface TableBatch {
   stamps: Uint32Array;
 }
 
+/** Occurrences whose x is normalised by running moments once their dense version is known (moments.ts). */
+export interface ScaledOccurrences {
+  tableOf: Int32Array;
+  occurrenceOf: Int32Array;
+  /** Place among the fields with running moments. */
+  fieldOf: Int32Array;
+  count: number;
+}
+
 export interface SparseBatch {
   readonly tables: readonly TableBatch[];
   /** float32[rows, denseInputs] */
   dense: Float32Array;
+  /** int32[rows, attended]: lengths of attended sequences. */
+  lengths: Int32Array;
+  /** float32[rows, fields with running moments]: their values as they came, NaN where there was none. */
+  raw: Float32Array;
+  readonly scaled: ScaledOccurrences;
   rows: number;
   stamp: number;
 }
@@ -47,6 +61,14 @@ export function createSparseBatch(plan: FeaturePlan): SparseBatch {
       stamps: new Uint32Array(2 * firstSize),
     })),
     dense: new Float32Array(firstSize * plan.denseInputs.length),
+    lengths: new Int32Array(firstSize * plan.attended),
+    raw: new Float32Array(firstSize * plan.moments.length),
+    scaled: {
+      tableOf: new Int32Array(firstSize),
+      occurrenceOf: new Int32Array(firstSize),
+      fieldOf: new Int32Array(firstSize),
+      count: 0,
+    },
     rows: 0,
     stamp: 1,
   };
@@ -56,6 +78,7 @@ export function createSparseBatch(plan: FeaturePlan): SparseBatch {
 export function resetBatch(batch: SparseBatch): void {
   batch.rows = 0;
   batch.stamp += 1;
+  batch.scaled.count = 0;
   for (const table of batch.tables) {
     table.unique = 0;
     table.occurrences = 0;
@@ -78,6 +101,24 @@ export function addOccurrence(
   table.slotOf[at] = slot;
   table.xOf[at] = x;
   table.occurrences = at + 1;
+}
+
+/** Notes that the newest occurrence in a table is of a field with running moments. */
+export function noteScaled({ tables, scaled }: SparseBatch, table: number, field: number): void {
+  if (scaled.count === scaled.tableOf.length) {
+    scaled.tableOf = doubled(scaled.tableOf);
+    scaled.occurrenceOf = doubled(scaled.occurrenceOf);
+    scaled.fieldOf = doubled(scaled.fieldOf);
+  }
+  scaled.tableOf[scaled.count] = table;
+  scaled.occurrenceOf[scaled.count] = tables[table].occurrences - 1;
+  scaled.fieldOf[scaled.count] = field;
+  scaled.count += 1;
+}
+
+/** Makes room in `lengths` for the example in work. */
+export function reserveLengths(batch: SparseBatch, attended: number): void {
+  if ((batch.rows + 1) * attended > batch.lengths.length) batch.lengths = doubled(batch.lengths);
 }
 
 function uniqueKey(batch: SparseBatch, table: TableBatch, low: number, high: number): number {

@@ -7,7 +7,7 @@ import { dirname, sep } from 'node:path';
 import util from 'node:util';
 import type { EngineName } from './engine.ts';
 import type { TfjsBackend } from './tfjs-engine.ts';
-import type { Tf } from './tfjs-graph.ts';
+import type { Tf } from './tfjs-part.ts';
 
 /** Engines that run on TensorFlow.js. */
 export type TfjsEngineName = Exclude<EngineName, 'plain'>;

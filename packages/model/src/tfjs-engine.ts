@@ -3,7 +3,8 @@ import { invariant } from '@millrace/protocol';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import type { Engine, EngineName, Gradients, LoadedWeights, NetInput, Program } from './engine.ts';
 import type { NetShape } from './net-shape.ts';
-import { backwardGraph, forwardGraph, type InputTensors, type LayerTensors, type Tf } from './tfjs-graph.ts';
+import { loadNet, type TfNet } from './tfjs-net.ts';
+import type { Tf } from './tfjs-part.ts';
 
 /** TensorFlow.js with its backend initialised and set. */
 export interface TfjsBackend {
@@ -33,20 +34,17 @@ export function createTfjsEngine(backend: TfjsBackend): Engine {
 }
 
 class TfjsWeights implements LoadedWeights {
-  readonly layers: readonly LayerTensors[];
+  readonly net: TfNet;
   readonly #onDispose: (weights: TfjsWeights) => void;
 
-  constructor(layers: readonly LayerTensors[], onDispose: (weights: TfjsWeights) => void) {
-    this.layers = layers;
+  constructor(net: TfNet, onDispose: (weights: TfjsWeights) => void) {
+    this.net = net;
     this.#onDispose = onDispose;
   }
 
   /** May be called again: a disposed tensor ignores it. */
   dispose(): void {
-    for (const { kernel, bias } of this.layers) {
-      kernel.dispose();
-      bias.dispose();
-    }
+    for (const tensor of this.net.weights) tensor.dispose();
     this.#onDispose(this);
   }
 }
@@ -64,8 +62,8 @@ class TfjsProgram implements Program {
   }
 
   load(weights: Float32Array): LoadedWeights {
-    const layers = layerTensors(this.#tf(), this.#shape, weights);
-    const loaded = new TfjsWeights(layers, (gone) => this.#loaded.delete(gone));
+    const net = loadNet(this.#tf(), this.#shape, weights);
+    const loaded = new TfjsWeights(net, (gone) => this.#loaded.delete(gone));
     this.#loaded.add(loaded);
     return loaded;
   }
@@ -73,8 +71,7 @@ class TfjsProgram implements Program {
   async forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> {
     const tf = this.#tf();
     tf.tidy(() => {
-      const { layers } = loaded as TfjsWeights;
-      copy(forwardGraph(tf, this.#shape, layers, tensorsFrom(tf, this.#shape, input)).logits, logits);
+      copy((loaded as TfjsWeights).net.forward(input).logits, logits);
     });
   }
 
@@ -86,21 +83,18 @@ class TfjsProgram implements Program {
     out: Gradients,
   ): Promise<void> {
     const tf = this.#tf();
-    const { rows } = input;
+    const { rows, offsets } = input;
     tf.tidy(() => {
-      const { layers } = loaded as TfjsWeights;
-      const tensors = tensorsFrom(tf, this.#shape, input);
-      const trace = forwardGraph(tf, this.#shape, layers, tensors);
-      const expected = tf.mul(tf.sigmoid(trace.logits), tf.tensor1d(shown.subarray(0, rows)));
+      const trace = (loaded as TfjsWeights).net.forward(input);
+      const { logits } = trace;
+      const z = offsets === undefined ? logits : tf.add(logits, tf.tensor1d(offsets.subarray(0, rows)));
+      const expected = tf.mul(tf.sigmoid(z), tf.tensor1d(shown.subarray(0, rows)));
       const logitGradients: Tensor1D = tf.sub(expected, tf.tensor1d(clicked.subarray(0, rows)));
-      const result = backwardGraph(tf, this.#shape, layers, tensors, trace, logitGradients);
-      copy(trace.logits, out.logits);
+      const { slots, parameters } = trace.backward(logitGradients);
+      copy(logits, out.logits);
       copy(logitGradients, out.logitGradients);
-      if (result.embeddings !== undefined) copy(result.embeddings, out.embeddings);
-      this.#shape.layers.forEach(({ inputs, units, kernelOffset }, l) => {
-        out.parameters.set(result.kernels[l].dataSync(), kernelOffset);
-        out.parameters.set(result.biases[l].dataSync(), kernelOffset + inputs * units);
-      });
+      if (slots !== null) copy(slots, out.embeddings);
+      for (const { offset, values } of parameters) out.parameters.set(values.dataSync(), offset);
     });
   }
 
@@ -114,31 +108,6 @@ class TfjsProgram implements Program {
     invariant(tf.getBackend() === backendName, `engine ${name}: the backend in use is ${tf.getBackend()}`);
     return tf;
   }
-}
-
-/** The CPU backend keeps the array that it is given, and the caller may write to its own: hence the copies. */
-function layerTensors(tf: Tf, shape: NetShape, parameters: Float32Array): LayerTensors[] {
-  return shape.layers.map(({ inputs, units, kernelOffset }) => {
-    const biasOffset = kernelOffset + inputs * units;
-    return {
-      kernel: tf.tensor2d(parameters.slice(kernelOffset, biasOffset), [inputs, units]),
-      bias: tf.tensor1d(parameters.slice(biasOffset, biasOffset + units)),
-    };
-  });
-}
-
-/** Tensors of the parts that the net reads. They may share the caller's memory, so they live no longer than the call. */
-function tensorsFrom(tf: Tf, shape: NetShape, { rows, wide, embeddings, dense }: NetInput): InputTensors {
-  const { hasWide, embeddingFloats, denseFields } = shape;
-  return {
-    ...(hasWide && { wide: tf.tensor1d(wide.subarray(0, rows)) }),
-    ...(embeddingFloats > 0 && {
-      embeddings: tf.tensor2d(embeddings.subarray(0, rows * embeddingFloats), [rows, embeddingFloats]),
-    }),
-    ...(denseFields > 0 && {
-      dense: tf.tensor2d(dense.subarray(0, rows * denseFields), [rows, denseFields]),
-    }),
-  };
 }
 
 function copy(from: Tensor, to: Float32Array): void {

@@ -4,6 +4,7 @@ import { createFeatureEncoder } from '../src/feature-encoder.ts';
 import { planOf } from './encoded.ts';
 import { embeddingTable, smallModel } from './small-model.ts';
 
+const noScales = new Float64Array(0);
 const plan = planOf(
   smallModel({
     fields: [{ name: 'ad', type: 'sparse', scope: 'item', table: 'ids' }],
@@ -25,7 +26,7 @@ test('batch space: one batch from items to the inputs of the net', () => {
   expect([pull.layout.name, pull.count, pull.out === space.rows[0]]).toEqual(['ids', 3, true]);
   expect(pull.out.length).toBeGreaterThanOrEqual(9);
   pull.out.set([1, 10, 20, 0.5, 7, 7, 2, 30, 40]);
-  const input = gatherSpace(space);
+  const input = gatherSpace(space, noScales);
   expect(input.rows).toBe(3);
   expect(Array.from(input.wide.subarray(0, 3))).toEqual([1.5, 2.5, 1.5]);
   expect(Array.from(input.embeddings.subarray(0, 6))).toEqual([10, 20, 30, 40, 10, 20]);
@@ -38,13 +39,13 @@ test('batch space: memory is kept for a smaller batch, and nothing of the larger
   encoder.beginRequest({}, {});
   for (let i = 0; i < 200; i += 1) encoder.addItem(space.batch, { ad: i }, i);
   tablesToPull(space)[0].out.fill(5);
-  const { wide, embeddings } = gatherSpace(space);
+  const { wide, embeddings } = gatherSpace(space, noScales);
   resetSpace(space);
   encoder.addItem(space.batch, {}, 0);
   const [pull] = tablesToPull(space);
   expect(pull.count).toBe(1);
   pull.out.set([0.25, 6, 6]);
-  const input = gatherSpace(space);
+  const input = gatherSpace(space, noScales);
   expect([input.wide === wide, input.embeddings === embeddings]).toEqual([true, true]);
   expect([input.rows, input.wide[0], input.embeddings[0], input.embeddings[1]]).toEqual([1, 0.25, 0, 0]);
 });

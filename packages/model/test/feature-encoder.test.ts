@@ -1,4 +1,5 @@
 import type { Features, ModelFile } from '@millrace/protocol';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createFeatureEncoder } from '../src/feature-encoder.ts';
 import { createSparseBatch } from '../src/sparse-batch.ts';
@@ -91,6 +92,25 @@ test('feature encoder: sequence: keeps the newest, at most lengthMax, in order',
     [0, keyOf(plan, 'seen', 'newest'), -1, 0.5],
     [1, keyOf(plan, 'seen', 'only'), -1, 1],
   ]);
+});
+
+test('feature encoder: multi and sequence: a text has the keys of the list that it is cut into (property)', () => {
+  const seen = { name: 'seen', type: 'sequence', scope: 'item', table: 'wide', lengthMax: 3 } as const;
+  const file = smallModel({
+    fields: [
+      { ...multi('tags', 'mean'), separator: '--' },
+      { ...seen, separator: '-' },
+    ],
+  });
+  const pieces = fc.array(fc.constantFrom('', 'a', '-', 'ü', '--', 'bc'), { maxLength: 8 });
+  fc.assert(
+    fc.property(pieces, (list) => {
+      const text = list.join('-');
+      const whole = encode(file, [{ items: [{ tags: text, seen: text }] }]);
+      const cut = encode(file, [{ items: [{ tags: text.split('--'), seen: text.split('-') }] }]);
+      expect(whole.tables).toEqual(cut.tables);
+    }),
+  );
 });
 
 test('feature encoder: sharesKeysOf: history and item meet in the same row', () => {
@@ -384,4 +404,89 @@ test.each(inherited)('feature encoder: a field named %s is read when the request
   });
   const { plan, tables } = encode(file, [{ user: JSON.parse(`{"${name}":"x"}`), items: [{}] }]);
   expect(tables[0]).toEqual([[0, keyOf(plan, name, 'x'), -1, 1]]);
+});
+
+test('feature encoder: buckets: values meet in so many keys, each the key of a bucket of its own field', () => {
+  const bounded = (name: string, buckets: number) => ({ ...sparse(name), buckets });
+  const file = smallModel({ fields: [bounded('ad', 5), bounded('site', 5), sparse('free')] });
+  const items = Array.from({ length: 300 }, (_, i) => ({ ad: i, site: i, free: i }));
+  const { tables } = encode(file, [{ items }]);
+  const keysOf = (field: number) =>
+    new Set(tables[0].filter((_, i) => i % 3 === field).map(([, key]) => key));
+  expect([keysOf(0).size, keysOf(1).size, keysOf(2).size]).toEqual([5, 5, 300]);
+  expect([...keysOf(0)].filter((key) => keysOf(1).has(key))).toEqual([]);
+  // The same value is the same key in whatever batch it comes.
+  const again = encode(file, [{ items: [{ ad: 17 }] }]);
+  expect(again.tables[0][0][1]).toBe(tables[0][3 * 17][1]);
+});
+
+test('feature encoder: buckets: fields that share a key space share its buckets', () => {
+  const file = smallModel({
+    fields: [
+      { ...sparse('ad'), buckets: 7 },
+      { name: 'seen', type: 'sequence', scope: 'user', table: 'wide', sharesKeysOf: 'ad', buckets: 7 },
+    ],
+  });
+  const { tables } = encode(file, [{ user: { seen: 'a|b' }, items: [{ ad: 'a' }, { ad: 'b' }] }]);
+  // Fields in file order: ad, then what was seen.
+  const keys = tables[0].map(([example, key]) => [example, key]);
+  expect([keys[0][1], keys[3][1]]).toEqual([keys[1][1], keys[2][1]]);
+});
+
+test('feature encoder: buckets: of crosses, over keys that may be bounded themselves', () => {
+  const file = smallModel({
+    fields: [{ ...sparse('ad'), buckets: 50 }, sparse('who')],
+    crosses: [{ name: 'pair', fields: ['ad', 'who'], table: 'wide', buckets: 4 }],
+  });
+  const items = Array.from({ length: 200 }, (_, i) => ({ ad: i, who: i % 7 }));
+  const { tables } = encode(file, [{ items }]);
+  const crosses = tables[0].filter((_, i) => i % 3 === 2).map(([, key]) => key);
+  expect(new Set(crosses).size).toBe(4);
+});
+
+test('feature encoder: attended sequences: each position has its own floats, the batch its length', () => {
+  const file = smallModel({
+    fields: [
+      { name: 'ad', type: 'sparse', scope: 'item', table: 'ids' },
+      { name: 'seen', type: 'sequence', scope: 'user', table: 'ids', sharesKeysOf: 'ad', lengthMax: 3 },
+    ],
+    tables: [embeddingTable('ids', 2)],
+    net: { attention: [{ sequence: 'seen', target: 'ad' }], layers: [{ units: 2 }] },
+  });
+  const { plan, batch, tables } = encode(file, [
+    { user: { seen: 'a|b||c|d' }, items: [{ ad: 'a' }, { ad: 'b' }] },
+    { user: {}, items: [{ ad: 'a' }] },
+    { user: { seen: ['c'] }, items: [{}] },
+  ]);
+  const key = (text: string) => keyOf(plan, 'ad', text);
+  // Slots: ad at 0, seen at 2; positions from 4. The newest three of the text count, of which one is empty.
+  expect(tables[0]).toEqual([
+    [0, key('a'), 0, 1],
+    [0, key('c'), 4, 1],
+    [0, key('d'), 6, 1],
+    [1, key('b'), 0, 1],
+    [1, key('c'), 4, 1],
+    [1, key('d'), 6, 1],
+    [2, key('a'), 0, 1],
+    [3, key('c'), 4, 1],
+  ]);
+  expect([...batch.lengths.subarray(0, 4)]).toEqual([2, 2, 0, 1]);
+  expect(plan.embeddingFloats).toBe(4 + 3 * 2);
+});
+
+test('feature encoder: attended sequences: lengths of more examples than there was room for', () => {
+  const file = smallModel({
+    fields: [
+      { name: 'ad', type: 'sparse', scope: 'item', table: 'ids' },
+      { name: 'seen', type: 'sequence', scope: 'item', table: 'ids', lengthMax: 2 },
+    ],
+    tables: [embeddingTable('ids', 1)],
+    net: { attention: [{ sequence: 'seen', target: 'ad' }], layers: [{ units: 2 }] },
+  });
+  const items = Array.from({ length: 1_000 }, (_, i) => ({
+    ad: i,
+    seen: i % 3 === 0 ? '' : i % 3 === 1 ? 'a' : 'a|b',
+  }));
+  const { batch } = encode(file, [{ items }]);
+  expect(batch.lengths.subarray(0, 1_000).every((length, i) => length === i % 3)).toBe(true);
 });

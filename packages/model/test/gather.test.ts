@@ -89,6 +89,7 @@ function settingOf(file: ModelFile): Setting {
     wide: new Float32Array(batch.rows),
     embeddings: new Float32Array(batch.rows * plan.embeddingFloats),
     dense: batch.dense,
+    lengths: batch.lengths,
   };
   const logits = async () => {
     gather(plan, batch, rows, input);
@@ -181,6 +182,7 @@ test('gather: wide sums and pooled slots of a small case, by hand', () => {
     wide: new Float32Array(2).fill(9),
     embeddings: new Float32Array(8).fill(9),
     dense: batch.dense,
+    lengths: batch.lengths,
   };
   // Row of "a": wide 0.5, embedding (1, 2). Rows of "x" and "y": (4, 8) and (2, −2).
   gather(plan, batch, [Float32Array.of(0.5, 1, 2), Float32Array.of(4, 8, 2, -2)], input);
@@ -247,4 +249,54 @@ test('scatter: the curvature of an embedding is the sum of p(1−p)(∂logit/∂
     expect(Math.abs(sums[1].curvature![i] - wanted)).toBeLessThan(3e-4);
   });
   expect(looked).toBeGreaterThan(6);
+});
+
+test('gather: the variance of a logit is Σ x²/(prior + precision) over its wide weights that keep one, by hand', () => {
+  const file = smallModel({
+    fields: [
+      { name: 'ad', type: 'sparse', scope: 'item', table: 'sure' },
+      { name: 'price', type: 'dense', scope: 'item', table: 'sure' },
+      { name: 'who', type: 'sparse', scope: 'item', table: 'wide' },
+    ],
+    tables: [{ ...wideTable, name: 'sure', precision: { prior: 2 } }, wideTable],
+  });
+  const items = [{ ad: 'a', price: 3, who: 'x' }, { ad: 'b', who: 'y' }, { who: 'x' }];
+  const { plan, batch } = encode(file, [{ items }]);
+  const input = { wide: new Float32Array(3), embeddings: new Float32Array(0) };
+  const variances = new Float32Array(3).fill(9);
+  // Rows of weight and precision, in order of first occurrence: a, price, b.
+  const rows = [Float32Array.of(0.5, 2, 0.25, 4, -1, 0), Float32Array.of(7, 8)];
+  gather(plan, batch, rows, input, variances);
+  expect([...input.wide]).toEqual([0.5 + 3 * 0.25 + 7, 8 - 1, 7]);
+  // 1/(2 + 2) + 9/(2 + 4); 1/(2 + 0); no weight that keeps a precision.
+  expect([...variances]).toEqual([1.75, 0.5, 0]);
+});
+
+test('scatter: a precision grows by Σ p(1−p)x² of its wide weight, beside the weight’s own gradient, by hand', () => {
+  const embedding = { dim: 2, optimizer: { type: 'sgd', learningRate: 1 } } as const;
+  const file = smallModel({
+    fields: [
+      { name: 'ad', type: 'sparse', scope: 'item', table: 'sure' },
+      { name: 'price', type: 'dense', scope: 'item', table: 'sure' },
+    ],
+    tables: [{ ...wideTable, name: 'sure', embedding, precision: { prior: 2 } }],
+    net: 'fm',
+  });
+  const { plan, batch } = encode(file, [
+    {
+      items: [
+        { ad: 'a', price: 3 },
+        { ad: 'a', price: -1 },
+      ],
+    },
+  ]);
+  const sums = sumsFor({ plan, batch, tables: [], dense: [] }, false);
+  const from = {
+    logits: Float32Array.of(0.5, -0.25),
+    curvature: Float32Array.of(0.25, 0.125),
+    embeddings: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8),
+  };
+  scatter(plan, batch, from, sums);
+  // Rows: wide, two floats of the embedding, precision. a: x = 1 twice; price: x = 3 and −1.
+  expect([...sums[0].gradients]).toEqual([0.25, 6, 8, 0.375, 1.75, 2, 4, 9 * 0.25 + 0.125]);
 });

@@ -1,17 +1,9 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { layersFrom } from '../src/compile-model.ts';
 import { initialParameters } from '../src/initial-parameters.ts';
-import type { NetShape } from '../src/net-shape.ts';
+import { shapeOf } from './net-cases.ts';
 
-const shape: NetShape = {
-  hasWide: false,
-  hasFm: false,
-  slots: [],
-  embeddingFloats: 0,
-  denseFields: 100,
-  ...layersFrom([{ units: 50 }], 100),
-};
+const shape = shapeOf({ layers: [{ units: 50 }] }, { slots: 0, dense: 100 });
 
 test('initial parameters: never change for a seed (every node starts from the same bits)', () => {
   const bytes = Buffer.from(initialParameters(shape, 1).buffer);
@@ -39,4 +31,17 @@ test('initial parameters: no two weights share a draw, and neighbouring seeds ha
   // 5,000 draws of 2^24 values: about 0.75 pairs meet by chance.
   expect(first.size).toBeGreaterThanOrEqual(4_996);
   expect(kernel(2).filter((w) => first.has(w)).length).toBeLessThanOrEqual(8);
+});
+
+test('initial parameters: pair weights and the weights of attended positions begin at 1', () => {
+  const weighted = shapeOf(
+    { fwfm: true, attention: [{ sequence: 'history0', target: 'slot0', units: 2 }], layers: [] },
+    { slots: 2, dense: 0, dim: 1, sequences: 1 },
+  );
+  // Attention: 4 × 2 and 2 biases, 2 × 1 and one bias; then three pairs of slots.
+  const parameters = initialParameters(weighted, 5);
+  expect([...parameters.subarray(8, 10)]).toEqual([0, 0]);
+  expect([...parameters.subarray(12)]).toEqual([1, 1, 1, 1]);
+  const kernels = [...parameters.subarray(0, 8), ...parameters.subarray(10, 12)];
+  expect(kernels.every((w) => w !== 0 && Math.abs(w) < Math.sqrt(2))).toBe(true);
 });

@@ -56,7 +56,9 @@ test.each<[string, (file: Loose) => void, string[]]>([
   [
     'unknown name',
     (f) => (f.tables[0].dims = 3),
-    ['tables[0].dims: wanted only name, wide, embedding, found an unknown name'],
+    [
+      'tables[0].dims: wanted only name, admission, expiry, precision, wide, embedding, found an unknown name',
+    ],
   ],
   ['wrong type', (f) => (f.seed = '1'), ['seed: wanted an integer, found "1"']],
   [
@@ -91,7 +93,9 @@ test.each<[string, (file: Loose) => void, string[]]>([
   [
     'part of another optimizer',
     (f) => (f.tables[2].wide.optimizer.alpha = 1),
-    ['tables[2].wide.optimizer.alpha: wanted only type, lambda, c, found an unknown name'],
+    [
+      'tables[2].wide.optimizer.alpha: wanted only type, lambda, c, l1, l2, gradientMax, gradientNormMax, weightMax, found an unknown name',
+    ],
   ],
   [
     'NaN',
@@ -109,7 +113,11 @@ test.each<[string, (file: Loose) => void, string[]]>([
     ['tables[0].wide.optimizer.alpha: wanted a number > 0, found -1'],
   ],
   ['partitions', (f) => (f.partitions = 4097), ['partitions: wanted a number <= 4096, found 4097']],
-  ['net name', (f) => (f.net = 'dcn'), ['net: wanted one of linear, fm, deepfm, found "dcn"']],
+  [
+    'net name',
+    (f) => (f.net = 'dcnn'),
+    ['net: wanted one of linear, fm, fwfm, deepfm, dcn, dlrm, two-tower, found "dcnn"'],
+  ],
   ['net without layers', (f) => (f.net = { wide: true }), ['net.layers: wanted a value, found nothing']],
   [
     'cross of one',
@@ -139,7 +147,7 @@ test('model file: schema: what is not an object at all', () => {
   expect(problemsOf([])).toEqual(['model file: wanted an object, found a list of 0']);
   expect(problemsOf(null)).toEqual(['model file: wanted an object, found null']);
   expect(problemsOf(JSON.parse('{"__proto__": 1}'))).toContain(
-    '__proto__: wanted only $schema, name, label, timestamp, item, partitions, tables, fields, crosses, bias, net, loss, seed, learning, found an unknown name',
+    '__proto__: wanted only $schema, name, label, timestamp, negativeRate, item, partitions, tables, fields, crosses, bias, net, loss, seed, learning, found an unknown name',
   );
 });
 

@@ -1,8 +1,14 @@
+import type { LearningSpec } from '@millrace/protocol';
 import { expect, test } from 'vitest';
 import { brokenRules } from '../src/model-rules.ts';
 import { exampleModel, type Loose } from './example-model.ts';
 
 const noLayers = { wide: true, fm: true, layers: [] };
+const attention = [{ sequence: 'history', target: 'product' }];
+const noNumbers = [4, 7].map(
+  (i) =>
+    `fields[${i}].table: wanted a table, since the net has no layers that could read the number, found nothing`,
+);
 
 test('model rules: a sound file breaks none', () => {
   expect(brokenRules(exampleModel())).toEqual([]);
@@ -41,6 +47,14 @@ test.each<[string, (file: Loose) => void, string[]]>([
     'a table without weights',
     (f) => delete f.tables[2].wide,
     ['tables[2]: wanted wide, embedding or both, found {"name":"pairs"}'],
+  ],
+  [
+    'a sketch whose cells are no power of two',
+    (f) => {
+      f.tables[0].admission = { type: 'count', count: 3, counter: 'sketch', cells: 100 };
+      f.tables[1].admission = { type: 'count', count: 3, counter: 'sketch', cells: 128 };
+    },
+    ['tables[0].admission.cells: wanted a power of two, found 100'],
   ],
   [
     'a row of 1,025 floats',
@@ -141,7 +155,7 @@ test.each<[string, (file: Loose) => void, string[]]>([
       delete f.item;
       delete f.bias;
     },
-    ['net: wanted wide, fm or layers, found {"layers":[]}'],
+    ['net: wanted wide, fm, fwfm, layers, dots, cross or towers, found {"layers":[]}'],
   ],
   [
     'wide without a wide weight',
@@ -189,12 +203,168 @@ test.each<[string, (file: Loose) => void, string[]]>([
     // Inputs: seven embeddings of 8 and three dense fields, of which the bucketed one is not a number any more.
     'a net too large for one message',
     (f) => (f.net.layers = [{ units: 4096 }, { units: 300 }]),
-    [`net.layers: wanted at most 1000000 parameters, found ${51 * 4096 + 4096 + 4096 * 300 + 300 + 300 + 1}`],
+    [`net: wanted at most 1000000 parameters, found ${51 * 4096 + 4096 + 4096 * 300 + 300 + 300 + 1}`],
   ],
   [
     'dense weights by Newton steps',
     (f) => (f.net.optimizer = { type: 'newton' }),
     ['net.optimizer.type: wanted an optimizer that needs no curvature, found "newton"'],
+  ],
+  [
+    'pair weights by Newton steps',
+    (f) => (f.net = { ...noLayers, fwfm: true, optimizer: { type: 'newton' } }),
+    [...noNumbers, 'net.optimizer.type: wanted an optimizer that needs no curvature, found "newton"'],
+  ],
+  [
+    'fwfm and dots over two dims',
+    (f) => {
+      f.net = { fwfm: true, dots: true, wide: true, layers: [{ units: 2 }] };
+      f.tables[1].embedding.dim = 4;
+    },
+    [
+      'tables[1].embedding.dim: wanted 8, since fwfm needs one dim, found 4',
+      'tables[1].embedding.dim: wanted 8, since dots needs one dim, found 4',
+    ],
+  ],
+  [
+    'dots over one embedding',
+    (f) => {
+      f.net = { wide: true, dots: true, layers: [] };
+      f.fields = [...f.fields.slice(1, 2), f.fields[4]];
+      f.crosses = [];
+    },
+    ['net: wanted two or more fields with embeddings for dots, found 1'],
+  ],
+  [
+    'a cross network over nothing',
+    (f) => {
+      f.net = { wide: true, cross: { layers: 1 }, layers: [] };
+      delete f.tables[0].embedding;
+      f.fields = f.fields.slice(0, 2);
+      f.crosses = [];
+    },
+    ['net: wanted fields with embeddings or dense fields to read, found nothing'],
+  ],
+  [
+    'a rank beyond the inputs',
+    (f) => (f.net.cross = { layers: 1, rank: 52 }),
+    ['net.cross.rank: wanted at most 51, the inputs of the layers, found 52'],
+  ],
+  [
+    'a parallel cross network beside nothing',
+    (f) => (f.net = { wide: true, cross: { layers: 1, structure: 'parallel' }, layers: [] }),
+    ['net.cross.structure: wanted stacked, since no layers stand beside it, found "parallel"'],
+  ],
+  [
+    'a full cross matrix too large for one message',
+    (f) => {
+      f.net = { wide: true, cross: { layers: 2 }, layers: [] };
+      f.tables[0].embedding.dim = 160;
+      f.tables[1].embedding.dim = 160;
+    },
+    [`net: wanted at most 1000000 parameters, found ${2 * (963 * 963 + 963) + 963 + 1}`],
+  ],
+  [
+    'attention that nothing reads',
+    (f) => {
+      f.net = { wide: true, attention, layers: [] };
+      f.fields = f.fields.filter(({ name }: Loose) => ['user', 'product', 'history'].includes(name));
+      f.crosses = [];
+    },
+    ['net.attention: wanted fm, fwfm, layers or towers to read what it pools, found nothing'],
+  ],
+  [
+    'attention over a list',
+    (f) => (f.net.attention = [{ sequence: 'tags', target: 'product' }]),
+    ['net.attention[0].sequence: wanted a sequence field with an embedding, found "tags"'],
+  ],
+  [
+    'attention by a list, over a sequence that is pooled',
+    (f) => (f.net.attention = [{ sequence: 'history', target: 'tags' }]),
+    [
+      'fields[3].pooling: wanted no pooling, since attention does it, found "mean"',
+      'net.attention[0].target: wanted a sparse field with an embedding, found "tags"',
+    ],
+  ],
+  [
+    'attention by a field of another dim',
+    (f) => {
+      f.net = { attention, wide: true, layers: [{ units: 2 }] };
+      f.tables[1].embedding.dim = 4;
+      f.fields[1].table = 'tags';
+      delete f.fields[3].sharesKeysOf;
+      delete f.fields[3].pooling;
+    },
+    ['net.attention[0].target: wanted a field of dim 8, as history has, found "product"'],
+  ],
+  [
+    'two that attend one sequence',
+    (f) => {
+      f.net.attention = [...attention, ...attention];
+      delete f.fields[3].pooling;
+    },
+    ['net.attention[1].sequence: wanted a sequence that nothing else attends, found "history"'],
+  ],
+  [
+    'attention across towers that nothing else reads',
+    (f) => {
+      f.net = { wide: true, attention, towers: { layers: [{ units: 2 }] }, layers: [] };
+      delete f.fields[3].pooling;
+    },
+    ['net.attention[0].target: wanted a field of the tower that reads history, found "product"'],
+  ],
+  [
+    'towers without a field of the item',
+    (f) => {
+      f.net = 'two-tower';
+      f.fields = [f.fields[0], { ...f.fields[1], scope: 'user' }];
+      f.crosses = [];
+      delete f.item;
+    },
+    ['net.towers: wanted an item field that a tower can read, found nothing'],
+  ],
+  [
+    'towers without a field of the user',
+    (f) => {
+      f.net = 'two-tower';
+      f.fields = [f.fields[1]];
+      f.crosses = [];
+    },
+    ['net.towers: wanted a user or context field that a tower can read, found nothing'],
+  ],
+  [
+    'a cross of both sides that towers alone could read',
+    (f) => {
+      f.net = 'two-tower';
+      f.crosses[0].table = 'tags';
+    },
+    [
+      'crosses[0].table: wanted a table with a wide weight, since towers read no cross of both sides, found "tags"',
+    ],
+  ],
+  [
+    'a precision of no wide weight',
+    (f) => (f.tables[1].precision = { prior: 1 }),
+    ['tables[1].precision: wanted a wide weight that the net reads, whose precision it is, found nothing'],
+  ],
+  [
+    'a row of 1,025 floats with its precision',
+    (f) => {
+      f.tables[2].embedding = { dim: 1023, optimizer: { type: 'sgd', learningRate: 1 } };
+      f.tables[2].precision = { prior: 1 };
+      f.net.fm = false;
+    },
+    ['tables[2]: wanted rows of at most 1024 floats, found 1025'],
+  ],
+  [
+    'a mean without a deviation',
+    (f) => delete f.fields[6].transform.deviation,
+    ['fields[6].transform.deviation: wanted mean and deviation, or neither, found nothing'],
+  ],
+  [
+    'a shared key space of two sizes',
+    (f) => (f.fields[1].buckets = 100),
+    ['fields[3].buckets: wanted 100, as product has it, whose keys it shares, found nothing'],
   ],
 ])('model rules: %s', (_title, change, problems) => {
   expect(brokenRules(exampleModel(change))).toEqual(problems);
@@ -218,4 +388,19 @@ test('model rules: layers need no embeddings when there are dense fields, and no
     delete f.bias;
   });
   expect(brokenRules(file)).toEqual([]);
+});
+
+test('model rules: kinds of outcomes have names of their own, and fake negatives take one of weight 1', () => {
+  const of = (learning: LearningSpec) => brokenRules({ ...exampleModel(() => {}), learning });
+  expect(of({ outcomes: [{ name: 'click' }, { name: 'click' }] })).toEqual([
+    'learning.outcomes[1].name: wanted a name other than that of learning.outcomes[0], found "click"',
+  ]);
+  const latePositives = 'fake-negative-weighted';
+  expect(of({ latePositives })).toEqual([]);
+  expect(of({ latePositives, outcomes: [{ name: 'sale', weight: 1, valueMin: 0 }] })).toEqual([]);
+  for (const outcomes of [[{ name: 'sale', weight: 2 }], [{ name: 'click' }, { name: 'sale' }]]) {
+    expect(of({ latePositives, outcomes })).toMatchObject([
+      expect.stringContaining('learning.outcomes: wanted one kind of weight 1 where late positives'),
+    ]);
+  }
 });

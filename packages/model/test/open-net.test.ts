@@ -37,6 +37,7 @@ test('open net: what the dense fold applies is what the next version computes wi
       wide: new Float32Array(1),
       embeddings: new Float32Array(0),
       dense: Float32Array.of(3),
+      lengths: new Int32Array(0),
     };
     const logits = new Float32Array(1);
     const [w1, b1, w2, b2] = net.dense.weights;

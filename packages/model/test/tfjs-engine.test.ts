@@ -1,39 +1,36 @@
 import { memory } from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
-import { layersFrom } from '../src/compile-model.ts';
 import { initialParameters } from '../src/initial-parameters.ts';
-import type { NetShape } from '../src/net-shape.ts';
 import { openTfjsBackend } from '../src/tfjs-backends.ts';
 import { createTfjsEngine } from '../src/tfjs-engine.ts';
+import { netCases, shapeOf } from './net-cases.ts';
 import { inputFrom, referenceBatch, referenceLogit } from './net-reference.ts';
 
-const shape: NetShape = {
-  hasWide: true,
-  hasFm: true,
-  slots: [
-    { name: 'a', offset: 0, dim: 8 },
-    { name: 'b', offset: 8, dim: 8 },
-  ],
-  embeddingFloats: 16,
-  denseFields: 3,
-  ...layersFrom([{ units: 12 }, { units: 6, activation: 'tanh' }], 19),
-};
+const shape = shapeOf(
+  { wide: true, fm: true, layers: [{ units: 12 }, { units: 6, activation: 'tanh' }] },
+  { slots: 2, dense: 3, dim: 8 },
+);
+const everything = netCases.find(({ title }) => title === 'everything')!.shape;
 
-for (const name of ['cpu', 'wasm'] as const) {
-  test(`tfjs engine: ${name}: 200 steps with fresh weights leave no tensor behind`, async () => {
+for (const [name, title, net] of [
+  ['cpu', 'layers', shape],
+  ['wasm', 'layers', shape],
+  ['wasm', 'every part', everything],
+] as const) {
+  test(`tfjs engine: ${name}, ${title}: 50 steps with fresh weights leave no tensor behind`, async () => {
     const engine = createTfjsEngine(await openTfjsBackend[name]());
-    const program = engine.compile(shape);
-    const parameters = initialParameters(shape, 3);
-    const batch = referenceBatch(shape, 16, parameters, 5);
+    const program = engine.compile(net);
+    const parameters = initialParameters(net, 3);
+    const batch = referenceBatch(net, 16, parameters, 5);
     const out = {
       logits: new Float32Array(16),
       logitGradients: new Float32Array(16),
-      embeddings: new Float32Array(16 * 16),
-      parameters: new Float32Array(shape.parameters),
+      embeddings: new Float32Array(16 * net.embeddingFloats),
+      parameters: new Float32Array(net.parameters),
     };
     const input = inputFrom(batch);
     const before = memory();
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < 50; i++) {
       const loaded = program.load(parameters);
       await program.forward(loaded, input, out.logits);
       const [labels, weights] = [Float32Array.from(batch.labels), Float32Array.from(batch.weights)];

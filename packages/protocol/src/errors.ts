@@ -9,12 +9,28 @@
 
 export type Retry = 'never' | 'same' | 'refresh-map' | 'backoff';
 
+/** Status names of gRPC that the table uses. */
+export type GrpcStatus =
+  | 'INVALID_ARGUMENT'
+  | 'DEADLINE_EXCEEDED'
+  | 'NOT_FOUND'
+  | 'ALREADY_EXISTS'
+  | 'PERMISSION_DENIED'
+  | 'RESOURCE_EXHAUSTED'
+  | 'FAILED_PRECONDITION'
+  | 'ABORTED'
+  | 'OUT_OF_RANGE'
+  | 'UNIMPLEMENTED'
+  | 'INTERNAL'
+  | 'UNAVAILABLE'
+  | 'DATA_LOSS'
+  | 'UNAUTHENTICATED';
+
 interface ErrorKind {
   readonly retry: Retry;
   /** HTTP status. */
   readonly http: number;
-  /** gRPC status name. */
-  readonly grpc: string;
+  readonly grpc: GrpcStatus;
   readonly summary: string;
 }
 
@@ -40,6 +56,18 @@ export const errorTable = {
   MILL_BODY_TOO_LARGE: kind('never', 413, 'INVALID_ARGUMENT', 'The body is over the limit; split it.'),
   MILL_ROUTE_UNKNOWN: kind('never', 404, 'UNIMPLEMENTED', 'No such path; GET /openapi.json lists them.'),
   MILL_MODEL_UNKNOWN: kind('never', 404, 'NOT_FOUND', 'No model of that name; GET /v1/models lists them.'),
+  MILL_VERSION_UNKNOWN: kind(
+    'never',
+    404,
+    'NOT_FOUND',
+    'No such version or label of the model here; GET /v2/models/NAME tells which is served.',
+  ),
+  MILL_UNSUPPORTED: kind(
+    'never',
+    400,
+    'UNIMPLEMENTED',
+    'The protocol has this and Millrace does not; the message says what to do instead.',
+  ),
   MILL_MODEL_INVALID: kind(
     'never',
     400,
@@ -62,7 +90,7 @@ export const errorTable = {
     'never',
     400,
     'INVALID_ARGUMENT',
-    'A log file cannot be read as wanted; the message names file, line and column.',
+    'A file cannot be read as wanted; the message names it, and line and column of a log.',
   ),
   MILL_CONFIG_INVALID: kind(
     'never',
@@ -180,7 +208,13 @@ export const errorTable = {
     'never',
     401,
     'UNAUTHENTICATED',
-    'The token is missing or wrong; give all parts of a cluster the same one.',
+    'The key or token is missing or wrong; send a key that the cluster knows, give all its parts the same token.',
+  ),
+  MILL_FORBIDDEN: kind(
+    'never',
+    403,
+    'PERMISSION_DENIED',
+    'The key is known and may not do this; the message names the role wanted. Send another key.',
   ),
   MILL_TLS_REQUIRED: kind(
     'never',
@@ -243,6 +277,6 @@ export function reasonFrom(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function kind(retry: Retry, http: number, grpc: string, summary: string): ErrorKind {
+function kind(retry: Retry, http: number, grpc: GrpcStatus, summary: string): ErrorKind {
   return { retry, http, grpc, summary };
 }

@@ -3,14 +3,15 @@
  * would rather, in JSON (told by its first byte `{`).
  *
  *   impression  { type, requestId, timeMs, user, context, items[], scores, version, … }   written by inference nodes
- *   outcome     { type, requestId, timeMs, index | item, value }                           written by anybody
+ *   outcome     { type, requestId, timeMs, index | item, outcome, value }                  written by anybody
  *   tick        { type, timeMs }                                                           written by an idle updater
  *
- * Time is part of the log, so that whoever folds it closes the same join windows.
+ * Time is part of the log, so that whoever folds it closes the same join windows. That of impressions and ticks is believed
+ * as far as the log's own clock has come when it stores them; that of an outcome says when it happened and moves nothing.
  */
 import { MillraceError } from './errors.ts';
 import { isRequestId } from './ids.ts';
-import { scoreItemsMax } from './limits.ts';
+import { outcomeNameCharsMax, scoreItemsMax } from './limits.ts';
 import { jsonFrom, packed, unpacked } from './packing.ts';
 import { isMap } from './record-checks.ts';
 import type { Features } from './score-api.ts';
@@ -33,17 +34,32 @@ export interface Impression {
   readonly reads?: Uint8Array;
   /** True when first values stood in for some rows. */
   readonly degraded?: boolean;
+  /** Share of negatives that the model kept when it was scored; absent: 1. */
+  readonly negativeRate?: number;
+  /** Experiment arm that scored; absent: none. */
+  readonly arm?: string;
+  /** What chose the order of the items, such as `epsilon-greedy`; absent: the caller. */
+  readonly policy?: string;
+  /** float32[items] as raw bytes: the probability that the policy put this item at its place, given those before it. */
+  readonly propensities?: Uint8Array;
+  /**
+   * Place of each item in the request; an outcome's `index` is one of these. Said where the items stand in the order that was
+   * shown and not all of the request's are there; absent: places 0, 1, 2, …
+   */
+  readonly places?: readonly number[];
 }
 
 export interface Outcome {
   readonly type: 'outcome';
   readonly requestId: string;
   readonly timeMs: number;
-  /** Place of the item in its impression; either this or `item`. */
+  /** Place of the item in the request; either this or `item`. */
   readonly index?: number;
   /** The item's value of the model's `item` field, as text. */
   readonly item?: string;
-  /** 1 click, 0 known not to be clicked. */
+  /** Kind of outcome, one of the model's (learning.outcomes); absent: `click`. */
+  readonly outcome?: string;
+  /** 1 click, 0 known not to be clicked; amounts for other kinds, ≥ 0. */
   readonly value: number;
 }
 
@@ -114,28 +130,79 @@ function impressionFrom(value: Record<string, unknown>, timeMs: number): Impress
     ...(typeof engine === 'string' && { engine }),
     ...(reads instanceof Uint8Array && { reads: new Uint8Array(reads) }),
     ...(degraded === true && { degraded }),
+    ...decisionOf(value, items.length),
   };
+}
+
+/** What was decided when an impression was made: sampling rate, arm, policy and propensities. */
+function decisionOf(
+  value: Record<string, unknown>,
+  items: number,
+): Pick<Impression, 'negativeRate' | 'arm' | 'policy' | 'propensities' | 'places'> {
+  const { negativeRate, arm, policy, propensities, places } = value;
+  if (negativeRate !== undefined) {
+    if (typeof negativeRate !== 'number' || !(negativeRate > 0 && negativeRate <= 1))
+      throw invalid('negativeRate: a number above 0 and at most 1', show(negativeRate));
+  }
+  if (propensities !== undefined) {
+    if (!(propensities instanceof Uint8Array) || propensities.length !== 4 * items)
+      throw invalid('propensities: 4 bytes an item', show(propensities));
+  }
+  if (places !== undefined && !arePlaces(places, items))
+    throw invalid('places: a place in the request for each item, none twice', show(places));
+  return {
+    ...(negativeRate !== undefined && { negativeRate }),
+    ...(typeof arm === 'string' && { arm }),
+    ...(typeof policy === 'string' && { policy }),
+    ...(propensities !== undefined && { propensities: new Uint8Array(propensities) }),
+    ...(places !== undefined && { places: places as number[] }),
+  };
+}
+
+function arePlaces(places: unknown, items: number): boolean {
+  if (!Array.isArray(places) || places.length !== items || new Set(places).size !== items) return false;
+  return places.every((place) => Number.isInteger(place) && place >= 0 && place < scoreItemsMax);
 }
 
 function outcomeFrom(value: Record<string, unknown>, timeMs: number): Outcome {
   // Writers in other languages spell an absent property null.
-  const { requestId, value: amount = 1 } = value;
-  const index = value.index ?? undefined;
-  const item = value.item ?? undefined;
+  const { requestId } = value;
+  const amount = value.value ?? 1;
   if (typeof requestId !== 'string' || !isRequestId(requestId))
     throw invalid('requestId: a request id', show(requestId));
-  if (amount !== 0 && amount !== 1) throw invalid('value: 0 or 1', show(amount));
+  if (typeof amount !== 'number' || !Number.isFinite(amount) || amount < 0)
+    throw invalid('value: a number not below 0', show(amount));
+  return {
+    type: 'outcome',
+    requestId,
+    timeMs,
+    ...itemOf(value.index ?? undefined, value.item ?? undefined),
+    ...kindOf(value.outcome ?? undefined),
+    value: amount,
+  };
+}
+
+/** Which item of its impression an outcome is of. */
+function itemOf(index: unknown, item: unknown): Pick<Outcome, 'index' | 'item'> {
   if (index !== undefined && item !== undefined) throw invalid('index or item', 'both');
   if (item !== undefined) {
     if (typeof item !== 'string' && typeof item !== 'number')
       throw invalid('item: text or a number', show(item));
-    return { type: 'outcome', requestId, timeMs, item: String(item), value: amount };
+    return { item: String(item) };
   }
   const place = index ?? 0;
   if (typeof place !== 'number' || !Number.isInteger(place) || place < 0 || place >= scoreItemsMax) {
     throw invalid(`index: 0 to ${scoreItemsMax - 1}`, show(index));
   }
-  return { type: 'outcome', requestId, timeMs, index: place, value: amount };
+  return { index: place };
+}
+
+/** Whether the model knows the kind is for the joiner to say. */
+function kindOf(outcome: unknown): Pick<Outcome, 'outcome'> {
+  if (outcome === undefined) return {};
+  if (typeof outcome !== 'string' || outcome === '' || outcome.length > outcomeNameCharsMax)
+    throw invalid(`outcome: 1 to ${outcomeNameCharsMax} characters`, show(outcome));
+  return { outcome };
 }
 
 function show(value: unknown): string {

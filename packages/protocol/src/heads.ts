@@ -30,9 +30,31 @@ export interface LearningCounters {
   readonly rejectedOutcomes: number;
   readonly invalidEvents: number;
   readonly duplicateOutcomes: number;
+  /** Outcomes that came before their impression and waited for it. */
+  readonly earlyOutcomes: number;
+  /** Outcomes that came after the join window and were still known; learned as learning.latePositives says. */
+  readonly lateOutcomes: number;
+  /** Late outcomes that taught nothing. */
+  readonly ignoredOutcomes: number;
+  /** Impressions that came twice, from callers who tried again. */
+  readonly duplicateImpressions: number;
+  /** Impressions that were let go before their time, since too much followed them (joinEventsMax, joinBytesMax). */
+  readonly droppedImpressions: number;
+  /** Negatives that learning.negativeRate passed over. */
+  readonly sampledOut: number;
   /** Newest rejected ones, at most 20. */
   readonly rejections: readonly Rejection[];
 }
+
+/** Counted since later: older updaters do not tell them. */
+const laterCounters = [
+  'earlyOutcomes',
+  'lateOutcomes',
+  'ignoredOutcomes',
+  'duplicateImpressions',
+  'droppedImpressions',
+  'sampledOut',
+] as const;
 
 export interface Rejection {
   readonly code: 'MILL_IMPRESSION_UNKNOWN' | 'MILL_EVENT_INVALID';
@@ -55,17 +77,28 @@ export function decodeHeads(bytes: Uint8Array): LogHeads {
     dense: 'count',
     counters: 'map',
   });
-  const { rejections } = checkedRecord<LearningCounters>(what, heads.counters, {
-    batches: 'count',
-    learned: 'count',
-    positives: 'count',
-    openImpressions: 'count',
-    rejectedOutcomes: 'count',
-    invalidEvents: 'count',
-    duplicateOutcomes: 'count',
-    rejections: 'list',
-  });
-  for (const rejection of rejections) {
+  const absent = Object.fromEntries(laterCounters.map((name) => [name, 0]));
+  const counters = checkedRecord<LearningCounters>(
+    what,
+    { ...absent, ...heads.counters },
+    {
+      batches: 'count',
+      learned: 'count',
+      positives: 'count',
+      openImpressions: 'count',
+      rejectedOutcomes: 'count',
+      invalidEvents: 'count',
+      duplicateOutcomes: 'count',
+      earlyOutcomes: 'count',
+      lateOutcomes: 'count',
+      ignoredOutcomes: 'count',
+      duplicateImpressions: 'count',
+      droppedImpressions: 'count',
+      sampledOut: 'count',
+      rejections: 'list',
+    },
+  );
+  for (const rejection of counters.rejections) {
     const { code } = checkedRecord<Rejection>(what, rejection, {
       code: 'text',
       requestId: 'text',
@@ -75,5 +108,5 @@ export function decodeHeads(bytes: Uint8Array): LogHeads {
     if (code !== 'MILL_IMPRESSION_UNKNOWN' && code !== 'MILL_EVENT_INVALID')
       throw recordInvalid(what, 'the code of a rejection', 'another text');
   }
-  return heads;
+  return { ...heads, counters };
 }

@@ -7,6 +7,7 @@ export {
 } from './batch-record.ts';
 export { alignedBytes, bytesOf, floatsAt, highWordOf, lowWordOf, sequenceFrom, wordsAt } from './bytes.ts';
 export { type DenseBlock, decodeDenseBlock, encodeDenseBlock } from './dense-block.ts';
+export { type DensePutBlock, decodeDensePutBlock, encodeDensePutBlock } from './dense-put-block.ts';
 export { openEnvelope, sealEnvelope } from './envelope.ts';
 export * from './errors.ts';
 export { decodeEvent, type Event, encodeEvent, type Impression, type Outcome, type Tick } from './event.ts';
@@ -36,12 +37,31 @@ export {
   type ShardLease,
 } from './lease.ts';
 export * from './limits.ts';
+export {
+  decodeAnyDenseBlock,
+  decodePartitionBlock,
+  isDensePutBlock,
+  isPutBlock,
+  type PartitionBlock,
+} from './log-block.ts';
+export * from './measures.ts';
 export * from './model-file.ts';
+export { outcomeKindNumber, outcomeKindsOf, outcomeKindUnknown } from './outcome-kinds.ts';
 export { jsonBytes, jsonFrom, packed, unpacked } from './packing.ts';
 export { decodePartitionMap, encodePartitionMap, type PartitionMap } from './partition-map.ts';
 export { partitionSetFrom, partitionSetSize, partitionSetText } from './partition-set.ts';
+export { protoFolder } from './proto-folder.ts';
 export * from './pull-frame.ts';
+export { decodePutBlock, encodePutBlock, type PutBlock, type PutSection } from './put-block.ts';
 export { decodeReadLog, encodePlacedReads, encodeReadLog, type LoggedRead, readPlaceOf } from './read-log.ts';
+export {
+  decodeRowUpdate,
+  encodeRowUpdate,
+  type PartitionUpdate,
+  type RowUpdate,
+  type RowUpdateSection,
+} from './row-update.ts';
 export * from './score-api.ts';
 export * from './subjects.ts';
 export { decodeTrimMark, encodeTrimMark, type TrimMark } from './trim-mark.ts';
+export type { Weighting } from './weighting.ts';

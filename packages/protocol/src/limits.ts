@@ -19,9 +19,23 @@ export const stalenessMsMaxDefault = 10_000;
 
 /** How long an impression waits for its outcomes unless its model says otherwise. */
 export const joinWindowMsDefault = 30_000;
+/**
+ * Later events of the log that an impression, or an outcome without one, may wait for at most; also what a late window is cut
+ * at. With joinBytesMax this bounds a joiner's memory by a rule that reads the log alone, and so replays alike from any start.
+ * Fixed: another value would have a restarted updater find other examples.
+ */
+export const joinEventsMax = 1_000_000;
+/** Likewise the bytes of later events of its model: 260,000 impressions of 1 KiB, some 1 GiB of memory at worst. */
+export const joinBytesMax = 256 * 1024 * 1024;
+/** Kinds of outcomes of one model, at most: one bit each in what a joiner knows of an item. */
+export const outcomeKindsMax = 16;
+/** Characters of the name of a kind of outcome in an event. */
+export const outcomeNameCharsMax = 64;
 
 /** Floats of one row's weights, at most. */
 export const rowFloatsMax = 1_024;
+/** Floats of one row's optimizer state, at most: Adam keeps two a weight and two a segment. */
+export const optimizerFloatsMax = 2 * rowFloatsMax + 4;
 /**
  * Gradients, and curvatures, beyond this are cut to it before they are logged: squared and summed ten billion times they still
  * fit a float32, so no optimizer's state overflows.
@@ -44,10 +58,24 @@ export const pullKeysMax = 65_536;
 /** Largest message in any log; nats-server must allow it (`max_payload`). */
 export const messageBytesMax = 4 * 1024 * 1024;
 
+/** How often whoever keeps copies of rows says that it wants to be told of changes. */
+export const rowsWantedEveryMs = 1_000;
+/** Shards go on telling for so long after they heard it last: four lost notices in a row cost nothing. */
+export const rowsWantedMs = 5_000;
+/** A notice of changed rows has about this many bytes at most: copying them takes a shard under a millisecond. */
+export const rowUpdateBytes = 256 * 1024;
+/** Keys of one partition in one notice; where more changed, it says that any row may have. */
+export const rowUpdateKeysMax = 4_096;
+
 /** Largest HTTP request body. */
 export const bodyBytesMax = 4 * 1024 * 1024;
 /** Candidates of one score request. */
 export const scoreItemsMax = 2_000;
+/**
+ * Items times places of one rank request by Thompson sampling. Each place is an integral over all items that are left, some
+ * 3 µs an item: this many take about 30 ms, and more would hold up everybody else's requests for too long.
+ */
+export const thompsonWorkMax = 10_000;
 /** Events of one POST. */
 export const eventsPerPostMax = 10_000;
 /** Characters of one feature value. */

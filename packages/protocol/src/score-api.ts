@@ -1,5 +1,7 @@
 /** The public HTTP API's messages, as TypeScript. The JSON Schemas that check them stand in the inference package. */
 
+import type { Measures } from './measures.ts';
+
 /** One feature value. Numbers and booleans of sparse fields are hashed by their decimal or literal text. */
 export type FeatureValue = string | number | boolean | null | readonly (string | number)[];
 /** Features by field name. Names that the model does not know are ignored. */
@@ -38,6 +40,39 @@ export interface ScoreResponse {
   readonly engine: string;
 }
 
+/** How `POST /v1/rank` explores. Every one draws its order from probabilities that it logs. */
+export type ExplorationSpec =
+  /** Best first, but with probability epsilon a place goes to an item drawn evenly. Default, epsilon 0.05. */
+  | { readonly type: 'epsilon-greedy'; readonly epsilon?: number }
+  /** In proportion to exp(logit / temperature). Default temperature 0.1. */
+  | { readonly type: 'softmax'; readonly temperature?: number }
+  /** With the probability that it is the best, each logit being normal with its own variance (TableSpec.precision) times scale². */
+  | { readonly type: 'thompson'; readonly scale?: number }
+  /** Best first, always. */
+  | { readonly type: 'greedy' };
+
+/** `POST /v1/rank`: as a score request, and the answer is an order. */
+export interface RankRequest extends Omit<ScoreRequest, 'log'> {
+  readonly exploration?: ExplorationSpec;
+  /** Items wanted, best first. Default all. */
+  readonly count?: number;
+}
+
+/** One place of an order. */
+export interface RankedItem {
+  /** Place of the item in the request. Outcomes name this one. */
+  readonly index: number;
+  readonly score: number;
+  /** Probability that the policy put it here, given the places before. */
+  readonly propensity: number;
+}
+
+/** Answer to `POST /v1/rank`. */
+export interface RankResponse extends Omit<ScoreResponse, 'scores'> {
+  readonly ranking: readonly RankedItem[];
+  readonly policy: string;
+}
+
 /** What happened to one shown item; body of `POST /v1/events` is one of these or an array of at most 10,000. */
 export interface OutcomeRequest {
   readonly model?: string;
@@ -46,8 +81,12 @@ export interface OutcomeRequest {
   readonly index?: number;
   /** Or its value of the model's `item` field. Not both. */
   readonly item?: string | number;
-  /** 1 click (default), 0 known not to be clicked. */
+  /** Kind of outcome, one of the model's; default `click`. */
+  readonly outcome?: string;
+  /** 1 click (default), 0 known not to be clicked; amounts for other kinds, ≥ 0. */
   readonly value?: number;
+  /** When it happened, Unix ms. Default: now. */
+  readonly timeMs?: number;
 }
 
 /** Answer to `POST /v1/events`: all are durable in the event log once this is sent. */
@@ -93,6 +132,11 @@ export interface RejectedOutcomesResponse {
   readonly rejected: readonly RejectedOutcome[];
 }
 
+/** Answer to `GET /v1/models/:name/measures`: what its updater told in the last hour, oldest first. */
+export interface MeasuresResponse {
+  readonly measures: readonly Measures[];
+}
+
 export interface ModelStatus {
   readonly name: string;
   readonly version: number;
@@ -113,6 +157,25 @@ export interface ModelStatus {
   readonly openImpressions: number;
   /** Outcomes rejected by the running updater. */
   readonly rejected: number;
+  /** What became of events that came twice, early or late; absent until an updater has told. */
+  readonly joins?: JoinStatus;
+  /** How well it does, as its updater told last; null before that. */
+  readonly measures: Measures | null;
+}
+
+/** Counted by the running updater since it started. */
+export interface JoinStatus {
+  readonly duplicateImpressions: number;
+  readonly duplicateOutcomes: number;
+  /** Outcomes that came before their impression. */
+  readonly early: number;
+  /** Outcomes that came in the late window, and those of them that taught nothing. */
+  readonly late: number;
+  readonly ignored: number;
+  /** Impressions let go before their time, since too much followed them. */
+  readonly dropped: number;
+  /** Negatives that sampling left out. */
+  readonly sampledOut: number;
 }
 
 /** A partition on its way to other shards. */

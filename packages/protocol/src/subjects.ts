@@ -4,7 +4,10 @@
  *   mill.events.<model>                   impressions, outcomes, ticks          stream MILL_EVENTS
  *   mill.gradients.<model>.<partition>    gradient blocks of one partition      stream MILL_GRADIENTS
  *   mill.dense.<model>                    dense gradient blocks                 stream MILL_DENSE
+ *   mill.measures.<model>                 how well it does (measures.ts)        stream MILL_MEASURES, the newest few thousand
  *   mill.heads.<model>                    log heads, told after each batch      no stream
+ *   mill.rows.<model>                     rows that blocks changed              no stream
+ *   mill.rows-wanted.<model>              somebody wants to be told of them     no stream
  */
 import type { ModelName, Partition } from './ids.ts';
 
@@ -12,6 +15,7 @@ export const streams = {
   events: { name: 'MILL_EVENTS', subjects: ['mill.events.*'] },
   gradients: { name: 'MILL_GRADIENTS', subjects: ['mill.gradients.*.*'] },
   dense: { name: 'MILL_DENSE', subjects: ['mill.dense.*'] },
+  measures: { name: 'MILL_MEASURES', subjects: ['mill.measures.*'] },
 } as const;
 
 export type LogName = keyof typeof streams;
@@ -25,6 +29,8 @@ export const buckets = {
   shards: 'mill-shards',
   /** Batch records by model name; compare-and-set by revision. */
   updaters: 'mill-updaters',
+  /** What an updater has judged since its models were created, by model name; unconditional writes of whoever learns. */
+  judged: 'mill-judged',
   /** Trim marks by log subject (trim-mark.ts); under `log` what tells these logs from others (snapshot/log-identity.ts). */
   trims: 'mill-trims',
 } as const;
@@ -51,6 +57,18 @@ export function denseSubject(model: ModelName): string {
   return `mill.dense.${model}`;
 }
 
+export function measuresSubject(model: ModelName): string {
+  return `mill.measures.${model}`;
+}
+
 export function headsSubject(model: ModelName): string {
   return `mill.heads.${model}`;
+}
+
+export function rowsSubject(model: ModelName): string {
+  return `mill.rows.${model}`;
+}
+
+export function rowsWantedSubject(model: ModelName): string {
+  return `mill.rows-wanted.${model}`;
 }

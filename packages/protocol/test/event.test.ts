@@ -22,8 +22,17 @@ const impression: Impression = {
   version: 41,
 };
 
+const ranked: Impression = {
+  ...impression,
+  policy: 'softmax',
+  // float32 0.5 is 0x3f000000, 1 is 0x3f800000.
+  propensities: Uint8Array.of(0, 0, 0, 0x3f, 0, 0, 0x80, 0x3f),
+  places: [4, 1],
+};
+
 const goldenEvents: readonly { name: string; event: Event }[] = [
   { name: 'impression', event: impression },
+  { name: 'impression-ranked', event: ranked },
   {
     name: 'outcome',
     event: { type: 'outcome', requestId: 'r-1', timeMs: 1_700_000_002_500, index: 1, value: 1 },
@@ -31,6 +40,27 @@ const goldenEvents: readonly { name: string; event: Event }[] = [
   {
     name: 'outcome-item',
     event: { type: 'outcome', requestId: 'r-1', timeMs: 1_700_000_002_500, item: 'a', value: 0 },
+  },
+  {
+    name: 'outcome-kind',
+    event: {
+      type: 'outcome',
+      requestId: 'r-1',
+      timeMs: 1_700_000_002_500,
+      index: 1,
+      outcome: 'purchase',
+      value: 19.5,
+    },
+  },
+  {
+    name: 'impression-decided',
+    event: {
+      ...impression,
+      negativeRate: 0.25,
+      arm: 'b',
+      policy: 'softmax',
+      propensities: Uint8Array.of(0, 0, 0, 0x3f, 0, 0, 0x80, 0x3e),
+    },
   },
   { name: 'tick', event: { type: 'tick', timeMs: 1_700_000_003_000 } },
 ];
@@ -49,11 +79,13 @@ const anyValue = fc.oneof(
 const anyFeatures = fc
   .dictionary(fc.stringMatching(/^[a-z_]{1,20}$/), anyValue, { maxKeys: 5, noNullPrototype: true })
   .filter((features) => !Object.hasOwn(features, '__proto__'));
+const anyAmount = fc.double({ min: 0, noNaN: true, noDefaultInfinity: true }).map((amount) => amount + 0);
+const anyKind = fc.stringMatching(/^[a-z]{1,64}$/);
 const anyOutcome = { type: fc.constant('outcome' as const), requestId: anyRequestId, timeMs: anyTime };
 const anyEvent: fc.Arbitrary<Event> = fc.oneof(
   fc.record({ type: fc.constant('tick' as const), timeMs: anyTime }),
-  fc.record({ ...anyOutcome, index: fc.nat(scoreItemsMax - 1), value: fc.constantFrom(0, 1) }),
-  fc.record({ ...anyOutcome, item: anyText, value: fc.constantFrom(0, 1) }),
+  fc.record({ ...anyOutcome, index: fc.nat(scoreItemsMax - 1), value: anyAmount }),
+  fc.record({ ...anyOutcome, item: anyText, outcome: anyKind, value: anyAmount }),
   fc.array(anyFeatures, { minLength: 1, maxLength: 4 }).chain((items) =>
     fc.record({
       type: fc.constant('impression' as const),
@@ -97,7 +129,8 @@ test('event: what was read does not change with the bytes of its message', () =>
 });
 
 test('event: outcomes and ticks are read from JSON as from MessagePack', () => {
-  for (const { event } of goldenEvents.slice(1)) expect(decodeEvent(jsonBytes(event))).toEqual(event);
+  for (const { event } of goldenEvents.filter(({ event }) => event.type !== 'impression'))
+    expect(decodeEvent(jsonBytes(event))).toEqual(event);
 });
 
 test('event: an outcome is a click on the first item unless it says otherwise', () => {
@@ -128,7 +161,13 @@ test.each([
   { fault: 'a time that is not finite', value: { type: 'tick', timeMs: Number.POSITIVE_INFINITY } },
   { fault: 'an unknown type', value: { type: 'click', timeMs: 5 } },
   { fault: 'a request id with a space', value: { type: 'outcome', requestId: 'a b', timeMs: 5 } },
-  { fault: 'a value of 0.5', value: { type: 'outcome', requestId: 'r', timeMs: 5, value: 0.5 } },
+  { fault: 'a value below 0', value: { type: 'outcome', requestId: 'r', timeMs: 5, value: -0.5 } },
+  { fault: 'a value that is text', value: { type: 'outcome', requestId: 'r', timeMs: 5, value: '1' } },
+  { fault: 'a kind that is no text', value: { type: 'outcome', requestId: 'r', timeMs: 5, outcome: 3 } },
+  { fault: 'a kind without a name', value: { type: 'outcome', requestId: 'r', timeMs: 5, outcome: '' } },
+  { fault: 'a rate of 0', value: { ...impression, negativeRate: 0 } },
+  { fault: 'a rate above 1', value: { ...impression, negativeRate: 1.5 } },
+  { fault: 'propensities of another length', value: { ...impression, propensities: new Uint8Array(4) } },
   { fault: 'index and item', value: { type: 'outcome', requestId: 'r', timeMs: 5, index: 0, item: 'a' } },
   { fault: 'an index over the limit', value: { type: 'outcome', requestId: 'r', timeMs: 5, index: 2_000 } },
   { fault: 'an index below zero', value: { type: 'outcome', requestId: 'r', timeMs: 5, index: -1 } },
@@ -136,6 +175,10 @@ test.each([
   { fault: 'an impression without items', value: { ...impression, items: [], scores: new Uint8Array(0) } },
   { fault: 'an item that is no map', value: { ...impression, items: [1, 2] } },
   { fault: 'scores of another length', value: { ...impression, scores: new Uint8Array(7) } },
+  { fault: 'propensities of another length', value: { ...ranked, propensities: new Uint8Array(4) } },
+  { fault: 'places of another length', value: { ...ranked, places: [1] } },
+  { fault: 'a place twice', value: { ...ranked, places: [1, 1] } },
+  { fault: 'a place over the limit', value: { ...ranked, places: [0, 2_000] } },
   { fault: 'scores as a list', value: { ...impression, scores: [0.25, 0.75] } },
   { fault: 'a user that is bytes', value: { ...impression, user: new Uint8Array(3) } },
   { fault: 'a version that is text', value: { ...impression, version: '41' } },

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { sealEnvelope } from '../src/envelope.ts';
 import { decodeGradientBlock, encodeGradientBlock } from '../src/gradient-block.ts';
 import { messageBytesMax, rowFloatsMax, tablesMax } from '../src/limits.ts';
-import { anyGradientBlock, bitsOf, exampleGradientBlock } from './blocks.ts';
+import { anyGradientBlock, bitsOf, exampleGradientBlock, seenGradientBlock } from './blocks.ts';
 import { allMasks, eachFlip, eachTruncation, expectCode, expectNothingBut } from './damage.ts';
 import { golden, misaligned, toHex } from './golden.ts';
 
@@ -16,6 +16,19 @@ test('gradient block: reads the golden bytes at any address', () => {
   for (const bytes of [message, misaligned(message, 1), misaligned(message, 2), misaligned(message, 3)]) {
     expect(decodeGradientBlock(bytes)).toEqual(exampleGradientBlock);
   }
+});
+
+test('gradient block: event time and occurrences: encodes to the golden bytes and reads them at any address', () => {
+  const message = golden('gradient-block-seen');
+  expect(toHex(encodeGradientBlock(seenGradientBlock))).toBe(toHex(message));
+  for (const bytes of [message, misaligned(message, 1), misaligned(message, 3)])
+    expect(decodeGradientBlock(bytes)).toEqual(seenGradientBlock);
+});
+
+test('gradient block: an event time that is nil is one that is not known', () => {
+  const metadata = ['p', 1, 0, 'm', 1, 0, 5, []];
+  for (const parts of [metadata, [...metadata, null]])
+    expect(decodeGradientBlock(sealEnvelope('MGB1', parts, [])).eventTimeMs).toBeNull();
 });
 
 test('gradient block: reads an aligned message in place', () => {
@@ -32,6 +45,7 @@ test('gradient block: writes the leading rows of longer arrays', () => {
     keys: Uint32Array.of(1, 2, 3, 4),
     gradients: Float32Array.of(5, 6),
     curvature: Float32Array.of(7, 8),
+    occurrences: Uint32Array.of(9, 10),
   };
   const read = decodeGradientBlock(encodeGradientBlock({ ...exampleGradientBlock, sections: [section] }));
   expect(read.sections).toEqual([
@@ -40,6 +54,7 @@ test('gradient block: writes the leading rows of longer arrays', () => {
       keys: Uint32Array.of(1, 2),
       gradients: Float32Array.of(5),
       curvature: Float32Array.of(7),
+      occurrences: Uint32Array.of(9),
     },
   ]);
 });
@@ -53,15 +68,17 @@ test('gradient block: decoding gives back what was encoded, bit for bit (propert
 });
 
 test('gradient block: every other value of every byte is noticed', () => {
-  eachFlip(golden('gradient-block'), allMasks, (damaged) => {
-    expectCode('MILL_BLOCK_INVALID', () => decodeGradientBlock(damaged));
-  });
+  for (const name of ['gradient-block', 'gradient-block-seen'])
+    eachFlip(golden(name), allMasks, (damaged) => {
+      expectCode('MILL_BLOCK_INVALID', () => decodeGradientBlock(damaged));
+    });
 });
 
 test('gradient block: every truncation and extension is noticed', () => {
-  eachTruncation(golden('gradient-block'), (damaged) => {
-    expectCode('MILL_BLOCK_INVALID', () => decodeGradientBlock(damaged));
-  });
+  for (const name of ['gradient-block', 'gradient-block-seen'])
+    eachTruncation(golden(name), (damaged) => {
+      expectCode('MILL_BLOCK_INVALID', () => decodeGradientBlock(damaged));
+    });
 });
 
 test('gradient block: damage of random blocks is noticed (property)', () => {
@@ -130,7 +147,10 @@ test.each([
   { fault: 'a table below zero', metadata: ['p', 1, 0, 'm', 1, 0, 5, [[-1, 1, 1, 0]]], body: row },
   { fault: 'a dim of 0', metadata: ['p', 1, 0, 'm', 1, 0, 5, [[0, 0, 1, 0]]], body: row.slice(0, 1) },
   { fault: 'a dim over the limit', metadata: ['p', 1, 0, 'm', 1, 0, 5, [[0, rowFloatsMax + 1, 0, 0]]] },
-  { fault: 'an unknown flag', metadata: ['p', 1, 0, 'm', 1, 0, 5, [[0, 1, 1, 2]]], body: row },
+  { fault: 'an unknown flag', metadata: ['p', 1, 0, 'm', 1, 0, 5, [[0, 1, 1, 4]]], body: row },
+  { fault: 'occurrences beyond its body', metadata: ['p', 1, 0, 'm', 1, 0, 5, [[0, 1, 1, 2]]], body: row },
+  { fault: 'an event time that is text', metadata: ['p', 1, 0, 'm', 1, 0, 5, [], 'now'] },
+  { fault: 'an event time below zero', metadata: ['p', 1, 0, 'm', 1, 0, 5, [], -1] },
   { fault: 'more rows than its body', metadata: ['p', 1, 0, 'm', 1, 0, 5, [[0, 1, 2, 0]]], body: row },
   { fault: 'fewer rows than its body', metadata: ['p', 1, 0, 'm', 1, 0, 5, []], body: row },
   {
@@ -147,7 +167,7 @@ test.each([
 });
 
 test('gradient block: a later version may add parts to the metadata', () => {
-  const metadata = ['p', 1, 0, 'm', 1, 0, 5, [], 'more'];
+  const metadata = ['p', 1, 0, 'm', 1, 0, 5, [], 7, 'more'];
   expect(decodeGradientBlock(sealEnvelope('MGB1', metadata, [])).sections).toEqual([]);
 });
 

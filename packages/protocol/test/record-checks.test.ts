@@ -58,8 +58,20 @@ function* variations(value: unknown, replacement: unknown): Generator<unknown> {
 }
 
 test('heads: encode to the golden bytes', () => {
-  expect(toHex(encodeHeads(heads))).toBe(toHex(golden('heads')));
-  expect(decodeHeads(golden('heads'))).toEqual(heads);
+  expect(toHex(encodeHeads(heads))).toBe(toHex(golden('heads-counted')));
+  expect(decodeHeads(golden('heads-counted'))).toEqual(heads);
+});
+
+test('heads: those of an older updater are read, with nothing of what it did not count', () => {
+  const absent = {
+    earlyOutcomes: 0,
+    lateOutcomes: 0,
+    ignoredOutcomes: 0,
+    duplicateImpressions: 0,
+    droppedImpressions: 0,
+    sampledOut: 0,
+  };
+  expect(decodeHeads(golden('heads'))).toEqual({ ...heads, counters: { ...heads.counters, ...absent } });
 });
 
 test.each(cases)('$name: decoding gives back what was encoded', ({ bytes, decode, value }) => {

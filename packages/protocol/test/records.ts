@@ -4,7 +4,7 @@ import type { LogHeads } from '../src/heads.ts';
 import type { ShardLease } from '../src/lease.ts';
 import type { PartitionMap } from '../src/partition-map.ts';
 
-/** As in golden/heads.hex. */
+/** As in golden/heads-counted.hex; golden/heads.hex is from before late and early ones were counted. */
 export const heads: LogHeads = {
   model: 'ads',
   timeMs: 1_700_000_000_000,
@@ -18,6 +18,12 @@ export const heads: LogHeads = {
     rejectedOutcomes: 1,
     invalidEvents: 0,
     duplicateOutcomes: 0,
+    earlyOutcomes: 4,
+    lateOutcomes: 3,
+    ignoredOutcomes: 2,
+    duplicateImpressions: 5,
+    droppedImpressions: 6,
+    sampledOut: 9,
     rejections: [
       {
         code: 'MILL_IMPRESSION_UNKNOWN',

@@ -28,6 +28,7 @@ const prefixes: Readonly<Record<LogName, string>> = {
   events: prefixOf('events'),
   gradients: prefixOf('gradients'),
   dense: prefixOf('dense'),
+  measures: prefixOf('measures'),
 };
 
 function prefixOf(log: LogName): string {

@@ -12,6 +12,8 @@ export interface LogMessage {
   readonly sequence: Sequence;
   /** Owned by the receiver until the handler returns; copied if kept. */
   readonly payload: Uint8Array;
+  /** When the log stored it, Unix ms by the log's own clock; null: it does not tell. */
+  readonly timeMs: number | null;
   /** Messages of the reader's subject that the log holds beyond this one, when it was delivered. */
   readonly pending: number;
 }

@@ -1,3 +1,23 @@
+export {
+  type Access,
+  createKeyedAccess,
+  type KeyedAccess,
+  type Need,
+  openAccess,
+  type RequestFacts,
+  shownKeyFrom,
+  type Verdict,
+} from './access.ts';
+export {
+  type ApiKey,
+  apiKeysFrom,
+  apiKeysMax,
+  hashOfKey,
+  isRate,
+  isRole,
+  type Role,
+  roles,
+} from './api-keys.ts';
 export { type BlobSight, type BlobStore, isBlobName } from './blob-store.ts';
 export type * from './bus.ts';
 export {
@@ -32,6 +52,7 @@ export {
   wholeSetting,
 } from './config-parsers.ts';
 export { createDirectoryBlobs } from './directory-blobs.ts';
+export { type KeyFile, type KeyFileOptions, openKeyFile } from './key-file.ts';
 export { createLogger, type Logger, type LoggerOptions, type LogLevel, logLevels } from './logger.ts';
 export { createMemoryBlobs } from './memory-blobs.ts';
 export { createMemoryBus, type MemoryBus, type MemoryBusOptions } from './memory-bus.ts';
@@ -60,5 +81,12 @@ export { readSecurity, type Security } from './security.ts';
 export { securitySettings } from './security-settings.ts';
 export { type Closeable, createService, type Service, type ServiceOptions } from './service.ts';
 export { createTcpNetwork, type TcpNetworkOptions } from './tcp-network.ts';
-export { readTlsAuthority, readTlsIdentity, type TlsFile, type TlsIdentity } from './tls-files.ts';
+export {
+  readTlsAuthority,
+  readTlsIdentity,
+  readTlsPair,
+  type TlsFile,
+  type TlsIdentity,
+  type TlsPair,
+} from './tls-files.ts';
 export { shardCertificateName } from './tls-sockets.ts';

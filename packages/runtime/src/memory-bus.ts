@@ -14,6 +14,7 @@ import {
 import type { BlobStore } from './blob-store.ts';
 import type { AppendOptions, Bus, Kv, LogReader, LogState, ReadOptions } from './bus.ts';
 import { assertExactSubject, assertLogSubject } from './bus-checks.ts';
+import type { Clock } from './clock.ts';
 import { createMemoryBlobs } from './memory-blobs.ts';
 import { MemoryKv } from './memory-kv.ts';
 import { MemoryLog } from './memory-log.ts';
@@ -26,6 +27,8 @@ export interface MemoryBusOptions {
    * everything. Default: all logs retain all.
    */
   readonly retain?: Partial<Readonly<Record<LogName, boolean>>>;
+  /** Clock of the logs, which tells when each message was stored. Default: none, and messages tell no time. */
+  readonly clock?: Pick<Clock, 'now'>;
 }
 
 export interface MemoryBus extends Bus {
@@ -57,9 +60,16 @@ class MemoryBusCore implements MemoryBus {
   #closed = false;
 
   constructor(options: MemoryBusOptions) {
+    const { clock } = options;
+    const now = clock ? () => clock.now() : null;
     const logNamed = (name: LogName) =>
-      new MemoryLog(streams[name].name, options.retain?.[name] ?? true, this.#draining);
-    this.#logs = { events: logNamed('events'), gradients: logNamed('gradients'), dense: logNamed('dense') };
+      new MemoryLog(streams[name].name, { retain: options.retain?.[name] ?? true, now }, this.#draining);
+    this.#logs = {
+      events: logNamed('events'),
+      gradients: logNamed('gradients'),
+      dense: logNamed('dense'),
+      measures: logNamed('measures'),
+    };
     this.#noticePump = new Pump<Notice>({
       take: () => this.#notices.shift(),
       handle: (notice) => {

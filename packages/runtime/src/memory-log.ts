@@ -16,6 +16,8 @@ const droppedPlacesMax = 1_024;
 interface SubjectLog {
   sequences: number[];
   payloads: Uint8Array[];
+  /** When each was stored; empty without a clock. */
+  timesMs: number[];
   /** Places before this index are dropped. */
   start: number;
   /** What has been cut off the front of both arrays; cursor − shift is an index into them. */
@@ -34,6 +36,7 @@ interface SubjectReader {
 export class MemoryLog {
   readonly #name: string;
   readonly #retain: boolean;
+  readonly #now: (() => number) | null;
   readonly #draining: Set<Promise<void>>;
   readonly #subjects = new Map<string, SubjectLog>();
   /** In two generations: dropping the older one whole is cheap, deleting the oldest key of a large map is not. */
@@ -43,10 +46,18 @@ export class MemoryLog {
   #messages = 0;
   #bytes = 0;
 
-  /** @param draining gets the promises of asynchronous handlers while they are under way. */
-  constructor(name: string, retain: boolean, draining: Set<Promise<void>>) {
+  /**
+   * @param now       the log's clock, Unix ms; null: messages tell no time.
+   * @param draining  gets the promises of asynchronous handlers while they are under way.
+   */
+  constructor(
+    name: string,
+    options: { readonly retain: boolean; readonly now: (() => number) | null },
+    draining: Set<Promise<void>>,
+  ) {
     this.#name = name;
-    this.#retain = retain;
+    this.#retain = options.retain;
+    this.#now = options.now;
     this.#draining = draining;
   }
 
@@ -64,6 +75,7 @@ export class MemoryLog {
     list.sequences.push(sequence);
     // The caller may reuse its buffer. Node's pool of small buffers spares an allocation a message and aligns to 8 bytes.
     list.payloads.push(Buffer.from(payload));
+    if (this.#now !== null) list.timesMs.push(this.#now());
     this.#messages += 1;
     this.#bytes += payload.length;
     for (const reader of list.readers) reader.pump.run();
@@ -142,7 +154,15 @@ export class MemoryLog {
   #subject(subject: string): SubjectLog {
     let list = this.#subjects.get(subject);
     if (list === undefined) {
-      list = { sequences: [], payloads: [], start: 0, shift: 0, droppedThrough: 0, readers: new Set() };
+      list = {
+        sequences: [],
+        payloads: [],
+        timesMs: [],
+        start: 0,
+        shift: 0,
+        droppedThrough: 0,
+        readers: new Set(),
+      };
       this.#subjects.set(subject, list);
     }
     return list;
@@ -184,9 +204,11 @@ export class MemoryLog {
     if (list.start === list.sequences.length) {
       list.sequences.length = 0;
       list.payloads.length = 0;
+      list.timesMs.length = 0;
     } else if (list.start >= droppedPlacesMax) {
       list.sequences.splice(0, list.start);
       list.payloads.splice(0, list.start);
+      list.timesMs.splice(0, list.start);
     } else {
       return;
     }
@@ -208,6 +230,7 @@ function takeMessage(list: SubjectLog, reader: SubjectReader, options: ReadOptio
     subject: options.subject,
     sequence: list.sequences[index],
     payload: list.payloads[index],
+    timeMs: list.timesMs[index] ?? null,
     pending: list.sequences.length - 1 - index,
   };
 }

@@ -169,6 +169,7 @@ export class NatsConsumer {
       subject: message.subject,
       sequence: numberIn(reply, this.#numbersAt),
       payload: plainBytes(message.data),
+      timeMs: millisecondsIn(reply, countEnd + 1, timeEnd),
       pending: numberIn(reply, timeEnd + 1),
       raw: message,
     });
@@ -215,6 +216,11 @@ function numbersPlaceIn(reply: string): number {
   for (let dots = reply.split('.').length === 9 ? 5 : 7; dots > 0; dots -= 1)
     place = reply.indexOf('.', place) + 1;
   return place;
+}
+
+/** The nanoseconds between two places as milliseconds: the last six digits are cut off, which a double could not hold. */
+function millisecondsIn(text: string, place: number, end: number): number {
+  return Number(text.slice(place, Math.max(place, end - 6)));
 }
 
 /** The decimal number that begins at `place`. */

@@ -20,7 +20,7 @@ import {
 export interface StreamLimits {
   /** Copies of each log and bucket: 1 on a single server, 3 on a cluster. */
   readonly replicas: number;
-  /** Bytes each log may hold. A full log refuses messages rather than forget any. */
+  /** Bytes each log may hold. A full log refuses messages rather than forget any; that of measures forgets the oldest. */
   readonly logBytesMax: Readonly<Record<LogName, number>>;
 }
 
@@ -31,10 +31,13 @@ export const logBytesMaxDefault: Readonly<Record<LogName, number>> = {
   gradients: 16 * gibibyte,
   dense: 4 * gibibyte,
   events: 4 * gibibyte,
+  measures: gibibyte / 4,
 };
 
 /** Events are joined within seconds and learned within minutes; a week lets a stopped updater catch up. */
 const eventsAgeMsMax = 7 * 24 * 60 * 60 * 1_000;
+/** Records of measures kept of each model: a day of one every ten seconds. */
+const measuresKept = 8_640;
 /** How long a repeated message id is recognised. */
 const duplicateWindowMs = 120_000;
 
@@ -104,7 +107,8 @@ function streamConfigFrom(log: LogName, limits: StreamLimits): Partial<StreamCon
     subjects: [...subjects],
     storage: StorageType.File,
     retention: RetentionPolicy.Limits,
-    discard: DiscardPolicy.New,
+    discard: log === 'measures' ? DiscardPolicy.Old : DiscardPolicy.New,
+    ...(log === 'measures' && { max_msgs_per_subject: measuresKept }),
     max_bytes: limits.logBytesMax[log],
     max_age: log === 'events' ? nanos(eventsAgeMsMax) : 0,
     duplicate_window: nanos(duplicateWindowMs),

@@ -1,5 +1,7 @@
 /** A small port for operators of services that have no HTTP of their own: /metrics, /health/live, /health/ready. */
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
+import { errorTable } from '@millrace/protocol';
+import { type Access, openAccess, shownKeyFrom } from './access.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -14,16 +16,23 @@ export interface OperationsPortOptions {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly isReady: () => boolean;
+  /** All but health wants an admin's key. Default: no key is asked for. */
+  readonly access?: Access;
 }
 
 export async function openOperationsPort(options: OperationsPortOptions): Promise<OperationsPort> {
-  const { host, port, metrics, logger, isReady } = options;
+  const { host, port, metrics, logger, isReady, access = openAccess } = options;
   const server = createServer((request, response) => {
     const answer = (status: number, text: string, type = 'text/plain') => {
       response.writeHead(status, { 'content-type': type });
       response.end(text);
     };
-    if (request.url === '/health/live') answer(200, 'live\n');
+    const verdict = access.authorize({ key: shownKeyFrom(request.headers), needs: needOf(request) });
+    if (verdict.kind === 'refused') {
+      const { code, message } = verdict.error;
+      if (code === 'MILL_UNAUTHENTICATED') response.setHeader('www-authenticate', 'Bearer realm="millrace"');
+      answer(errorTable[code].http, `${code}: ${message}\n`);
+    } else if (request.url === '/health/live') answer(200, 'live\n');
     else if (request.url === '/health/ready')
       answer(isReady() ? 200 : 503, isReady() ? 'ready\n' : 'not ready\n');
     else if (request.url === '/metrics') {
@@ -50,4 +59,8 @@ export async function openOperationsPort(options: OperationsPortOptions): Promis
         server.closeAllConnections();
       }),
   };
+}
+
+function needOf({ url }: IncomingMessage): 'open' | 'admin' {
+  return url === '/health/live' || url === '/health/ready' ? 'open' : 'admin';
 }

@@ -41,6 +41,13 @@ export const securitySettings = defineConfig({
     default: null,
     sentence: 'Key of MILL_TLS_CERT, PEM, without a pass phrase.',
   },
+  apiKeysFile: {
+    env: 'MILL_API_KEYS_FILE',
+    parser: pathSetting,
+    default: null,
+    sentence:
+      'Keys of the HTTP API and of metrics, as `millrace keys` writes them; read again when it changes. None: no key is asked for.',
+  },
   natsUser: {
     env: 'MILL_NATS_USER',
     parser: secretSetting,

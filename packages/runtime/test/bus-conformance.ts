@@ -129,6 +129,22 @@ export function busConformance(name: string, open: () => Promise<OpenedBus>): vo
       expect(seen.messages.map((message) => message.pending)).toEqual([2, 1, 0]);
     });
 
+    test('log: read: messages tell when they were stored, where the log has a clock, alike to every reader', async () => {
+      const before = Date.now();
+      await appendAll('a', 'b');
+      const after = Date.now();
+      const [first, second] = [await collector(bus), await collector(bus)];
+      await Promise.all([first.until(2), second.until(2)]);
+      const times = first.messages.map(({ timeMs }) => timeMs);
+      expect(second.messages.map(({ timeMs }) => timeMs)).toEqual(times);
+      for (const timeMs of times) {
+        if (timeMs === null) continue;
+        // The server rounds down to milliseconds here, and runs on the same machine.
+        expect(timeMs).toBeGreaterThanOrEqual(before - 1);
+        expect(timeMs).toBeLessThanOrEqual(after + 1);
+      }
+    });
+
     test('log: read: two thousand messages come in order, whatever the batches are', async () => {
       const count = 2_000;
       await Promise.all(Array.from({ length: count }, (_, index) => append(String(index))));

@@ -1,11 +1,32 @@
 import { gradientsSubject, modelNameFrom } from '@millrace/protocol';
 import { expect, test } from 'vitest';
+import { systemClock } from '../src/clock.ts';
 import { createMemoryBus } from '../src/memory-bus.ts';
 import { busConformance } from './bus-conformance.ts';
 
 const subject = gradientsSubject(modelNameFrom('ads'), 0);
 
 busConformance('memory bus', async () => ({ bus: createMemoryBus(), end: async () => undefined }));
+busConformance('memory bus with a clock', async () => ({
+  bus: createMemoryBus({ clock: systemClock }),
+  end: async () => undefined,
+}));
+
+test('memory bus: messages keep their times while those before them are dropped', async () => {
+  let nowMs = 0;
+  const bus = createMemoryBus({ retain: { events: false }, clock: { now: () => nowMs } });
+  const times: (number | null)[] = [];
+  await bus.read('events', {
+    subject: 'mill.events.a',
+    from: 1,
+    onMessage: ({ timeMs }) => void times.push(timeMs),
+    onError: (error) => {
+      throw error;
+    },
+  });
+  for (nowMs = 1; nowMs <= 3_000; nowMs += 1) await bus.append('events', 'mill.events.a', Uint8Array.of(1));
+  expect(times).toEqual(Array.from({ length: 3_000 }, (_, i) => i + 1));
+});
 
 test('memory bus: append: a synchronous handler has run when append returns', () => {
   const bus = createMemoryBus();

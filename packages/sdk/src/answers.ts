@@ -37,6 +37,8 @@ function foreign(call: Call, answer: Answer): MillraceError {
 
 /** For codes that this version does not know: the one that asks the caller for the same thing. */
 function nearestCode(status: number): ErrorCode {
+  if (status === 401) return 'MILL_UNAUTHENTICATED';
+  if (status === 403) return 'MILL_FORBIDDEN';
   if (status === 429) return 'MILL_OVERLOADED';
   if (status >= 502 && status <= 504) return 'MILL_UNREACHABLE';
   return status >= 400 && status < 500 ? 'MILL_BAD_REQUEST' : 'MILL_INTERNAL';

@@ -3,12 +3,16 @@ import {
   type ClusterStatus,
   type CreateModelResponse,
   isMillraceError,
+  type Measures,
+  type MeasuresResponse,
   MillraceError,
   type ModelFile,
   type ModelListing,
   type ModelListResponse,
   type OutcomeRequest,
   type OutcomeResponse,
+  type RankRequest,
+  type RankResponse,
   type RejectedOutcome,
   type RejectedOutcomesResponse,
   reasonFrom,
@@ -32,6 +36,11 @@ export interface MillraceClient {
    */
   score(request: ScoreRequest): Promise<ScoreResponse>;
   /**
+   * Asks for an order to show, which explores. Sent again as `score` is: with the request's id the same order is drawn again.
+   * @throws MILL_BAD_REQUEST also for a feature that is NaN or infinite, which JSON cannot carry.
+   */
+  rank(request: RankRequest): Promise<RankResponse>;
+  /**
    * Sends outcomes, any number, split into posts that the server takes. May send one twice after a failure; the server
    * counts it once. When it throws, `details.accepted` is how many from the start are stored for certain.
    */
@@ -40,6 +49,8 @@ export interface MillraceClient {
   rejectedOutcomes(model?: string): Promise<readonly RejectedOutcome[]>;
   createModel(file: ModelFile): Promise<CreateModelResponse>;
   models(): Promise<readonly ModelListing[]>;
+  /** What a model's updater told of how well it does in the last hour, oldest first. */
+  measures(model: string): Promise<readonly Measures[]>;
   status(): Promise<ClusterStatus>;
   /** Whether a node is ready, of several any; false too when nobody answers. */
   ready(): Promise<boolean>;
@@ -60,6 +71,18 @@ export function createMillraceClient(options: MillraceClientOptions): MillraceCl
   const exchange = createExchange(options);
   const get = <T>(path: string): Promise<T> => exchange.call({ method: 'GET', path }, 'repeatable');
 
+  /** @param isUnlogged  it leaves no impression, so that sending it again counts nothing twice. */
+  async function ask<T>(path: string, request: ScoreRequest | RankRequest, isUnlogged: boolean): Promise<T> {
+    checkFinite(request);
+    let repeatable = isUnlogged || request.requestId !== undefined;
+    let body = request;
+    if (!repeatable && exchange.nodes > 1) {
+      body = { ...request, requestId: newRequestId() };
+      repeatable = true;
+    }
+    return exchange.call({ method: 'POST', path, body: jsonOf(body) }, repeatable ? 'repeatable' : 'once');
+  }
+
   async function ready(timeoutMs?: number): Promise<boolean> {
     try {
       await exchange.call({ method: 'GET', path: '/health/ready' }, 'glance', timeoutMs);
@@ -71,17 +94,8 @@ export function createMillraceClient(options: MillraceClientOptions): MillraceCl
   }
 
   return {
-    async score(request) {
-      checkFinite(request);
-      let repeatable = request.log === false || request.requestId !== undefined;
-      let body = request;
-      if (!repeatable && exchange.nodes > 1) {
-        body = { ...request, requestId: newRequestId() };
-        repeatable = true;
-      }
-      const call = { method: 'POST', path: '/v1/score', body: jsonOf(body) } as const;
-      return exchange.call(call, repeatable ? 'repeatable' : 'once');
-    },
+    score: (request) => ask('/v1/score', request, request.log === false),
+    rank: (request) => ask('/v1/rank', request, false),
     async sendOutcomes(outcomes) {
       let accepted = 0;
       for (const body of outcomeBodies(isList(outcomes) ? outcomes : [outcomes])) {
@@ -106,6 +120,8 @@ export function createMillraceClient(options: MillraceClientOptions): MillraceCl
       return exchange.call({ method: 'PUT', path, body: jsonOf(file) }, 'repeatable');
     },
     models: async () => (await get<ModelListResponse>('/v1/models')).models,
+    measures: async (model) =>
+      (await get<MeasuresResponse>(`/v1/models/${encodeURIComponent(model)}/measures`)).measures,
     status: () => get<ClusterStatus>('/v1/status'),
     ready: () => ready(),
     async waitUntilReady({ timeoutMs = readyTimeoutMsDefault } = {}) {

@@ -10,6 +10,10 @@ export interface MillraceClientOptions {
    * that answered last (the first call to one at random), and where it can do no harm to the next when that one fails.
    */
   readonly url: string | readonly string[];
+  /** Shown to the nodes with every call, where they want one. Sent in clear text over http. */
+  readonly apiKey?: string;
+  /** Certificates of the authorities to trust instead of Node's own, PEM; for https. */
+  readonly ca?: string;
   /** Whole time of one call, retries and waits included, ms. Default 5,000. */
   readonly timeoutMs?: number;
   /** With several nodes: one that has not answered by then is no longer waited for alone, ms. Default 1,000. */
@@ -51,7 +55,8 @@ export function createExchange(options: MillraceClientOptions): Exchange {
   const { timeoutMs: timeoutMsDefault = 5_000, retries = 2, connectionsMax = 64 } = options;
   const { random = Math.random, sleep = sleepFor, now = () => performance.now() } = options;
   const { failoverMs = failoverMsDefault } = options;
-  const transports = urlsFrom(options.url).map((url) => createTransport({ url, connectionsMax }));
+  const { apiKey, ca } = options;
+  const transports = urlsFrom(options.url).map((url) => createTransport({ url, connectionsMax, apiKey, ca }));
   const running = new Set<Promise<unknown>>();
   /** Place of the node that answered last. */
   let preferred = transports.length > 1 ? Math.floor(random() * transports.length) : 0;

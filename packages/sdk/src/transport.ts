@@ -36,16 +36,25 @@ export interface Transport {
 /** Largest answer taken; 2,000 scores are 40 KB, a status of many shards and models some hundred. */
 const answerBytesMax = 16 * 1024 * 1024;
 
-/**
- * @param url             http or https, with an optional path in front of all routes.
- * @param connectionsMax  open at once; further calls wait for one within their time limit.
- * @throws MILL_CONFIG_INVALID when `url` is none of these.
- */
-export function createTransport({ url, connectionsMax }: { url: string; connectionsMax: number }): Transport {
+export interface TransportOptions {
+  /** http or https, with an optional path in front of all routes. */
+  readonly url: string;
+  /** Open at once; further calls wait for one within their time limit. */
+  readonly connectionsMax: number;
+  readonly apiKey?: string | undefined;
+  /** PEM. */
+  readonly ca?: string | undefined;
+}
+
+/** @throws MILL_CONFIG_INVALID when `url` or `apiKey` cannot be used. */
+export function createTransport({ url, connectionsMax, apiKey, ca }: TransportOptions): Transport {
   const base = baseFrom(url);
+  const shown = apiKey === undefined ? {} : { authorization: `Bearer ${checkedKey(apiKey)}` };
   const secure = base.protocol === 'https:';
   const agentOptions = { keepAlive: true, maxSockets: connectionsMax, maxFreeSockets: connectionsMax };
-  const agent = secure ? new https.Agent(agentOptions) : new http.Agent(agentOptions);
+  const agent = secure
+    ? new https.Agent({ ...agentOptions, ...(ca !== undefined && { ca }) })
+    : new http.Agent(agentOptions);
   const request = secure ? https.request : http.request;
   const target = {
     // An IPv6 literal stands in brackets in a URL and without them in a connect.
@@ -57,7 +66,12 @@ export function createTransport({ url, connectionsMax }: { url: string; connecti
   return {
     send: (call, signal) => {
       const { method } = call;
-      const options = { ...target, method, path: prefix + call.path, headers: headersOf(call) };
+      const options = {
+        ...target,
+        method,
+        path: prefix + call.path,
+        headers: { ...shown, ...headersOf(call) },
+      };
       return exchange(request(signal ? { ...options, signal } : options), call);
     },
     close: () => agent.destroy(),
@@ -106,6 +120,16 @@ function baseFrom(url: string): URL {
     );
   }
   return base;
+}
+
+/** A key that no header can carry would fail at every call, with the key in the message. */
+function checkedKey(apiKey: string): string {
+  if (/^[!-~]{1,1024}$/.test(apiKey)) return apiKey;
+  const found = `another text of ${apiKey.length} characters`;
+  throw new MillraceError(
+    'MILL_CONFIG_INVALID',
+    `apiKey: wanted 1 to 1,024 printable characters, found ${found}`,
+  );
 }
 
 function headersOf(call: Call): http.OutgoingHttpHeaders {

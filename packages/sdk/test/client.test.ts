@@ -48,6 +48,37 @@ test('sdk: score: posts the request as JSON and gives the answer', async () => {
   ]);
 });
 
+const ranked = {
+  ...scored,
+  scores: undefined,
+  ranking: [{ index: 1, score: 0.25, propensity: 0.5 }],
+  policy: 'softmax',
+};
+
+test('sdk: rank: posts the request and gives the order; sent again only with an id', async () => {
+  const server = await scriptedServer(
+    good(ranked),
+    refused('MILL_OVERLOADED'),
+    good(ranked),
+    refused('MILL_OVERLOADED'),
+  );
+  const { client } = clientOf(server.url);
+  const request = {
+    items: [{ item: 'a' }, { item: 'b' }],
+    exploration: { type: 'softmax' },
+    count: 1,
+  } as const;
+  expect(await client.rank(request)).toMatchObject({
+    ranking: [{ index: 1, propensity: 0.5 }],
+    policy: 'softmax',
+  });
+  expect(server.asked).toMatchObject([{ method: 'POST', path: '/v1/rank', body: request }]);
+  expect(await codeOf(client.rank({ ...request, requestId: 'r1' }))).toBe('none');
+  expect(await codeOf(client.rank(request))).toBe('MILL_OVERLOADED');
+  expect(server.asked).toHaveLength(4);
+  expect(await codeOf(client.rank({ items: [{ price: Number.NaN }] }))).toBe('MILL_BAD_REQUEST');
+});
+
 test('sdk: keeps its connection', async () => {
   const server = await scriptedServer(good(scored));
   const { client } = clientOf(server.url);
@@ -309,5 +340,23 @@ test('sdk: refuses a URL that it cannot use', () => {
     expect(() => createMillraceClient({ url })).toThrow(
       expect.objectContaining({ code: 'MILL_CONFIG_INVALID' }),
     );
+  }
+});
+
+test('sdk: api key: goes with every call, and no error quotes it', async () => {
+  const server = await scriptedServer(refused('MILL_UNAUTHENTICATED'), refused('MILL_FORBIDDEN'), good({}));
+  const { client, waitsMs } = clientOf(server.url, { apiKey: 'the-secret' });
+  expect(await codeOf(client.score({ items: [{}], log: false }))).toBe('MILL_UNAUTHENTICATED');
+  expect(await codeOf(client.status())).toBe('MILL_FORBIDDEN');
+  await client.ready();
+  // Neither is sent again: waiting would not help.
+  expect(waitsMs).toEqual([]);
+  expect(server.asked.map(({ headers }) => headers.authorization)).toEqual(
+    Array(3).fill('Bearer the-secret'),
+  );
+  for (const apiKey of ['', 'a b', 'a\r\nhost: x', 'ä']) {
+    const make = () => createMillraceClient({ url: server.url, apiKey });
+    expect(make).toThrow(expect.objectContaining({ code: 'MILL_CONFIG_INVALID' }));
+    expect(make).not.toThrow(/host: x/);
   }
 });

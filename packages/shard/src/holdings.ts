@@ -2,7 +2,7 @@
  * Keeps what this shard holds in line with the partition maps: takes on what a map gives it, holds on to what it is to serve
  * until others can, lets go of the rest. Taking on takes time and goes on by itself; a newer map is acted on meanwhile.
  */
-import { createStaleness, type PartitionState, type Staleness } from '@millrace/core';
+import { createStaleness, fingerprintOf, type PartitionState, type Staleness } from '@millrace/core';
 import {
   decodeHeads,
   headsSubject,
@@ -19,6 +19,8 @@ import type { PartitionFollower } from './partition-follower.ts';
 import { holdPartition, type PartitionHolding } from './partition-holding.ts';
 import type { Holdings } from './pull-handler.ts';
 import { type RestoreReport, reportRestores } from './restore-report.ts';
+import { createRowUpdates, type RowUpdates } from './row-updates.ts';
+import { createTelling } from './telling.ts';
 import { createTurns } from './turns.ts';
 
 /** Restores are bound by the store's bandwidth, so more at a time would only have all of them finish late. */
@@ -77,6 +79,7 @@ export interface HoldingsOptions {
 interface OwnModel extends HeldModel {
   readonly holdings: Map<number, PartitionHolding>;
   readonly heads: LogReader;
+  readonly updates: RowUpdates;
   epoch: number;
   owned: ReadonlySet<number>;
 }
@@ -151,7 +154,10 @@ class OwnHoldings implements HoldingsKeeper {
     this.#closed = true;
     await this.#queue;
     this.#report.close();
-    for (const { heads } of this.#held.values()) await heads.close();
+    for (const { heads, updates } of this.#held.values()) {
+      await heads.close();
+      await updates.close();
+    }
     await Promise.all(this.#all().map((holding) => holding.drop()));
   }
 
@@ -178,7 +184,7 @@ class OwnHoldings implements HoldingsKeeper {
     for (const { partition } of released) model.holdings.delete(partition);
     const dropped = Promise.all(released.map((holding) => holding.drop()));
     for (const partition of wanted) {
-      if (!model.holdings.has(partition)) model.holdings.set(partition, this.#takeOn(model.shard, partition));
+      if (!model.holdings.has(partition)) model.holdings.set(partition, this.#takeOn(model, partition));
     }
     this.#report.watch();
     await dropped;
@@ -186,7 +192,7 @@ class OwnHoldings implements HoldingsKeeper {
       logger.info({ model: file.name, epoch: map.epoch, released: released.length }, 'partitions released');
   }
 
-  #takeOn(shard: ModelShard, partition: number): PartitionHolding {
+  #takeOn({ shard, updates }: OwnModel, partition: number): PartitionHolding {
     const { bus, clock, logger, archive, onChange, onRestored, onFailed } = this.#options;
     const turns = this.#turns;
     const onNews = () => {
@@ -201,6 +207,7 @@ class OwnHoldings implements HoldingsKeeper {
       partition,
       archive,
       turns,
+      watch: updates,
       onChange: onNews,
       onRestored,
       onFailed,
@@ -208,13 +215,28 @@ class OwnHoldings implements HoldingsKeeper {
   }
 
   #addModel(file: ModelFile): OwnModel {
-    const { bus, clock } = this.#options;
+    const { bus, clock, view } = this.#options;
     const shard = createModelShard(file);
+    const updates = createRowUpdates({
+      bus,
+      clock,
+      model: file.name,
+      fingerprint: fingerprintOf(file),
+      tells: createTelling({ clock, view, shard: this.#options.shard, model: shard }),
+    });
     const staleness = createStaleness();
     const heads = bus.onNotice(headsSubject(modelNameFrom(file.name)), (payload) => {
       staleness.note(decodeHeads(payload).partitions, clock.monotonicMs());
     });
-    const model: OwnModel = { shard, holdings: new Map(), staleness, heads, epoch: 0, owned: new Set() };
+    const model: OwnModel = {
+      shard,
+      holdings: new Map(),
+      staleness,
+      heads,
+      updates,
+      epoch: 0,
+      owned: new Set(),
+    };
     this.#held.set(file.name, model);
     this.models.set(file.name, shard);
     shard.layouts.forEach((layout, table) => {

@@ -10,7 +10,7 @@
  * they could have met: if it lies at or below the first sequence asked for, nothing was missing between them. That is
  * looked at before a partition counts as caught up, and before a hole is accepted.
  */
-import { applyGradients, type PartitionState } from '@millrace/core';
+import { type ApplyOutcome, applyGradients, type PartitionState } from '@millrace/core';
 import { gradientsSubject, modelNameFrom, type Sequence } from '@millrace/protocol';
 import type { Bus, LogMessage, LogReader } from '@millrace/runtime';
 import { isBehindTrim, trimmedBefore } from '@millrace/snapshot';
@@ -31,6 +31,12 @@ export interface FollowerEvents {
   onFailed(error: Error): void;
 }
 
+/** Sees each message before and after it is applied. */
+export interface ApplyWatch {
+  begin(state: PartitionState): void;
+  end(state: PartitionState, outcome: ApplyOutcome): void;
+}
+
 export interface PartitionFollower {
   /** Messages that the log held beyond the state at the last delivery; before the first, 1 where there are any. */
   readonly behind: number;
@@ -44,10 +50,11 @@ export async function followPartition(
   bus: Bus,
   state: PartitionState,
   events: FollowerEvents,
+  watch: ApplyWatch | null = null,
 ): Promise<PartitionFollower> {
   const subject = gradientsSubject(modelNameFrom(state.model), state.partition);
   const head = await bus.headOf('gradients', subject);
-  const follower = new Follower({ bus, state, events, subject, head });
+  const follower = new Follower({ bus, state, events, watch, subject, head });
   await follower.open();
   return follower;
 }
@@ -56,6 +63,7 @@ interface FollowerInput {
   readonly bus: Bus;
   readonly state: PartitionState;
   readonly events: FollowerEvents;
+  readonly watch: ApplyWatch | null;
   readonly subject: string;
   /** Sequence of the newest message when following began. */
   readonly head: Sequence;
@@ -142,8 +150,10 @@ class Follower implements PartitionFollower {
   #receive(look: number, message: LogMessage): void | Promise<void> {
     if (this.#held !== null) return this.#held.released.then(() => this.#receive(look, message));
     if (look !== this.#look) return;
-    const { state, events } = this.#input;
+    const { state, events, watch } = this.#input;
+    watch?.begin(state);
     const outcome = applyGradients(state, message, 'report');
+    watch?.end(state, outcome);
     if (outcome.kind === 'gap') return this.#takeGap(look, message);
     if (outcome.kind === 'applied') this.#solidAt = message.sequence;
     this.behind = message.pending;
@@ -162,14 +172,16 @@ class Follower implements PartitionFollower {
   }
 
   async #settleGap(look: number, message: LogMessage): Promise<void> {
-    const { state, events } = this.#input;
+    const { state, events, watch } = this.#input;
     const before = await this.#trimmedBefore();
     if (before === null || look !== this.#look || message.sequence <= state.sequence) return;
     if (isBehindTrim(this.#solidAt, before)) {
       this.#stopTrimmed(before);
       return;
     }
-    applyGradients(state, message, 'accept');
+    watch?.begin(state);
+    const outcome = applyGradients(state, message, 'accept');
+    watch?.end(state, outcome);
     this.#solidAt = message.sequence;
     this.behind = message.pending;
     events.onHole(message.sequence);

@@ -21,7 +21,12 @@ import {
   openPartition,
   takePartition,
 } from './model-shard.ts';
-import { type FollowerEvents, followPartition, type PartitionFollower } from './partition-follower.ts';
+import {
+  type ApplyWatch,
+  type FollowerEvents,
+  followPartition,
+  type PartitionFollower,
+} from './partition-follower.ts';
 import type { Turns } from './turns.ts';
 
 export type HoldingPhase = 'restoring' | 'following' | 'ready' | 'gone';
@@ -49,6 +54,8 @@ export interface HoldingOptions {
   readonly archive: Archive | null;
   /** Bounds restores that run at a time, over all partitions. */
   readonly turns: Turns;
+  /** Sees what is applied; null: nobody looks. Default null. */
+  readonly watch?: ApplyWatch | null;
   /** It became readable, or is no more. */
   readonly onChange: () => void;
   /** A state was restored that has so many rows. */
@@ -155,12 +162,12 @@ class Holding implements PartitionHolding {
   }
 
   async #follow(): Promise<void> {
-    const { bus, shard } = this.#options;
+    const { bus, shard, watch = null } = this.#options;
     const state = shard.states[this.partition];
     if (state === null) return;
     await this.#unfollow();
     if (this.#dropped || shard.states[this.partition] !== state) return;
-    const follower = await followPartition(bus, state, this.#events(state));
+    const follower = await followPartition(bus, state, this.#events(state), watch);
     // Dropped meanwhile, or stopped by what it met at once.
     if (this.#dropped || shard.states[this.partition] !== state) await follower.close();
     else this.follower = follower;

@@ -8,13 +8,7 @@
  * log is trimmed behind the oldest snapshot kept, once as many as are wanted are there and the newest was read back. What
  * fails is tried again at the next round, and nothing is trimmed for it.
  */
-import {
-  changedCount,
-  clearChanged,
-  fingerprintOf,
-  type PartitionState,
-  partitionRows,
-} from '@millrace/core';
+import { changesOf, clearChanged, fingerprintOf, type PartitionState, partitionRows } from '@millrace/core';
 import { gradientsSubject, MillraceError, modelNameFrom, type Sequence } from '@millrace/protocol';
 import type { Bus, Clock, Logger, Timer } from '@millrace/runtime';
 import {
@@ -207,7 +201,7 @@ class Writer implements SnapshotWriter {
       const base = captureBase({
         markedSince: history.markedSince,
         rows: partitionRows(state),
-        changedRows: state.tables.reduce((sum, table) => sum + changedCount(table), 0),
+        changedRows: state.tables.reduce((sum, table) => sum + changesOf(table), 0),
         chains: stores.map((store) => history.chains.get(store) ?? null),
       });
       const { sequence } = state;

@@ -168,6 +168,12 @@ test('holdings: staleness is the age of the newest heads that all its partitions
     rejectedOutcomes: 0,
     invalidEvents: 0,
     duplicateOutcomes: 0,
+    earlyOutcomes: 0,
+    lateOutcomes: 0,
+    ignoredOutcomes: 0,
+    duplicateImpressions: 0,
+    droppedImpressions: 0,
+    sampledOut: 0,
     rejections: [],
   };
   const heads = (partitions: number[]) =>

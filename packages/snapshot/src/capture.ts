@@ -3,13 +3,15 @@
  * may apply to the state until it has ended, reads may go on.
  */
 import { changedCount, type DenseState, type PartitionState, type RowTable } from '@millrace/core';
-import type { Sequence } from '@millrace/protocol';
+import { invariant, type Sequence } from '@millrace/protocol';
 import {
   type BlockPlace,
   bodyBytesWanted,
   checksumOf,
+  encodeAdmission,
   encodeEnd,
   encodeFloats,
+  encodeGone,
   encodeRows,
 } from './snapshot-blocks.ts';
 import { encodeHeader, type SnapshotHeader } from './snapshot-header.ts';
@@ -17,10 +19,18 @@ import { encodeHeader, type SnapshotHeader } from './snapshot-header.ts';
 /**
  * Blocks of a snapshot of a partition as it is, the caller's to keep. The marks stay: clear them when the generator has
  * ended, before the next message is applied (core clearChanged).
- * @param base null: every row; else the sequence of the snapshot at which the marks were cleared: rows changed since.
+ * What admission remembers is whole in each: it is bounded, and nearly all of it changes.
+ * @param base null: every row; else the sequence of the snapshot at which the marks were cleared: rows changed since, and the
+ *   keys whose rows went, which must have been noted (core changesOf).
  */
 export function* capturePartition(state: PartitionState, base: Sequence | null): Generator<Uint8Array> {
   const rowsOf = (table: RowTable) => (base === null ? table.count : changedCount(table));
+  const goneOf = (table: RowTable) => (base === null ? 0 : table.goneCount);
+  invariant(
+    base === null || state.tables.every(({ goneCount }) => goneCount >= 0),
+    'a delta names what went',
+  );
+  const memories = state.lives.map(({ admission }) => admission?.words() ?? new Uint32Array(0));
   const seal = yield* begin({
     model: state.model,
     fingerprint: state.fingerprint,
@@ -29,16 +39,23 @@ export function* capturePartition(state: PartitionState, base: Sequence | null):
     base,
     producers: [...state.producers].sort(byName),
     counts: state.counts,
-    tables: state.tables.map((table) => ({
+    tables: state.tables.map((table, t) => ({
       name: table.layout.name,
       dim: table.layout.dim,
       stateFloats: table.layout.stateFloats,
       rows: rowsOf(table),
       rowsAfter: table.count,
+      gone: goneOf(table),
+      admissionWords: memories[t].length,
+      sweep: state.lives[t].sweep,
     })),
     floats: [0, 0],
+    eventTimeMs: state.eventTimeMs,
+    requires: requiredBy(state),
   });
   for (const [place, table] of state.tables.entries()) {
+    yield* goneKeys(table, place, goneOf(table), seal);
+    yield* memory(memories[place], place, seal);
     yield* base === null ? allRows(table, place, seal) : changedRows(table, place, seal);
   }
   yield seal.end();
@@ -57,6 +74,8 @@ export function* captureDense(state: DenseState): Generator<Uint8Array> {
     counts: state.counts,
     tables: [],
     floats: [weights.length, optimizerState.length],
+    eventTimeMs: 0,
+    requires: [],
   });
   const floatsMax = bodyBytesWanted / 4;
   for (const [array, values] of [['weights', weights] as const, ['state', optimizerState] as const]) {
@@ -87,6 +106,30 @@ function* begin(header: SnapshotHeader): Generator<Uint8Array, Seal> {
     },
     end: () => encodeEnd({ of, place: checksums.length }, checksums),
   };
+}
+
+/** What a reader must understand of the tables, so that one which does not refuses the snapshot. */
+function requiredBy({ tables }: PartitionState): readonly string[] {
+  return [
+    ...(tables.some(({ layout }) => layout.admission) ? ['admission'] : []),
+    ...(tables.some(({ layout }) => layout.expiry) ? ['expiry'] : []),
+  ];
+}
+
+function* goneKeys({ gone }: RowTable, table: number, count: number, seal: Seal): Generator<Uint8Array> {
+  const keysMax = bodyBytesWanted / 8;
+  for (let at = 0; at < count; at += keysMax) {
+    const keys = gone.subarray(2 * at, 2 * Math.min(count, at + keysMax));
+    yield seal.block((blockPlace) => encodeGone(blockPlace, { table, keys }));
+  }
+}
+
+function* memory(words: Uint32Array, table: number, seal: Seal): Generator<Uint8Array> {
+  const wordsMax = bodyBytesWanted / 4;
+  for (let at = 0; at < words.length; at += wordsMax) {
+    const part = words.subarray(at, at + wordsMax);
+    yield seal.block((blockPlace) => encodeAdmission(blockPlace, { table, at, words: part }));
+  }
 }
 
 function* allRows(table: RowTable, place: number, seal: Seal): Generator<Uint8Array> {

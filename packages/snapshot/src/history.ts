@@ -8,8 +8,8 @@ import {
   tableLayouts,
 } from '@millrace/core';
 import {
-  decodeDenseBlock,
-  decodeGradientBlock,
+  decodeAnyDenseBlock,
+  decodePartitionBlock,
   denseSubject,
   gradientsSubject,
   isMillraceError,
@@ -69,7 +69,7 @@ export function foldPartitionAt(options: PartitionHistoryOptions): Promise<Parti
       restore: async (limits) => (await archive?.restorePartition(identity, limits)) ?? null,
       snapshots: () => sequencesOf(archive, stores, foldOf(identity)),
       apply: applyGradients,
-      timeOf: ({ payload }) => timeFrom(() => decodeGradientBlock(payload).timeMs),
+      timeOf: ({ payload }) => timeFrom(() => decodePartitionBlock(payload).timeMs),
     },
     fold,
   );
@@ -96,7 +96,7 @@ export function foldDenseAt(options: DenseHistoryOptions): Promise<DenseState> {
         return sequencesOf(archive, stores, { model, fingerprint, fold: 'dense' });
       },
       apply: applyDense,
-      timeOf: ({ payload }) => timeFrom(() => decodeDenseBlock(payload).timeMs),
+      timeOf: ({ payload }) => timeFrom(() => decodeAnyDenseBlock(payload).timeMs),
     },
     fold,
   );
@@ -154,7 +154,7 @@ async function newestOf(
   const through = await bus.headOf('gradients', subject);
   await readStretch(bus, { log: 'gradients', subject, from, through }, ({ sequence, payload }) => {
     if (sequence > atMost) return 'stop';
-    newest = { sequence, timeMs: timeFrom(() => decodeGradientBlock(payload).timeMs) };
+    newest = { sequence, timeMs: timeFrom(() => decodePartitionBlock(payload).timeMs) };
     return 'on';
   });
   return newest;

@@ -3,7 +3,7 @@
  * given counts only once `readSnapshot` has resolved: until the end has been seen, the rest may be missing.
  */
 import { messageBytesMax } from '@millrace/protocol';
-import { checksumOf, decodeBlock, type FloatsBlock, type RowsBlock } from './snapshot-blocks.ts';
+import { type ContentBlock, checksumOf, decodeBlock } from './snapshot-blocks.ts';
 import { decodeHeader, invalid, type SnapshotHeader } from './snapshot-header.ts';
 
 export type BlobChunks = AsyncIterable<Uint8Array>;
@@ -12,7 +12,7 @@ export interface SnapshotVisitor {
   /** First and once. May throw MILL_SNAPSHOT_INVALID where the header is not of the snapshot that was wanted. */
   readonly onHeader: (header: SnapshotHeader) => void;
   /** Arrays are valid until it returns. */
-  readonly onBlock: (block: RowsBlock | FloatsBlock) => void;
+  readonly onBlock: (block: ContentBlock) => void;
 }
 
 /** An envelope's length stands at byte 8. */

@@ -5,11 +5,12 @@ import {
   type DenseState,
   type PartitionState,
   putRows,
+  removeKey,
   reserveRows,
   type TableLayout,
 } from '@millrace/core';
 import { type BlobChunks, readSnapshot } from './read-snapshot.ts';
-import type { FloatsBlock } from './snapshot-blocks.ts';
+import type { AdmissionBlock, FloatsBlock, GoneBlock } from './snapshot-blocks.ts';
 import { invalid, type SnapshotHeader } from './snapshot-header.ts';
 import type { FoldId, SnapshotName } from './snapshot-name.ts';
 
@@ -41,6 +42,8 @@ export async function restoreInto(
   onRows: (rows: number) => void,
 ): Promise<void> {
   const rows = state.tables.map(() => 0);
+  const gone = state.tables.map(() => 0);
+  const memories: Uint32Array[][] = state.tables.map(() => []);
   let found: SnapshotHeader | null = null;
   await readSnapshot(chunks, {
     onHeader: (header) => {
@@ -55,7 +58,10 @@ export async function restoreInto(
       found = header;
     },
     onBlock: (block) => {
-      if (block.kind !== 'rows') throw invalid('rows of a partition');
+      if (block.kind === 'gone') gone[block.table] += takeAway(state, block);
+      else if (block.kind === 'admission') takeMemory(memories[block.table], block);
+      if (block.kind === 'floats') throw invalid('rows of a partition');
+      if (block.kind !== 'rows') return;
       putRows(state.tables[block.table], block);
       rows[block.table] += block.count;
       onRows(block.count);
@@ -67,9 +73,49 @@ export async function restoreInto(
     const wanted = header.tables[i];
     if (rows[i] !== wanted.rows || table.count !== wanted.rowsAfter)
       throw invalid(`${wanted.rowsAfter} rows of "${wanted.name}", found ${table.count}`);
+    if (gone[i] !== wanted.gone) throw invalid(`${wanted.gone} keys that went, found ${gone[i]}`);
     clearChanged(table);
+    restoreLife(state, i, memories[i], wanted);
   }
   takeMarks(state, header);
+  state.eventTimeMs = header.eventTimeMs;
+}
+
+/** A key that came and went since the base has no row here. */
+function takeAway(state: PartitionState, { table, keys }: GoneBlock): number {
+  for (let i = 0; i < keys.length; i += 2) removeKey(state.tables[table], keys[i], keys[i + 1]);
+  return keys.length / 2;
+}
+
+/** The words are the block's only until the next one comes. */
+function takeMemory(memory: Uint32Array[], { at, words }: AdmissionBlock): void {
+  const filled = memory.reduce((sum, { length }) => sum + length, 0);
+  if (at !== filled) throw invalid(`words of an admission from ${filled}, found ${at}`);
+  memory.push(words.slice());
+}
+
+function restoreLife(
+  state: PartitionState,
+  table: number,
+  memory: readonly Uint32Array[],
+  { admissionWords, sweep, name }: SnapshotHeader['tables'][number],
+): void {
+  const life = state.lives[table];
+  const words = new Uint32Array(memory.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of memory) {
+    words.set(part, at);
+    at += part.length;
+  }
+  if (words.length !== admissionWords || (life.admission === null && words.length > 0))
+    throw invalid(`${admissionWords} words of the admission of "${name}", found ${words.length}`);
+  try {
+    life.admission?.restore(words);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw invalid(error.message);
+  }
+  Object.assign(life.sweep, sweep);
 }
 
 /**

@@ -4,6 +4,10 @@
  *
  *   MSR1  rows of a table     [header checksum, place, table, rows]
  *         keys uint32[rows, 2] · weights float32[rows, dim] · state float32[rows, state floats]
+ *   MSD1  keys that went      [header checksum, place, table, keys]     before the rows of their table, in a delta alone
+ *         uint32[keys, 2]
+ *   MSA1  admission's memory  [header checksum, place, table, at, words]
+ *         uint32[words], which belong to words[at …] of the table's
  *   MSF1  floats of a dense   [header checksum, place, array, at, floats]     array 0: weights, 1: optimizer state
  *         float32[floats], which belong to array[at …]
  *   MSE1  end                 [header checksum, place]
@@ -22,6 +26,8 @@ import { invalid, isCount, openBlock } from './snapshot-header.ts';
 export const bodyBytesWanted = 256 * 1024;
 
 const rowsMagic = 'MSR1';
+const goneMagic = 'MSD1';
+const admissionMagic = 'MSA1';
 const floatsMagic = 'MSF1';
 const endMagic = 'MSE1';
 
@@ -52,13 +58,30 @@ export interface FloatsBlock {
   readonly floats: Float32Array;
 }
 
+export interface GoneBlock {
+  readonly kind: 'gone';
+  readonly table: number;
+  /** uint32[keys, 2] */
+  readonly keys: Uint32Array;
+}
+
+export interface AdmissionBlock {
+  readonly kind: 'admission';
+  readonly table: number;
+  /** Place of the first word. */
+  readonly at: number;
+  readonly words: Uint32Array;
+}
+
 export interface EndBlock {
   readonly kind: 'end';
   /** uint32[place] */
   readonly checksums: Uint32Array;
 }
 
-export type SnapshotBlock = RowsBlock | FloatsBlock | EndBlock;
+/** What stands between the header and the end. */
+export type ContentBlock = RowsBlock | GoneBlock | AdmissionBlock | FloatsBlock;
+export type SnapshotBlock = ContentBlock | EndBlock;
 
 /** The checksum that a sealed envelope carries. */
 export function checksumOf(block: Uint8Array): number {
@@ -68,6 +91,17 @@ export function checksumOf(block: Uint8Array): number {
 export function encodeRows({ of, place }: BlockPlace, rows: Omit<RowsBlock, 'kind'>): Uint8Array {
   const { table, count, keys, weights, state } = rows;
   return sealEnvelope(rowsMagic, [of, place, table, count], [keys, weights, state]);
+}
+
+export function encodeGone({ of, place }: BlockPlace, { table, keys }: Omit<GoneBlock, 'kind'>): Uint8Array {
+  return sealEnvelope(goneMagic, [of, place, table, keys.length / 2], [keys]);
+}
+
+export function encodeAdmission(
+  { of, place }: BlockPlace,
+  { table, at, words }: Omit<AdmissionBlock, 'kind'>,
+): Uint8Array {
+  return sealEnvelope(admissionMagic, [of, place, table, at, words.length], [words]);
 }
 
 export function encodeFloats({ of, place }: BlockPlace, block: Omit<FloatsBlock, 'kind'>): Uint8Array {
@@ -92,7 +126,7 @@ export function decodeBlock(
   forms: readonly (readonly [dim: number, stateFloats: number])[],
 ): SnapshotBlock {
   const magic = Buffer.from(block.buffer, block.byteOffset, block.length).toString('latin1', 0, 4);
-  if (magic !== rowsMagic && magic !== floatsMagic && magic !== endMagic)
+  if (![rowsMagic, goneMagic, admissionMagic, floatsMagic, endMagic].includes(magic))
     throw invalid('a block of known kind');
   const { metadata, body } = openBlock(magic, block);
   const numbers = metadata as readonly number[];
@@ -100,6 +134,8 @@ export function decodeBlock(
   if (numbers[0] !== of) throw invalid('blocks of one snapshot, found one of another');
   if (numbers[1] !== place) throw invalid(`block ${place}, found block ${numbers[1]}`);
   if (magic === rowsMagic) return rowsFrom(numbers, body, forms);
+  if (magic === goneMagic) return goneFrom(numbers, body, forms.length);
+  if (magic === admissionMagic) return admissionFrom(numbers, body, forms.length);
   if (magic === floatsMagic) return floatsFrom(numbers, body);
   if (body.length !== 4 * place) throw invalid(`${place} checksums at the end`);
   return { kind: 'end', checksums: wordsAt(body, 0, place) };
@@ -122,6 +158,20 @@ function rowsFrom(
     weights: floatsAt(body, 8 * count, dim * count),
     state: floatsAt(body, 4 * count * (2 + dim), stateFloats * count),
   };
+}
+
+function goneFrom([, , table, count]: readonly number[], body: Uint8Array, tables: number): GoneBlock {
+  if (!(table < tables) || body.length !== 8 * count) throw invalid('keys that went of a table');
+  return { kind: 'gone', table, keys: wordsAt(body, 0, 2 * count) };
+}
+
+function admissionFrom(
+  [, , table, at, count]: readonly number[],
+  body: Uint8Array,
+  tables: number,
+): AdmissionBlock {
+  if (!(table < tables) || body.length !== 4 * count) throw invalid('words of the admission of a table');
+  return { kind: 'admission', table, at, words: wordsAt(body, 0, count) };
 }
 
 function floatsFrom([, , array, at, count]: readonly number[], body: Uint8Array): FloatsBlock {

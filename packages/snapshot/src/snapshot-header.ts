@@ -6,9 +6,13 @@
  *   base         sequence of the snapshot that this one changes; null: it stands alone
  *   producers    [[name, last applied sequence], …], all of them, also in a delta
  *   counts       { applied, duplicates, rejected, … }, whole, also in a delta
- *   tables       [[name, dim, state floats, rows in here, rows of the state], …] of a partition
+ *   tables       [[name, dim, state floats, rows in here, rows of the state], …] of a partition; where a table admits or
+ *                expires, behind these: [keys that went, words of its admission, hash at which its sweep goes on, most
+ *                rows since that passed 0]
+ *   eventTimeMs  newest event time of the log, Unix ms; only where a table expires
  *   floats       [weights, optimizer state] of a dense fold
- *   requires     names of what a reader must understand beyond this list; one that does not know a name refuses the snapshot
+ *   requires     names of what a reader must understand beyond this list; one that does not know a name refuses the snapshot:
+ *                "admission" and "expiry" where a table has such
  *
  * Later releases add properties; readers pass over those they do not know, but for the names in `requires`.
  */
@@ -24,7 +28,7 @@ import type { FoldId, SnapshotName } from './snapshot-name.ts';
 
 const magic = 'MSH1';
 /** What this release understands beyond the list above. */
-const understood: ReadonlySet<unknown> = new Set();
+const understood: ReadonlySet<unknown> = new Set(['admission', 'expiry']);
 
 export interface TableHeader {
   readonly name: string;
@@ -34,6 +38,11 @@ export interface TableHeader {
   readonly rows: number;
   /** Rows that the table has once the snapshot is in it. */
   readonly rowsAfter: number;
+  /** Keys that went since the base and are named. */
+  readonly gone: number;
+  /** Words of what its admission remembers. */
+  readonly admissionWords: number;
+  readonly sweep: { readonly at: number; readonly rows: number };
 }
 
 export interface SnapshotHeader extends FoldId, SnapshotName {
@@ -43,20 +52,23 @@ export interface SnapshotHeader extends FoldId, SnapshotName {
   readonly tables: readonly TableHeader[];
   /** Of a dense fold: floats of the weights and of the optimizer state; both 0 for a partition. */
   readonly floats: readonly [weights: number, state: number];
+  /** 0: not known. */
+  readonly eventTimeMs: number;
+  readonly requires: readonly string[];
 }
 
 /** One block, the caller's to keep. */
 export function encodeHeader(header: SnapshotHeader): Uint8Array {
   const { model, fingerprint, fold, sequence, base, producers, counts, floats } = header;
-  const tables = header.tables.map(({ name, dim, stateFloats, rows, rowsAfter }) => [
-    name,
-    dim,
-    stateFloats,
-    rows,
-    rowsAfter,
-  ]);
-  const metadata = { model, fingerprint, fold, sequence, base, producers, counts, tables, floats };
-  return sealEnvelope(magic, { ...metadata, requires: [] }, []);
+  const { eventTimeMs, requires } = header;
+  const tables = header.tables.map((table) => {
+    const { name, dim, stateFloats, rows, rowsAfter, gone, admissionWords, sweep } = table;
+    const form = [name, dim, stateFloats, rows, rowsAfter];
+    return requires.length === 0 ? form : [...form, gone, admissionWords, sweep.at, sweep.rows];
+  });
+  const time = requires.includes('expiry') ? { eventTimeMs } : {};
+  const metadata = { model, fingerprint, fold, sequence, base, producers, counts, tables, floats, ...time };
+  return sealEnvelope(magic, { ...metadata, requires }, []);
 }
 
 /** Reads a header. Throws MILL_SNAPSHOT_INVALID. */
@@ -64,6 +76,7 @@ export function decodeHeader(block: Uint8Array): SnapshotHeader {
   const { metadata, body } = openBlock(magic, block);
   if (!isMap(metadata) || body.length > 0) throw invalid('a header of one map');
   const { model, fingerprint, fold, sequence, base, producers, counts, tables, floats, requires } = metadata;
+  const { eventTimeMs = 0 } = metadata;
   if (typeof model !== 'string' || !isCount(fingerprint) || !(fold === 'dense' || isCount(fold)))
     throw invalid('model, fingerprint and fold');
   if (!isCount(sequence) || !(base === null || (isCount(base) && base < sequence)))
@@ -71,6 +84,7 @@ export function decodeHeader(block: Uint8Array): SnapshotHeader {
   if (!Array.isArray(producers) || !producers.every(isProducer)) throw invalid('producers');
   if (!isMap(counts) || !Object.values(counts).every(isCount)) throw invalid('counts');
   if (!Array.isArray(tables) || !isFloats(floats)) throw invalid('tables and floats');
+  if (!isCount(eventTimeMs)) throw invalid('an event time');
   if (!Array.isArray(requires)) throw invalid('what is required');
   const unknown = (requires as unknown[]).filter((name) => !understood.has(name));
   if (unknown.length > 0)
@@ -85,6 +99,8 @@ export function decodeHeader(block: Uint8Array): SnapshotHeader {
     counts: counts as Record<string, number>,
     tables: (tables as unknown[]).map(tableFrom),
     floats,
+    eventTimeMs,
+    requires: requires as string[],
   };
 }
 
@@ -108,11 +124,14 @@ export function isCount(value: unknown): value is number {
 }
 
 function tableFrom(entry: unknown): TableHeader {
-  const [name, dim, stateFloats, rows, rowsAfter] = Array.isArray(entry) ? (entry as unknown[]) : [];
+  const [name, ...numbers] = Array.isArray(entry) ? (entry as unknown[]) : [];
+  const [dim, stateFloats, rows, rowsAfter, gone = 0, admissionWords = 0, at = 0, swept = 0] = numbers;
   const areCounts = isCount(dim) && isCount(stateFloats) && isCount(rows) && isCount(rowsAfter);
   if (typeof name !== 'string' || !areCounts || rows > rowsAfter)
     throw invalid('name, floats and rows of each table');
-  return { name, dim, stateFloats, rows, rowsAfter };
+  if (!isCount(gone) || !isCount(admissionWords) || !isCount(at) || !isCount(swept))
+    throw invalid('what of each table comes and goes');
+  return { name, dim, stateFloats, rows, rowsAfter, gone, admissionWords, sweep: { at, rows: swept } };
 }
 
 function isMap(value: unknown): value is Record<string, unknown> {

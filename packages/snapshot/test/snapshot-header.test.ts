@@ -14,10 +14,30 @@ const header: SnapshotHeader = {
   ],
   counts: { applied: 3, duplicates: 0, rejected: 1, brokenRows: 0 },
   tables: [
-    { name: 'users', dim: 4, stateFloats: 5, rows: 2, rowsAfter: 9 },
-    { name: 'bias', dim: 1, stateFloats: 0, rows: 0, rowsAfter: 0 },
+    {
+      name: 'users',
+      dim: 4,
+      stateFloats: 5,
+      rows: 2,
+      rowsAfter: 9,
+      gone: 0,
+      admissionWords: 0,
+      sweep: { at: 0, rows: 0 },
+    },
+    {
+      name: 'bias',
+      dim: 1,
+      stateFloats: 0,
+      rows: 0,
+      rowsAfter: 0,
+      gone: 0,
+      admissionWords: 0,
+      sweep: { at: 0, rows: 0 },
+    },
   ],
   floats: [0, 0],
+  eventTimeMs: 0,
+  requires: [],
 };
 
 const whole = {
@@ -36,6 +56,17 @@ test('snapshot header: comes back as it was', () => {
   expect(decodeHeader(encodeHeader(dense))).toEqual(dense);
 });
 
+test('snapshot header: what comes and goes comes back as it was', () => {
+  const [users, bias] = header.tables;
+  const lively: SnapshotHeader = {
+    ...header,
+    tables: [{ ...users, gone: 3, admissionWords: 70, sweep: { at: 2 ** 32 - 1, rows: 12 } }, bias],
+    eventTimeMs: 1_700_000_000_000,
+    requires: ['admission', 'expiry'],
+  };
+  expect(decodeHeader(encodeHeader(lively))).toEqual(lively);
+});
+
 test('snapshot header: properties of a later release are passed over, unless it says that they matter', () => {
   const later = { admissionCounters: { filter: [1, 2, 3] } };
   expect(decodeHeader(sealed(later))).toMatchObject({ fold: 3, sequence: 2 ** 40 });
@@ -49,6 +80,8 @@ test('snapshot header: properties of a later release are passed over, unless it 
 
 test.each<{ what: string; changes: Record<string, unknown> }>([
   { what: 'a model that is no name', changes: { model: 7 } },
+  { what: 'an event time that is text', changes: { eventTimeMs: 'now' } },
+  { what: 'a sweep below zero', changes: { tables: [['users', 4, 5, 2, 9, 0, 0, -1, 0]] } },
   { what: 'no fingerprint', changes: { fingerprint: null } },
   { what: 'a fold of another kind', changes: { fold: 'sparse' } },
   { what: 'a negative fold', changes: { fold: -1 } },

@@ -1,11 +1,11 @@
 /** Reads what the logs of a cluster hold, over any bus: the events of a model, and the fold of its gradients. */
 
 import type { PartitionState } from '@millrace/core';
-import { createDenseState, type DenseState, fingerprintOf, partitionHash } from '@millrace/core';
-import { compileNet, denseOptimizerOf, initialParameters } from '@millrace/model';
+import { type DenseState, partitionHash } from '@millrace/core';
+import { initialDense } from '@millrace/model';
 import {
   decodeEvent,
-  decodeGradientBlock,
+  decodePartitionBlock,
   type Event,
   eventsSubject,
   type ModelFile,
@@ -56,7 +56,7 @@ export async function foldGradients(bus: Bus, file: ModelFile): Promise<LogFold>
       until: now,
       start: 'oldest',
       onTaken({ payload }, outcome) {
-        if (outcome === 'applied' || outcome === 'hole') batches.add(decodeGradientBlock(payload).sequence);
+        if (outcome === 'applied' || outcome === 'hole') batches.add(decodePartitionBlock(payload).sequence);
         if (outcome === 'hole') holes += 1;
       },
     });
@@ -76,14 +76,7 @@ export async function foldGradients(bus: Bus, file: ModelFile): Promise<LogFold>
 
 /** Folds the dense log of a model as it is now, from its initial weights or from a snapshot. */
 export async function foldDense(bus: Bus, file: ModelFile): Promise<DenseState> {
-  const shape = compileNet(file);
-  const initial = () =>
-    createDenseState({
-      model: file.name,
-      fingerprint: fingerprintOf(file),
-      initial: initialParameters(shape, file.seed),
-      optimizer: denseOptimizerOf(file),
-    });
+  const initial = () => initialDense(file);
   const archive = await archiveOf(bus);
   return foldDenseAt({ bus, archive, model: file.name, initial, until: now, start: 'oldest' });
 }

@@ -1,6 +1,7 @@
 /** The records of one producer's batches, each built on the one before (protocol/batch-record.ts). Pure. */
+
+import type { Example } from '@millrace/joiner';
 import type { BatchRecord, ExamplePlace } from '@millrace/protocol';
-import type { Example } from './joiner.ts';
 import type { TrainedBatch } from './trainer.ts';
 
 const start: ExamplePlace = [0, 0, 0];
@@ -48,7 +49,8 @@ export function finishedRecord(
     ...current,
     previous,
     previousDense: trained.dense ? current.batch : current.previousDense,
-    learned: current.learned + examples.reduce((sum, { shown }) => sum + shown, 0),
-    positives: current.positives + examples.reduce((sum, { clicked }) => sum + clicked, 0),
+    learned: current.learned + examples.reduce((sum, { isFirst }) => sum + (isFirst ? 1 : 0), 0),
+    positives:
+      current.positives + examples.reduce((sum, { makesPositive }) => sum + (makesPositive ? 1 : 0), 0),
   };
 }

@@ -1,6 +1,7 @@
 /** Complete examples that wait for a batch, in the order of their places. Bounded: whoever fills it waits for room. */
+
+import type { Example } from '@millrace/joiner';
 import { comparePlaces, type ExamplePlace } from '@millrace/protocol';
-import type { Example } from './joiner.ts';
 
 export interface ExampleQueue {
   readonly length: number;

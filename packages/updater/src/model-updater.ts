@@ -8,32 +8,31 @@
  */
 import { followDense, type RowSource } from '@millrace/client';
 import type { DenseState } from '@millrace/core';
-import { type EngineName, openNet } from '@millrace/model';
+import { type EngineName, type OpenNet, openNet } from '@millrace/model';
 import {
   type BatchRecord,
-  comparePlaces,
-  decodeEvent,
-  type Event,
   encodeEvent,
   encodeHeads,
   eventsSubject,
-  headsIdleMs,
   headsSubject,
-  isMillraceError,
   type LearningCounters,
   type ModelFile,
   modelNameFrom,
   partitionsDefault,
-  type Rejection,
 } from '@millrace/protocol';
 import type { Bus, Clock, Logger, LogMessage } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
-import { finishedRecord, firstRecord, nextRecord } from './batch-chain.ts';
-import { openBatchPublisher } from './batch-publisher.ts';
+import { firstRecord } from './batch-chain.ts';
+import { type BatchPublisher, openBatchPublisher } from './batch-publisher.ts';
+import { createBatchTurns } from './batch-turns.ts';
 import { keepDenseSnapshots } from './dense-snapshots.ts';
+import { createEventIntake, type EventIntake } from './event-intake.ts';
 import { createExampleQueue } from './example-queue.ts';
-import { createJoiner, type Example, type Joiner, joinerOptionsOf } from './joiner.ts';
-import { createTrainer, isTooLarge, type TrainedBatch } from './trainer.ts';
+import { type LearningTimers, startLearningTimers } from './learning-timers.ts';
+import { keepMeasures } from './measures/keep-measures.ts';
+import type { MeasureGauges } from './measures/measure-gauges.ts';
+import { createPatientTraining } from './patient-training.ts';
+import { createTrainer } from './trainer.ts';
 
 export interface ModelUpdaterOptions {
   readonly bus: Bus;
@@ -54,6 +53,8 @@ export interface ModelUpdaterOptions {
   /** Of the dense weights; 0: never. */
   readonly snapshotEveryMs: number;
   readonly snapshotChains: number;
+  /** How well it does is told and kept (measures/); absent or null: nobody asks. */
+  readonly measures?: { readonly driftAlert: number; readonly gauges: MeasureGauges } | null;
 }
 
 export interface ModelUpdater {
@@ -75,25 +76,120 @@ const tickAfterMs = 1_000;
  * far back as a chain does.
  */
 const snapshotsAChain = 8;
-const rejectionsTold = 20;
 
 export async function startModelUpdater(
   file: ModelFile,
   options: ModelUpdaterOptions,
 ): Promise<ModelUpdater> {
-  const { bus, clock, logger, writer, archive } = options;
+  const { bus, clock, logger, writer } = options;
   const model = modelNameFrom(file.name);
   const partitions = file.partitions ?? partitionsDefault;
   const learning = file.learning ?? {};
   const batchExamplesMax = options.batchExamplesMax ?? learning.batchExamplesMax ?? batchExamplesMaxDefault;
-  const batchDelayMs = options.batchDelayMs ?? learning.batchDelayMs ?? batchDelayMsDefault;
-  const queueMax = Math.max(queueExamplesMax, batchExamplesMax);
+  const { net, dense, snapshots } = await openDensePart(file, options);
+  const publisher = await openBatchPublisher({ bus, clock, logger, model, partitions });
+  const { found } = publisher;
+  const record: BatchRecord = found ? { ...found, writer } : firstRecord(file.name, partitions, writer);
+  const queue = createExampleQueue(Math.max(queueExamplesMax, batchExamplesMax));
+  const { measures } = options;
+  const kept = measures ? await keepMeasures({ bus, clock, logger, file, ...measures }) : null;
+  let closed = false;
+  const intake = createEventIntake({ file, clock, record, found, onExample: queue.push });
+  const trainCut = createPatientTraining({
+    trainer: createTrainer(net, options.rows),
+    clock,
+    logger,
+    model,
+    refresh: () => void net.versions.refresh(),
+    record: publisher.record,
+    isClosed: () => closed,
+  });
+  const tellHeads = () => tellHeadsOf({ bus, clock, model, publisher, intake, counters: counters() });
+  const turns = createBatchTurns({
+    queue,
+    publisher,
+    trainCut,
+    record,
+    writer,
+    batchExamplesMax,
+    lastSequence: () => intake.lastSequence,
+    onTrained(examples, { norms }) {
+      if (norms) kept?.take(examples, norms);
+    },
+    onLearned: tellHeads,
+  });
+  const counters = (): LearningCounters => {
+    const { batch, learned, positives } = turns.record;
+    return { batches: batch, learned, positives, ...intake.counters() };
+  };
+  const onIdle = () => {
+    tellHeads();
+    tellTime(intake, options, model);
+    if (turns.unfinished && intake.lastSequence >= turns.unfinished.to[0]) timers?.requestBatch();
+  };
+  const timers: LearningTimers | null =
+    options.drive === 'manual'
+      ? null
+      : startLearningTimers({
+          clock,
+          batchDelayMs: options.batchDelayMs ?? learning.batchDelayMs ?? batchDelayMsDefault,
+          isFull: () => queue.length >= batchExamplesMax || turns.unfinished !== null,
+          isBusy: () => turns.busy,
+          learn: turns.learnAll,
+          onIdle,
+          onFailed: options.onFailed,
+        });
 
-  const net = await openNet(file, {
+  const reader = await bus.read('events', {
+    subject: eventsSubject(model),
+    from: record.joinFrom,
+    onMessage(message: LogMessage): void | Promise<void> {
+      intake.take(message);
+      if (queue.length > 0) timers?.requestBatch();
+      // A batch to be made again may be larger than the batches of now, and needs all of its examples.
+      const { unfinished } = turns;
+      const lacksExamples = unfinished !== null && intake.lastSequence < unfinished.to[0];
+      return lacksExamples || closed ? undefined : (queue.room() ?? undefined);
+    },
+    onError: options.onFailed,
+  });
+  const { batch, joinFrom } = record;
+  logger.info({ model, batch, joinFrom, engine: net.engine.name }, 'learning started');
+
+  return {
+    flush: turns.learnAll,
+    dense: net.dense,
+    get counters() {
+      return counters();
+    },
+    async close() {
+      closed = true;
+      timers?.close();
+      queue.release();
+      await reader.close();
+      publisher.close();
+      await turns
+        .learnAll()
+        .catch((error: unknown) =>
+          logger.warn({ err: error }, 'last batch not learned; it will be after a restart'),
+        );
+      await kept?.close();
+      await snapshots.close();
+      await dense.close();
+      net.dispose();
+      logger.info({ model, batch: turns.record.batch, learned: turns.record.learned }, 'learning stopped');
+    },
+  };
+}
+
+/** The net, its dense weights as the log has them, and their snapshots. */
+async function openDensePart(file: ModelFile, options: ModelUpdaterOptions) {
+  const { bus, clock, logger, archive, onFailed } = options;
+  const net: OpenNet = await openNet(file, {
     wanted: options.engine,
     onSkip: (engine, reason) => logger.info({ engine, reason }, 'engine skipped'),
   });
-  const dense = await followDense({ bus, archive, state: net.dense, logger, onFailed: options.onFailed });
+  const dense = await followDense({ bus, archive, state: net.dense, logger, onFailed });
   await dense.caughtUp;
   const snapshots = keepDenseSnapshots({
     bus,
@@ -104,222 +200,34 @@ export async function startModelUpdater(
     everyMs: options.drive === 'manual' ? 0 : options.snapshotEveryMs,
     fulls: snapshotsAChain * options.snapshotChains,
   });
-  const trainer = createTrainer(net, options.rows);
-  const publisher = await openBatchPublisher({ bus, clock, logger, model, partitions });
+  return { net, dense, snapshots };
+}
 
-  const { found } = publisher;
-  let record: BatchRecord = found ? { ...found, writer } : firstRecord(file.name, partitions, writer);
-  /** The batch that a predecessor may have published in part; made again first. */
-  let unfinished: BatchRecord | null = found;
-  let lastSequence = record.joinFrom - 1;
-  let lastEventMs = clock.monotonicMs();
-  let invalidEvents = 0;
-  let rejections: Rejection[] = [];
-  const queue = createExampleQueue(queueMax);
-  let closed = false;
+interface HeadsToTell {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly model: ReturnType<typeof modelNameFrom>;
+  readonly publisher: BatchPublisher;
+  readonly intake: EventIntake;
+  readonly counters: LearningCounters;
+}
 
-  const joiner: Joiner = createJoiner(
-    joinerOptionsOf(file),
-    {
-      onExample(example) {
-        if (comparePlaces(example.place, record.from) > 0) queue.push(example);
-      },
-      onRejection(rejection, sequence) {
-        // What was decided before the newest batch has been told; there this fold may misread what began before it.
-        if (found && sequence <= found.to[0]) return;
-        rejections = [...rejections, rejection].slice(-rejectionsTold);
-      },
-    },
-    record.joinWatermarkMs,
-  );
+function tellHeadsOf({ bus, clock, model, publisher, intake, counters }: HeadsToTell): void {
+  const { partitions, dense } = publisher.heads;
+  const heads = { model, timeMs: clock.now(), partitions, dense, counters };
+  bus.notify(headsSubject(model), encodeHeads(heads));
+  intake.forgetRejections();
+}
 
-  const onMessage = (message: LogMessage): void | Promise<void> => {
-    let event: Event;
-    try {
-      event = decodeEvent(message.payload);
-    } catch (error) {
-      if (!isMillraceError(error)) throw error;
-      invalidEvents += 1;
-      const { message: reason } = error;
-      rejections = [
-        ...rejections,
-        { code: 'MILL_EVENT_INVALID' as const, requestId: '', reason, timeMs: clock.now() },
-      ].slice(-rejectionsTold);
-      lastSequence = message.sequence;
-      return;
-    }
-    joiner.take(message.sequence, event);
-    lastSequence = message.sequence;
-    lastEventMs = clock.monotonicMs();
-    if (queue.length > 0) requestBatch();
-    // A batch to be made again may be larger than the batches of now, and needs all of its examples.
-    const lacksExamples = unfinished !== null && lastSequence < unfinished.to[0];
-    return lacksExamples || closed ? undefined : (queue.room() ?? undefined);
-  };
-
-  /** The examples of the next batch, which stay queued; null when there are none, or not all of an unfinished one yet. */
-  const nextExamples = (): readonly Example[] | null => {
-    if (!unfinished) return queue.length > 0 ? queue.first(batchExamplesMax) : null;
-    if (lastSequence < unfinished.to[0]) return null;
-    return queue.first(queue.countThrough(unfinished.to));
-  };
-
-  /** Trains at rows and weights of now; waits while no shard can be read. */
-  const trainPatiently = async (examples: readonly Example[], of: BatchRecord): Promise<TrainedBatch> => {
-    for (let pauseMs = 50; ; pauseMs = Math.min(2_000, 2 * pauseMs)) {
-      try {
-        net.versions.refresh();
-        const { producer, batch, previous, previousDense } = of;
-        return await trainer.train(examples, {
-          producer,
-          batch,
-          previous,
-          previousDense,
-          timeMs: clock.now(),
-        });
-      } catch (error) {
-        if (closed || !isMillraceError(error) || error.retry === 'never') throw error;
-        logger.warn({ code: error.code, reason: error.message }, 'rows not readable, training waits');
-        await new Promise<void>((resolve) => clock.setTimer(pauseMs, resolve));
-      }
-    }
-  };
-
-  /**
-   * Trains a batch that is written down. One whose gradients are too large for a message of the log is cut in two and
-   * written down again, which nobody can have published: its size does not depend on when it is trained. An example that is
-   * too large alone teaches nothing.
-   */
-  const trainCut = async (
-    examples: readonly Example[],
-    of: BatchRecord,
-  ): Promise<{ examples: readonly Example[]; current: BatchRecord; trained: TrainedBatch }> => {
-    try {
-      return { examples, current: of, trained: await trainPatiently(examples, of) };
-    } catch (error) {
-      if (!isTooLarge(error)) throw error;
-      const half = examples.slice(0, examples.length >> 1);
-      if (half.length === 0) {
-        logger.error({ model, place: examples[0].place }, 'example too large to be learned, passed over');
-        return { examples, current: of, trained: { blocks: [], dense: null, lossSum: 0, unusable: 1 } };
-      }
-      const current = { ...of, to: half[half.length - 1].place };
-      await publisher.record(current);
-      return trainCut(half, current);
-    }
-  };
-
-  const learnBatch = async (): Promise<boolean> => {
-    const found = nextExamples();
-    if (found === null) return false;
-    // An unfinished batch is written down already; writing it once more takes the model over from whoever wrote it.
-    const written: BatchRecord = unfinished ? { ...unfinished, writer } : nextRecord(record, found);
-    await publisher.record(written);
-    if (found.length > 0) {
-      const { examples, current, trained } = await trainCut(found, written);
-      await publisher.publish(current, trained);
-      record = finishedRecord(current, examples, trained);
-      queue.drop(examples.length);
-    } else {
-      record = written;
-    }
-    unfinished = null;
-    tellHeads();
-    return true;
-  };
-
-  const counters = (): LearningCounters => ({
-    batches: record.batch,
-    learned: record.learned,
-    positives: record.positives,
-    openImpressions: joiner.openEntries,
-    rejectedOutcomes: joiner.counts.rejected,
-    invalidEvents,
-    duplicateOutcomes: joiner.counts.duplicateOutcomes,
-    rejections,
-  });
-
-  const tellHeads = () => {
-    const { partitions: heads, dense: denseHead } = publisher.heads;
-    bus.notify(
-      headsSubject(model),
-      encodeHeads({ model, timeMs: clock.now(), partitions: heads, dense: denseHead, counters: counters() }),
-    );
-    rejections = [];
-  };
-
-  let turn: Promise<void> = Promise.resolve();
-  let busy = false;
-  const learnAll = () => {
-    turn = turn.then(async () => {
-      busy = true;
-      while (await learnBatch());
-      busy = false;
-    });
-    return turn;
-  };
-
-  let batchTimer: { cancel(): void } | null = null;
-  const requestBatch = () => {
-    // A running turn goes on until nothing is left, so it needs no second one.
-    if (options.drive === 'manual' || closed || busy) return;
-    const isFull = queue.length >= batchExamplesMax || unfinished !== null;
-    if (batchTimer && !isFull) return;
-    batchTimer?.cancel();
-    batchTimer = clock.setTimer(isFull ? 0 : batchDelayMs, () => {
-      batchTimer = null;
-      learnAll().catch((error: Error) => {
-        // Once it closes, a batch that is given up is no failure: the next start makes it again.
-        if (!closed) options.onFailed(error);
-      });
-    });
-  };
-
-  const onIdle = () => {
-    tellHeads();
-    const isQuiet = clock.monotonicMs() - lastEventMs >= tickAfterMs;
-    if (isQuiet && joiner.openEntries > 0) {
-      lastEventMs = clock.monotonicMs();
-      bus
-        .append('events', eventsSubject(model), encodeEvent({ type: 'tick', timeMs: clock.now() }))
-        .catch((error: unknown) => logger.warn({ err: error }, 'tick not stored'));
-    }
-    if (unfinished && lastSequence >= unfinished.to[0]) requestBatch();
-    idleTimer = clock.setTimer(headsIdleMs, onIdle);
-  };
-
-  const reader = await bus.read('events', {
-    subject: eventsSubject(model),
-    from: record.joinFrom,
-    onMessage,
-    onError: options.onFailed,
-  });
-  let idleTimer = options.drive === 'timers' ? clock.setTimer(headsIdleMs, onIdle) : { cancel() {} };
-  logger.info(
-    { model, batch: record.batch, joinFrom: record.joinFrom, engine: net.engine.name },
-    'learning started',
-  );
-
-  return {
-    flush: learnAll,
-    dense: net.dense,
-    get counters() {
-      return counters();
-    },
-    async close() {
-      closed = true;
-      idleTimer.cancel();
-      batchTimer?.cancel();
-      queue.release();
-      await reader.close();
-      publisher.close();
-      await learnAll().catch((error: unknown) =>
-        logger.warn({ err: error }, 'last batch not learned; it will be after a restart'),
-      );
-      await snapshots.close();
-      await dense.close();
-      net.dispose();
-      logger.info({ model, batch: record.batch, learned: record.learned }, 'learning stopped');
-    },
-  };
+/** Appends a tick when impressions wait and nothing has come for a second. */
+function tellTime(
+  intake: EventIntake,
+  { bus, clock, logger }: ModelUpdaterOptions,
+  model: ReturnType<typeof modelNameFrom>,
+): void {
+  if (!intake.waits || clock.monotonicMs() - intake.lastEventMs < tickAfterMs) return;
+  intake.noteTick();
+  bus
+    .append('events', eventsSubject(model), encodeEvent({ type: 'tick', timeMs: clock.now() }))
+    .catch((error: unknown) => logger.warn({ err: error }, 'tick not stored'));
 }

@@ -1,12 +1,14 @@
 /** Cuts the gradients of a batch by partition: a counting sort of each table's keys, then one section a table and partition. */
 import { partitionOf } from '@millrace/core';
-import type { FeaturePlan, KeyGradients, SparseBatch } from '@millrace/model';
-import { type GradientSection, gradientMagnitudeMax } from '@millrace/protocol';
+import { createKeyOccurrences, type FeaturePlan, type KeyGradients, type SparseBatch } from '@millrace/model';
+import type { GradientSection } from '@millrace/protocol';
 
 export interface PartitionCut {
   readonly partition: number;
   readonly sections: readonly GradientSection[];
 }
+
+const keyOccurrences = createKeyOccurrences();
 
 /** @param sums for each table the summed gradients of its keys (gather.ts, scatter). */
 export function cutByPartition(
@@ -18,7 +20,8 @@ export function cutByPartition(
   const sections = new Map<number, GradientSection[]>();
   for (let t = 0; t < plan.tables.length; t += 1) {
     const { keys, unique } = batch.tables[t];
-    const { dim } = plan.tables[t];
+    const { dim, countsOccurrences } = plan.tables[t];
+    const occurrences = countsOccurrences ? keyOccurrences.count(batch.tables[t]) : null;
     const partitionOfKey = new Uint16Array(unique);
     const counts = new Uint32Array(partitions);
     for (let i = 0; i < unique; i += 1) {
@@ -32,20 +35,27 @@ export function cutByPartition(
       const partition = partitionOfKey[i];
       let section = open[partition];
       if (!section) {
-        section = emptySection(t, dim, counts[partition], sums[t].curvature !== null);
+        section = emptySection(t, dim, counts[partition], sums[t].curvature !== null, countsOccurrences);
         open[partition] = section;
         const list = sections.get(partition);
         if (list) list.push(section);
         else sections.set(partition, [section]);
       }
       copyKey(section, filled[partition], i, keys, sums[t]);
+      if (occurrences && section.occurrences) section.occurrences[filled[partition]] = occurrences[i];
       filled[partition] += 1;
     }
   }
   return [...sections].sort(([a], [b]) => a - b).map(([partition, list]) => ({ partition, sections: list }));
 }
 
-function emptySection(table: number, dim: number, count: number, hasCurvature: boolean): GradientSection {
+function emptySection(
+  table: number,
+  dim: number,
+  count: number,
+  hasCurvature: boolean,
+  hasOccurrences: boolean,
+): GradientSection {
   return {
     table,
     dim,
@@ -53,6 +63,7 @@ function emptySection(table: number, dim: number, count: number, hasCurvature: b
     keys: new Uint32Array(2 * count),
     gradients: new Float32Array(count * dim),
     curvature: hasCurvature ? new Float32Array(count * dim) : null,
+    occurrences: hasOccurrences ? new Uint32Array(count) : null,
   };
 }
 
@@ -67,13 +78,7 @@ function copyKey(
   section.keys[2 * to] = keys[2 * from];
   section.keys[2 * to + 1] = keys[2 * from + 1];
   for (let d = 0; d < dim; d += 1) {
-    section.gradients[to * dim + d] = within(sum.gradients[from * dim + d]);
-    if (section.curvature && sum.curvature)
-      section.curvature[to * dim + d] = within(sum.curvature[from * dim + d]);
+    section.gradients[to * dim + d] = sum.gradients[from * dim + d];
+    if (section.curvature && sum.curvature) section.curvature[to * dim + d] = sum.curvature[from * dim + d];
   }
-}
-
-/** NaN stays what it is: the fold counts its row as broken. */
-function within(gradient: number): number {
-  return Math.min(gradientMagnitudeMax, Math.max(-gradientMagnitudeMax, gradient));
 }

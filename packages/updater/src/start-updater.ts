@@ -11,6 +11,8 @@ import {
   watchCluster,
 } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
+import { addLearningGauges } from './learning-gauges.ts';
+import { createMeasureGauges } from './measures/measure-gauges.ts';
 import { type ModelUpdater, startModelUpdater } from './model-updater.ts';
 
 export interface UpdaterOptions {
@@ -31,6 +33,8 @@ export interface UpdaterOptions {
   readonly archive: Archive | null;
   readonly snapshotEveryMs: number;
   readonly snapshotChains: number;
+  /** Told as moved beyond it (measures/); absent: nothing is measured. */
+  readonly driftAlert?: number;
   readonly onFailed: (error: Error) => void;
 }
 
@@ -54,6 +58,9 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
     ...options.pull,
     onHedge: createHedgeCounters(options.metrics),
   });
+  const { driftAlert } = options;
+  const measures =
+    driftAlert === undefined ? null : { driftAlert, gauges: createMeasureGauges(options.metrics) };
   const updaters = new Map<string, ModelUpdater>();
   let reconciling: Promise<void> = Promise.resolve();
   let closed = false;
@@ -62,26 +69,15 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
     reconciling = reconciling.then(async () => {
       for (const file of view.models.values()) {
         if (closed || updaters.has(file.name)) continue;
-        updaters.set(file.name, await startModelUpdater(file, { ...options, rows, drive: 'timers' }));
+        updaters.set(
+          file.name,
+          await startModelUpdater(file, { ...options, rows, measures, drive: 'timers' }),
+        );
       }
     });
     return reconciling;
   };
-  const sum = (of: (counters: LearningCounters) => number) => () =>
-    [...updaters.values()].reduce((total, updater) => total + of(updater.counters), 0);
-  const { metrics } = options;
-  metrics.gauge(
-    { name: 'mill_learned_examples', help: 'Examples learned, restarts included.' },
-    sum((c) => c.learned),
-  );
-  metrics.gauge(
-    { name: 'mill_open_impressions', help: 'Impressions that wait for outcomes.' },
-    sum((c) => c.openImpressions),
-  );
-  metrics.gauge(
-    { name: 'mill_rejected_outcomes', help: 'Outcomes without an impression.' },
-    sum((c) => c.rejectedOutcomes),
-  );
+  addLearningGauges(options.metrics, () => [...updaters.values()].map((updater) => updater.counters));
   const stopListening = view.onChange(() => {
     reconcile().catch(options.onFailed);
   });

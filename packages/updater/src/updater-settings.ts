@@ -1,5 +1,5 @@
 import { engineNames } from '@millrace/model';
-import { choiceSetting, defineConfig, wholeSetting } from '@millrace/runtime';
+import { choiceSetting, defineConfig, numberSetting, wholeSetting } from '@millrace/runtime';
 
 /** Settings of an updater process. */
 export const updaterSettings = defineConfig({
@@ -15,5 +15,13 @@ export const updaterSettings = defineConfig({
     default: 2_000,
     unit: 'ms',
     sentence: 'A shard that has not answered a pull by then is passed over for another owner.',
+  },
+  driftAlert: {
+    env: 'MILL_DRIFT_ALERT',
+    parser: numberSetting({ min: 0, max: 100 }),
+    default: 0.25,
+    unit: 'population stability index',
+    sentence:
+      'A field, or the scores, whose last hour differs by more from what came before is told as moved.',
   },
 });

@@ -42,6 +42,7 @@ const trained = (n: number): TrainedBatch => ({
   dense: Uint8Array.of(n, 9),
   lossSum: 0,
   unusable: 0,
+  norms: null,
 });
 
 interface Stage {

@@ -1,10 +1,22 @@
+import type { Example } from '@millrace/joiner';
 import { expect, test } from 'vitest';
 import { createExampleQueue } from '../src/example-queue.ts';
-import type { Example } from '../src/joiner.ts';
 
 function example(n: number): Example {
-  const origin = { sequence: n, watermarkMs: 0 };
-  return { place: [n, 1, 0], user: {}, context: {}, item: {}, shown: 1, clicked: 0, score: 0, origin };
+  return {
+    place: [n, 1, 0],
+    user: {},
+    context: {},
+    item: {},
+    shown: 1,
+    clicked: 0,
+    offset: 0,
+    weighting: 'none',
+    isFirst: true,
+    makesPositive: false,
+    score: 0,
+    origin: { sequence: n, watermarkMs: 0 },
+  };
 }
 
 function queueOf(count: number, lengthMax: number) {

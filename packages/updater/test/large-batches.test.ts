@@ -9,8 +9,8 @@ import {
 } from '@millrace/protocol';
 import { createManualClock, createMemoryBus } from '@millrace/runtime';
 import { expect, test } from 'vitest';
+import { impression, tick } from '../../joiner/test/event-logs.ts';
 import { startModelUpdater } from '../src/model-updater.ts';
-import { impression, tick } from './event-logs.ts';
 import { messagesOn, model, openShard, quietLogger } from './small-model.ts';
 
 function wideModel(optimizer: OptimizerSpec): ModelFile {

@@ -1,4 +1,5 @@
 import type { RowSource } from '@millrace/client';
+import { type JoinerOptions, joinerOptionsOf } from '@millrace/joiner';
 import {
   comparePlaces,
   decodeBatchRecord,
@@ -21,9 +22,8 @@ import {
 } from '@millrace/runtime';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
-import type { JoinerOptions } from '../src/joiner.ts';
+import { fold, impression, outcome, tick } from '../../joiner/test/event-logs.ts';
 import { type ModelUpdater, type ModelUpdaterOptions, startModelUpdater } from '../src/model-updater.ts';
-import { fold, impression, outcome, tick } from './event-logs.ts';
 import {
   file,
   learnedFrom,
@@ -95,7 +95,7 @@ async function wantedOf(real: MemoryBus, negatives: Negatives) {
       return [];
     }
   });
-  const joining = { negatives, windowMs: 100, waitEventsMax: 1_000_000, itemField: 'ad' };
+  const joining = joinerOptionsOf(fileOf(negatives));
   const { examples } = fold(log, joining);
   return { examples, ...(await wantedFrom(examples)) };
 }
@@ -373,7 +373,7 @@ test('model updater: events that cannot be read are counted, told and passed ove
   await stage.append(
     Uint8Array.of(1, 2, 3),
     impression('r', 1_000),
-    new TextEncoder().encode('{"type":"outcome","requestId":"r","timeMs":5,"value":7}'),
+    new TextEncoder().encode('{"type":"outcome","requestId":"r","timeMs":5,"value":-7}'),
     new TextEncoder().encode('{"type":"outcome","requestId":"r","timeMs":5}'),
   );
   await updater.flush();

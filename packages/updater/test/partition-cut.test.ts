@@ -6,6 +6,7 @@ import {
   type SparseBatch,
   tablesToPull,
 } from '@millrace/model';
+import type { ModelFile } from '@millrace/protocol';
 import { expect, test } from 'vitest';
 import { cutByPartition } from '../src/partition-cut.ts';
 import { file, openSmallNet } from './small-model.ts';
@@ -23,8 +24,8 @@ const twoTables = {
 };
 
 /** A batch of `items`, with every key's gradient set to its place and its table. */
-async function cut(items: readonly object[], partitions: number) {
-  const { plan } = await openSmallNet(twoTables);
+async function cut(items: readonly object[], partitions: number, of: ModelFile = twoTables) {
+  const { plan } = await openSmallNet(of);
   const space = createBatchSpace(plan);
   const encoder = createFeatureEncoder(plan);
   encoder.beginRequest({}, {});
@@ -84,19 +85,13 @@ test('partition cut: sections stand in the order of the tables, and partitions w
   expect((await cut([{}], 3)).cuts).toEqual([]);
 });
 
-test('partition cut: gradients that an optimizer could not square are cut to the limit', async () => {
-  const { plan } = await openSmallNet(twoTables);
-  const space = createBatchSpace(plan);
-  const encoder = createFeatureEncoder(plan);
-  encoder.beginRequest({}, {});
-  encoder.addItem(space.batch, { seen: 'x' }, 0);
-  const gradients = Float32Array.of(1e19, -1e30);
-  const curvature = Float32Array.of(3, Number.POSITIVE_INFINITY);
-  const sums = plan.tables.map(({ name }) =>
-    name === 'vectors' ? { gradients, curvature } : { gradients: new Float32Array(1), curvature: null },
-  );
-  const [{ sections }] = cutByPartition(plan, space.batch, sums, 1);
-  const section = sections.find(({ dim }) => dim === 2);
-  expect(section?.gradients).toEqual(Float32Array.of(1e9, -1e9));
-  expect(section?.curvature).toEqual(Float32Array.of(3, 1e9));
+test('partition cut: tells in how many examples a key stands, where the table asks for it', async () => {
+  const [ads, vectors] = twoTables.tables;
+  const counting = { ...twoTables, tables: [ads, { ...vectors, admission: { type: 'count', count: 3 } }] };
+  // x stands in three examples, twice in one of them; y in one.
+  const items = [{ seen: 'x|x' }, { seen: 'x|y' }, { ad: 'a' }, { seen: 'x' }];
+  const { batch, cuts } = await cut(items, 1, counting as ModelFile);
+  const sections = cuts[0].sections;
+  expect(sections.map(({ occurrences }) => occurrences)).toEqual([null, Uint32Array.of(3, 1)]);
+  expect(batch.tables[1].occurrences).toBe(5);
 });

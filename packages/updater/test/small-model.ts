@@ -14,6 +14,7 @@ import {
   pullRowsPlainly,
   tableLayouts,
 } from '@millrace/core';
+import type { Example } from '@millrace/joiner';
 import {
   createBatchSpace,
   createFeatureEncoder,
@@ -32,7 +33,6 @@ import {
   modelNameFrom,
 } from '@millrace/protocol';
 import { type Bus, createLogger, type LogMessage, type LogReader } from '@millrace/runtime';
-import type { Example } from '../src/joiner.ts';
 
 export const partitions = 3;
 
@@ -197,7 +197,13 @@ export async function wantedFrom(examples: readonly Example[]) {
     };
     const shown = Float32Array.from(examples, (example) => example.shown);
     const clicked = Float32Array.from(examples, (example) => example.clicked);
-    await net.program.gradients(net.versions.current.loaded, gatherSpace(space), shown, clicked, out);
+    await net.program.gradients(
+      net.versions.current.loaded,
+      gatherSpace(space, net.versions.current.scales),
+      shown,
+      clicked,
+      out,
+    );
     const [{ keys, keyOf, occurrences }] = space.batch.tables;
     invariant(occurrences === examples.length, 'each example has the key of its item and no other');
     for (let i = 0; i < occurrences; i += 1) {

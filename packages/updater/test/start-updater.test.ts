@@ -1,8 +1,8 @@
 import { encodeEvent, eventsSubject, jsonBytes, modelNameFrom } from '@millrace/protocol';
 import { createManualClock, createMemoryBus, createMetrics, createTcpNetwork } from '@millrace/runtime';
 import { expect, test } from 'vitest';
+import { impression, outcome, tick } from '../../joiner/test/event-logs.ts';
 import { startUpdater } from '../src/start-updater.ts';
-import { impression, outcome, tick } from './event-logs.ts';
 import { file, quietLogger } from './small-model.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));

@@ -1,8 +1,8 @@
 import type { PullRequest, RowSource } from '@millrace/client';
 import { fingerprintOf, hashText } from '@millrace/core';
+import type { Example } from '@millrace/joiner';
 import { decodeDenseBlock, decodeGradientBlock, MillraceError, type ModelFile } from '@millrace/protocol';
 import { expect, test } from 'vitest';
-import type { Example } from '../src/joiner.ts';
 import { type BatchMark, createTrainer } from '../src/trainer.ts';
 import { openSmallNet } from './small-model.ts';
 
@@ -24,13 +24,19 @@ const linear: ModelFile = {
 
 const mark: BatchMark = { producer: 'p', batch: 7, previous: [5], previousDense: 6, timeMs: 123 };
 
-function example(item: Example['item'], parts: { shown: 0 | 1; clicked: 0 | 1 }): Example {
+type Parts = Pick<Example, 'shown' | 'clicked'> & Partial<Example>;
+
+function example(item: Example['item'], parts: Parts): Example {
   return {
     place: [1, 1, 0],
     user: {},
     context: {},
     item,
     score: 0.5,
+    offset: 0,
+    weighting: 'none',
+    isFirst: true,
+    makesPositive: false,
     origin: { sequence: 1, watermarkMs: 0 },
     ...parts,
   };
@@ -86,6 +92,7 @@ test('trainer: a step by hand: gradients and curvature summed a key, in a block 
       fingerprint: fingerprintOf(linear),
       partition: 0,
       timeMs: 123,
+      eventTimeMs: null,
     },
   ]);
   const [section] = sections;
@@ -134,7 +141,13 @@ test('trainer: examples that cannot be used are counted and left out', async () 
   const { blocks, unusable } = await trainer.train([bad, example({ ad: 'b' }, negative), bad], mark);
   const [section] = decodeGradientBlock(blocks[0].bytes).sections;
   expect([unusable, section.count, section.gradients[0]]).toEqual([2, 1, 0.5]);
-  expect(await trainer.train([bad], mark)).toEqual({ blocks: [], dense: null, lossSum: 0, unusable: 1 });
+  expect(await trainer.train([bad], mark)).toEqual({
+    blocks: [],
+    dense: null,
+    lossSum: 0,
+    unusable: 1,
+    norms: null,
+  });
 });
 
 test('trainer: dense gradients go into a block of their own', async () => {
@@ -175,4 +188,19 @@ test('trainer: rows that cannot be read are the caller’s to wait for', async (
   await expect(trainer.train([example({ ad: 'a' }, positive)], mark)).rejects.toMatchObject({
     code: 'MILL_SHARD_UNAVAILABLE',
   });
+});
+
+test('trainer: a block tells the newest watermark of its examples where a table expires', async () => {
+  const expiry = { type: 'age', afterMs: 1_000 } as const;
+  const expiring = { ...linear, tables: [{ ...linear.tables[0], expiry }] };
+  const trainer = createTrainer(await openSmallNet(expiring), constantRows(0));
+  const at = (watermarkMs: number) => ({
+    ...example({ ad: 'a' }, positive),
+    origin: { sequence: 1, watermarkMs },
+  });
+  const timeOf = async (examples: readonly Example[]) => {
+    const { blocks } = await trainer.train(examples, mark);
+    return decodeGradientBlock(blocks[0].bytes).eventTimeMs;
+  };
+  expect([await timeOf([at(7), at(9), at(8)]), await timeOf([at(0)])]).toEqual([9, null]);
 });

@@ -15,7 +15,7 @@ export function startProgress(steps: number, stream: NodeJS.WriteStream): Progre
     show(done, doing) {
       const filled = Math.round((barColumns * done) / steps);
       const bar = '█'.repeat(filled) + '░'.repeat(barColumns - filled);
-      stream.write(`${clear}${bar} ${done}/${steps} ${doing}`);
+      stream.write(`${clear}${bar} ${Math.floor(done)}/${steps} ${doing}`);
     },
     end: () => void stream.write(clear),
   };

@@ -1,30 +1,31 @@
 /**
- * What online learning would have given on a log: each event is scored by the model as it was, then learned from. Strictly
- * in this order, and with the same code that runs in a cluster.
+ * What online learning would have given on a log: each event is scored by the model as it was, then learned from, strictly in
+ * this order, by the kernels that learn in a cluster (package learner).
  */
-import { createProgressiveQuality, type ProgressiveQuality, type QualityReport } from '@millrace/core';
-import type { EngineName } from '@millrace/model';
-import type { ModelFile } from '@millrace/protocol';
-import type { Logger } from '@millrace/runtime';
-import { type LogRecord, openLogFile, requestFromRecord } from '../log-file/index.ts';
-import { openSingleProcessCluster, type SingleProcessCluster } from './single-process-cluster.ts';
+import { createProgressiveQuality, partitionRows, type QualityReport } from '@millrace/core';
+import { type LocalLearner, learnedHash } from '@millrace/learner';
+import type { LogReport } from '../log-file/index.ts';
+import { eachExample, type LogInput, type OnProgress } from '../training/each-example.ts';
+import { createJudgedBatches, scoredAtOnce } from '../training/judged-batches.ts';
 
 export interface BacktestOptions {
-  readonly file: ModelFile;
-  readonly logPath: string;
+  /** Learns on from what it has learned; the caller disposes it. */
+  readonly learner: LocalLearner;
+  readonly log: LogInput;
   /** Scored after the log, without learning. */
-  readonly testPath: string | undefined;
-  readonly engine: 'auto' | EngineName;
+  readonly test: LogInput | null;
   /** Events that are scored before they are learned together, in one gradient step. */
   readonly batchExamples: number;
-  readonly logger: Logger;
-  readonly onProgress: (bytesRead: number, bytesTotal: number) => void;
+  readonly onProgress: OnProgress;
 }
 
 export interface BacktestResult {
   readonly events: number;
   readonly quality: QualityReport;
   readonly test: QualityReport | null;
+  /** What was used and skipped of the log, and of the other one. */
+  readonly log: LogReport;
+  readonly testLog: LogReport | null;
   readonly rows: number;
   readonly learned: number;
   readonly engine: string;
@@ -32,84 +33,28 @@ export interface BacktestResult {
   readonly stateHash: string;
 }
 
-/** @throws MILL_FILE_INVALID, MILL_FEATURE_INVALID, MILL_MODEL_INVALID */
+/** @throws MILL_FILE_INVALID, MILL_FEATURE_INVALID */
 export async function runBacktest(options: BacktestOptions): Promise<BacktestResult> {
-  const { file, logger, engine } = options;
-  const cluster = await openSingleProcessCluster({
-    file,
-    engine,
-    logger,
-    startMs: 0,
-    batchExamplesMax: options.batchExamples,
-  });
-  try {
+  const { learner, onProgress } = options;
+  const { net, states } = learner;
+  const judged = async (input: LogInput, use: 'learn' | 'score', batchExamples: number) => {
     const quality = createProgressiveQuality();
-    const events = await learnLog(options, cluster, quality);
-    const test = options.testPath === undefined ? null : await scoreLog(options, options.testPath, cluster);
-    const rows = cluster.shard.states.reduce(
-      (sum, state) => sum + (state?.tables.reduce((n, t) => n + t.count, 0) ?? 0),
-      0,
-    );
-    return {
-      events,
-      quality: quality.report(),
-      test,
-      rows,
-      learned: cluster.updater.counters.learned,
-      engine: cluster.core.models()[0].engine,
-      stateHash: cluster.stateHash(),
-    };
-  } finally {
-    await cluster.close();
-  }
-}
-
-async function learnLog(
-  options: BacktestOptions,
-  cluster: SingleProcessCluster,
-  quality: ProgressiveQuality,
-): Promise<number> {
-  let events = 0;
-  await eachRecord(options, options.logPath, async (record) => {
-    const { request, label, timeMs } = requestFromRecord(options.file, record);
-    if (timeMs !== null && timeMs > cluster.clock.now()) cluster.clock.advanceTo(timeMs);
-    const requestId = `e${events}`;
-    const { scores } = await cluster.core.score({ ...request, requestId });
-    quality.add(scores[0], label);
-    await cluster.core.acceptOutcomes([{ requestId, value: label }]);
-    events += 1;
-    if (events % options.batchExamples === 0) await cluster.updater.flush();
-  });
-  await cluster.updater.flush();
-  return events;
-}
-
-async function scoreLog(
-  options: BacktestOptions,
-  path: string,
-  cluster: SingleProcessCluster,
-): Promise<QualityReport> {
-  const quality = createProgressiveQuality();
-  await eachRecord(options, path, async (record) => {
-    const { request, label } = requestFromRecord(options.file, record);
-    const { scores } = await cluster.core.score({ ...request, log: false });
-    quality.add(scores[0], label);
-  });
-  return quality.report();
-}
-
-async function eachRecord(
-  options: BacktestOptions,
-  path: string,
-  take: (record: LogRecord) => Promise<void>,
-): Promise<void> {
-  const log = await openLogFile(path);
-  try {
-    for await (const batch of log.batches()) {
-      for (const record of batch) await take(record);
-      options.onProgress(log.bytesRead, log.bytesTotal);
-    }
-  } finally {
-    log.close();
-  }
+    const batches = createJudgedBatches({ learner, batchExamples, quality, use });
+    const log = await eachExample(net.file, input, onProgress, (example) => batches.take(example));
+    await batches.end();
+    return { log, quality: quality.report() };
+  };
+  const { log, quality } = await judged(options.log, 'learn', options.batchExamples);
+  const test = options.test === null ? null : await judged(options.test, 'score', scoredAtOnce);
+  return {
+    events: log.records,
+    quality,
+    test: test?.quality ?? null,
+    log,
+    testLog: test?.log ?? null,
+    rows: states.reduce((rows, state) => rows + partitionRows(state), 0),
+    learned: log.records,
+    engine: net.engine.name,
+    stateHash: learnedHash(states, net.dense),
+  };
 }

@@ -2,12 +2,12 @@
 import { type EngineName, engineNames } from '@millrace/model';
 import { MillraceError, scoreItemsMax } from '@millrace/protocol';
 import type { HistoryPoint } from '@millrace/snapshot';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { modelIn } from '../history/history-source.ts';
 import { type PastScore, scoreAt } from '../history/score-at.ts';
 import { openProgressBar } from '../screen/progress-bar.ts';
 import { dataOption, modelOption, withHistory } from './open-history.ts';
-import { jsonOption, wholeNumber } from './options.ts';
+import { jsonOption, timeMsFromText, wholeNumber } from './options.ts';
 import { scoreRequestFrom } from './score-request.ts';
 
 interface AtFlags {
@@ -30,7 +30,7 @@ export function atCommand(): Command {
         .argParser(anySequence)
         .conflicts('time'),
     )
-    .addOption(new Option('--time <time>', 'moment: ISO 8601, or Unix ms').argParser(timeFrom))
+    .addOption(new Option('--time <time>', 'moment: ISO 8601, or Unix ms').argParser(timeMsFromText))
     .option('--dense-version <version>', 'dense version (default: the newest of that moment)', anySequence)
     .addOption(
       new Option('--engine <engine>', 'engine that runs the net')
@@ -90,10 +90,4 @@ function pointFrom({ sequence, time }: AtFlags): HistoryPoint {
   if (sequence !== undefined) return { sequence };
   if (time !== undefined) return { timeMs: time };
   throw new MillraceError('MILL_BAD_REQUEST', 'say when: --sequence or --time');
-}
-
-function timeFrom(text: string): number {
-  const timeMs = /^\d+$/.test(text) ? Number(text) : Date.parse(text);
-  if (Number.isSafeInteger(timeMs)) return timeMs;
-  throw new InvalidArgumentError('wanted ISO 8601, e.g. 2026-01-31T12:00:00Z, or Unix ms.');
 }

@@ -1,13 +1,26 @@
 /** `millrace backtest`: what online learning would have given on a log, in one process. */
-import { type EngineName, engineNames } from '@millrace/model';
-import { createLogger } from '@millrace/runtime';
+import type { LocalLearner } from '@millrace/learner';
+import { type EngineName, engineNames, sameModel } from '@millrace/model';
+import { MillraceError } from '@millrace/protocol';
 import { Command, Option } from 'commander';
 import { type BacktestResult, runBacktest } from '../backtest/run-backtest.ts';
+import { logReportJson } from '../log-file/index.ts';
 import { openProgressBar } from '../screen/progress-bar.ts';
-import { jsonOption, readModelFile, wholeNumber } from './options.ts';
+import { openLearner } from '../training/open-learner.ts';
+import { tellLogReports } from './log-report.ts';
+import {
+  formatOption,
+  jsonOption,
+  type LogFlags,
+  logFileArgument,
+  readModelFile,
+  strictOption,
+  wholeNumber,
+} from './options.ts';
 
-interface BacktestFlags {
-  readonly model: string;
+interface BacktestFlags extends LogFlags {
+  readonly model?: string;
+  readonly from?: string;
   readonly test?: string;
   readonly batch: number;
   readonly engine: 'auto' | EngineName;
@@ -17,34 +30,68 @@ interface BacktestFlags {
 export function backtestCommand(): Command {
   return new Command('backtest')
     .description('score each event of a log, then learn it; no cluster needed, and reproducible to the bit')
-    .argument('<file>', 'CSV or JSONL log in time order, also gzipped')
-    .requiredOption('--model <file>', 'model file')
+    .argument('<file>', logFileArgument)
+    .option('--model <file>', 'model file')
+    .option('--from <folder>', 'start from what `millrace train` left there, instead of from nothing')
     .option('--test <file>', 'then score this log without learning')
     .option('--batch <n>', 'events of one gradient step', wholeNumber({ min: 1, max: 1_000_000 }), 1)
     .addOption(
       new Option('--engine <name>', 'what runs the net').choices(['auto', ...engineNames]).default('auto'),
     )
+    .addOption(formatOption())
+    .addOption(strictOption())
     .addOption(jsonOption())
     .action(async (logPath: string, flags: BacktestFlags) => {
-      const file = readModelFile(flags.model);
+      const { batch: batchExamples, format, strict } = flags;
+      const learner = await learnerOf(flags);
       const bar = openProgressBar('backtest');
       const startMs = performance.now();
       const result = await runBacktest({
-        file,
-        logPath,
-        testPath: flags.test,
-        engine: flags.engine,
-        batchExamples: flags.batch,
-        logger: createLogger({ service: 'backtest', level: 'warn' }),
+        learner,
+        log: { path: logPath, format, strict },
+        test: flags.test === undefined ? null : { path: flags.test, format, strict },
+        batchExamples,
         onProgress: (read, total) => bar.set(read, total, ''),
-      }).finally(() => bar.end());
+      }).finally(() => {
+        bar.end();
+        learner.dispose();
+      });
       const seconds = (performance.now() - startMs) / 1_000;
       const figures = figuresFrom(result);
       // How long it took is told apart, so that the same command gives the same bytes.
-      process.stdout.write(flags.json ? `${JSON.stringify(figures)}\n` : `${text(figures)}\n`);
+      const { log, testLog } = result;
+      const told = {
+        ...figures,
+        ...logReportJson(log),
+        ...(testLog ? { testLog: logReportJson(testLog) } : {}),
+      };
+      process.stdout.write(flags.json ? `${JSON.stringify(told)}\n` : `${text(figures)}\n`);
       const perSecond = Math.round(result.events / seconds);
+      tellLogReports(result.testLog ? [result.log, result.testLog] : [result.log]);
       process.stderr.write(`${result.events} events in ${seconds.toFixed(1)} s, ${perSecond} a second\n`);
     });
+}
+
+/** A learner for `--model`, or one that goes on from what `--from` names. @throws MILL_MODEL_INVALID, MILL_FILE_INVALID */
+export async function learnerOf({
+  model,
+  from,
+  engine,
+  batch: batchExamples,
+}: Pick<BacktestFlags, 'model' | 'from' | 'engine' | 'batch'>): Promise<LocalLearner> {
+  const file = model === undefined ? null : readModelFile(model);
+  if (from === undefined) {
+    if (file === null) throw new MillraceError('MILL_MODEL_INVALID', 'wanted --model FILE or --from FOLDER');
+    return openLearner({ file, engine, batchExamples });
+  }
+  // Only a run that starts from a trained model loads what reads snapshots.
+  const { learnerFrom, openTrained } = await import('../training/trained-files.ts');
+  const trained = await openTrained(from);
+  if (file !== null && !sameModel(file, trained.file)) {
+    const message = `${model} is not the model that was trained in ${from}: wanted ${from}/model.json, or no --model`;
+    throw new MillraceError('MILL_MODEL_INVALID', message);
+  }
+  return learnerFrom(trained, { engine, batchExamples });
 }
 
 function figuresFrom(result: BacktestResult) {

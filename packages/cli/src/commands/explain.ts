@@ -71,6 +71,7 @@ function jsonFrom({ found, ...explained }: Explanation) {
     timeMs: impression.timeMs,
     eventSequence: sequence,
     degraded: impression.degraded === true,
+    ...(impression.policy !== undefined && { policy: impression.policy }),
     ...explained,
     items: explained.items.map((item) => ({ ...item, item: impression.items[item.index] })),
     outcomes: outcomes.map(({ sequence: at, outcome, refused }) => ({
@@ -89,12 +90,14 @@ function textFrom({ found, items, engine, version, reads, partitions, equal, rem
   const lines = [
     `${colours.bold(impression.requestId)} scored ${new Date(impression.timeMs).toISOString()} by ${engine}, dense version ${version}; event ${sequence}`,
     `rows of ${partitions} partitions at sequences ${Math.min(...sequences)} to ${Math.max(...sequences)}`,
+    ...(impression.policy === undefined ? [] : [`ranked by ${impression.policy}, in this order`]),
     '',
     colours.dim('item  logged      recomputed'),
-    ...items.map(({ index, logged, recomputed, equal: same, effects }) => {
+    ...items.map(({ index, requested, propensity, logged, recomputed, equal: same, effects }) => {
+      const drawn = propensity === null ? '' : colours.dim(`  p ${propensity.toFixed(4)}`);
       const verdict = same ? colours.green('equal') : colours.red('differs');
       const item = JSON.stringify(impression.items[index]);
-      return `${String(index).padEnd(4)}  ${logged.toFixed(8)}  ${recomputed.toFixed(8)}  ${verdict}  ${item}${effectsText(effects)}`;
+      return `${String(requested).padEnd(4)}  ${logged.toFixed(8)}  ${recomputed.toFixed(8)}  ${verdict}${drawn}  ${item}${effectsText(effects)}`;
     }),
     '',
     equal

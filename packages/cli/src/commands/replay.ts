@@ -2,11 +2,22 @@
 import { systemClock } from '@millrace/runtime';
 import { Command } from 'commander';
 import { clusterUrls } from '../cluster-url.ts';
+import { logReportJson } from '../log-file/index.ts';
 import { type ReplayResult, runReplay } from '../replay/run-replay.ts';
 import { openProgressBar } from '../screen/progress-bar.ts';
-import { jsonOption, readModelFile, urlOption, wholeNumber } from './options.ts';
+import { tellLogReports } from './log-report.ts';
+import {
+  formatOption,
+  jsonOption,
+  type LogFlags,
+  logFileArgument,
+  readModelFile,
+  strictOption,
+  urlOption,
+  wholeNumber,
+} from './options.ts';
 
-interface ReplayFlags {
+interface ReplayFlags extends LogFlags {
   readonly model: string;
   readonly url?: string;
   readonly inFlight: number;
@@ -19,7 +30,7 @@ export function replayCommand(): Command {
     .description(
       'stream a log as live traffic: score each event through the public API, then send its outcome',
     )
-    .argument('<file>', 'CSV or JSONL log in time order, also gzipped')
+    .argument('<file>', logFileArgument)
     .requiredOption('--model <file>', 'model file; the model is created when it is not there')
     .option(
       '--in-flight <n>',
@@ -33,6 +44,8 @@ export function replayCommand(): Command {
       wholeNumber({ min: 1, max: 1_000_000 }),
     )
     .addOption(urlOption())
+    .addOption(formatOption())
+    .addOption(strictOption())
     .addOption(jsonOption())
     .action(async (logPath: string, flags: ReplayFlags) => {
       const bar = openProgressBar('replay');
@@ -40,6 +53,8 @@ export function replayCommand(): Command {
         url: await clusterUrls(flags.url),
         file: readModelFile(flags.model),
         logPath,
+        format: flags.format,
+        strict: flags.strict,
         clock: systemClock,
         inFlight: flags.inFlight,
         eventsPerSecond: flags.rate ?? null,
@@ -47,7 +62,9 @@ export function replayCommand(): Command {
         onProgress: (read, total, events) => bar.set(read, total, `${events} events`),
       }).finally(() => bar.end());
       const figures = figuresFrom(result);
-      process.stdout.write(flags.json ? `${JSON.stringify(figures)}\n` : `${text(figures)}\n`);
+      const told = { ...figures, ...logReportJson(result.log) };
+      process.stdout.write(flags.json ? `${JSON.stringify(told)}\n` : `${text(figures)}\n`);
+      tellLogReports([result.log]);
       if (result.errors > 0) process.exitCode = 1;
     });
 }

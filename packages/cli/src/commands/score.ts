@@ -1,8 +1,9 @@
 /** `millrace score`: one request from the command line. */
 import { readFileSync } from 'node:fs';
 import { MillraceError, reasonFrom } from '@millrace/protocol';
-import { createMillraceClient, type ScoreRequest } from '@millrace/sdk';
+import type { ScoreRequest } from '@millrace/sdk';
 import { Command } from 'commander';
+import { clusterClient } from '../cluster-client.ts';
 import { clusterUrls } from '../cluster-url.ts';
 import { jsonOption, urlOption } from './options.ts';
 
@@ -24,7 +25,7 @@ export function scoreCommand(): Command {
     .addOption(jsonOption())
     .action(async (text: string, flags: ScoreFlags) => {
       const request = requestFrom(text === '-' ? readFileSync(0, 'utf8') : text);
-      const client = createMillraceClient({ url: await clusterUrls(flags.url) });
+      const client = await clusterClient({ url: await clusterUrls(flags.url) });
       try {
         const answer = await client.score({ log: flags.log, ...request });
         if (flags.json) process.stdout.write(`${JSON.stringify(answer)}\n`);

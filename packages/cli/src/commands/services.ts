@@ -5,6 +5,8 @@ import { type PullPreferences, pullSettings } from '@millrace/client';
 import { inferenceSettings, startInference } from '@millrace/inference';
 import { MillraceError } from '@millrace/protocol';
 import {
+  type Access,
+  type ConfigOf,
   type ConfigTable,
   commonSettings,
   connectNatsBus,
@@ -15,14 +17,18 @@ import {
   type Logger,
   type Metrics,
   type Network,
+  openAccess,
+  openKeyFile,
   openOperationsPort,
   readConfig,
   readSecurity,
+  readTlsPair,
   runService,
   type Security,
   type Service,
   securitySettings,
   systemClock,
+  type TlsPair,
   unknownSettings,
 } from '@millrace/runtime';
 import { shardSettings, startShard } from '@millrace/shard';
@@ -31,7 +37,7 @@ import { startUpdater, updaterSettings } from '@millrace/updater';
 import { Command } from 'commander';
 import { advertisedHost } from '../advertised-host.ts';
 import { cliSettings } from '../cli-settings.ts';
-import { securityWarnings } from '../security-warnings.ts';
+import { type OpenPorts, securityWarnings } from '../security-warnings.ts';
 
 /** Every table there is: a MILL_… variable that none of them knows is most likely misspelt. */
 export const settingsTables = {
@@ -58,6 +64,8 @@ interface Shell {
   readonly security: Security;
   /** Shown to shards, and wanted by them. */
   readonly token: string | null;
+  /** Who may do what over HTTP. */
+  readonly access: Access;
   /** For what fails long after its start: the process ends, and whoever supervises it starts it anew. */
   readonly onFailed: (error: Error) => void;
 }
@@ -69,7 +77,7 @@ export function shardCommand(): Command {
     [snapshotSettings, shardSettings],
     async (shell) => {
       const settings = readConfig(shardSettings, process.env);
-      warnAbout(shell, settings.host);
+      warnAbout(shell, { pulls: settings.host });
       const shard =
         settings.shard ??
         `shard-${hostname()
@@ -110,12 +118,15 @@ export function inferenceCommand(): Command {
     [pullSettings, snapshotSettings, inferenceSettings],
     async (shell) => {
       const settings = readConfig(inferenceSettings, process.env);
-      warnAbout(shell, null);
+      const tls = await readHttpTls(settings);
+      const asksForKeys = shell.access !== openAccess;
+      warnAbout(shell, { http: { host: settings.host, asksForKeys, expiresMs: tls?.expiresMs ?? null } });
       const { batchRowsMax, batchDelayUs, queueRowsMax, lanes, ...rest } = settings;
       const { bus, logger } = shell;
       const running = await startInference({
         ...shell,
         ...rest,
+        httpTls: tls,
         archive: await openArchive(bus, logger, readConfig(snapshotSettings, process.env)),
         clock: systemClock,
         cluster: shell.common.cluster,
@@ -135,7 +146,7 @@ export function updaterCommand(): Command {
     [pullSettings, snapshotSettings, updaterSettings],
     async (shell) => {
       const settings = readConfig(updaterSettings, process.env);
-      warnAbout(shell, null);
+      warnAbout(shell, {});
       const snapshots = readConfig(snapshotSettings, process.env);
       const running = await startUpdater({
         ...shell,
@@ -193,9 +204,10 @@ async function runProcess(name: string, start: (shell: Shell) => Promise<void>):
       await bus.ensure();
       const metrics = createMetrics({ service: name, withProcess: true });
       const onFailed = (error: Error) => service.background(Promise.reject(error), name);
+      const access = await openKeys(service);
       const network = createTcpNetwork({ tls: security.tls });
       const { token } = security;
-      await start({ service, logger, metrics, common, bus, network, security, token, onFailed });
+      await start({ service, logger, metrics, common, bus, network, security, access, token, onFailed });
     },
   });
 }
@@ -204,9 +216,31 @@ function pullPreferences({ common }: Shell): PullPreferences {
   return { ...readConfig(pullSettings, process.env), zone: common.zone ?? '' };
 }
 
-function warnAbout({ security, logger }: Shell, host: string | null): void {
-  const warnings = securityWarnings(security, { host, nowMs: systemClock.now() });
+function warnAbout({ security, logger }: Shell, ports: OpenPorts): void {
+  const warnings = securityWarnings(security, { ...ports, nowMs: systemClock.now() });
   for (const { what, fields } of warnings) logger.warn(fields, what);
+}
+
+/** What the HTTP port shows; null: it speaks plain HTTP. */
+function readHttpTls({
+  httpTlsCert,
+  httpTlsKey,
+}: ConfigOf<typeof inferenceSettings>): Promise<TlsPair | null> {
+  const { httpTlsCert: cert, httpTlsKey: key } = inferenceSettings;
+  const files = {
+    cert: { setting: cert.env, path: httpTlsCert },
+    key: { setting: key.env, path: httpTlsKey },
+  };
+  return readTlsPair(files, systemClock.now());
+}
+
+/** Keys of the file that is set; without one everybody may do everything. */
+async function openKeys(service: Service): Promise<Access> {
+  const { apiKeysFile: path } = readConfig(securitySettings, process.env);
+  if (path === null) return openAccess;
+  const { logger } = service;
+  const { env: setting } = securitySettings.apiKeysFile;
+  return service.own('api keys', await openKeyFile({ setting, path, clock: systemClock, logger }));
 }
 
 function readCommon() {
@@ -221,13 +255,14 @@ function readCommon() {
 }
 
 async function openOperations(shell: Shell, isReady: () => boolean): Promise<void> {
-  const { common, metrics, logger, service } = shell;
+  const { common, metrics, logger, service, access } = shell;
   if (common.metricsPort === 0) return;
   const port = await openOperationsPort({
     host: common.metricsHost,
     port: common.metricsPort,
     metrics,
     logger,
+    access,
     isReady,
   });
   service.own('operations port', port);

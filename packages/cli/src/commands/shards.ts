@@ -1,7 +1,8 @@
 /** `millrace shards`: who holds what, and what is on the move. */
 import { reasonFrom } from '@millrace/protocol';
-import { createMillraceClient, type MillraceClient } from '@millrace/sdk';
+import type { MillraceClient } from '@millrace/sdk';
 import { Command, Option } from 'commander';
+import { clusterClient } from '../cluster-client.ts';
 import { clusterUrls } from '../cluster-url.ts';
 import { openScreen } from '../screen/screen.ts';
 import { type ShardsReport, shardsLine, shardsReport, shardsView } from '../screen/shards-view.ts';
@@ -18,7 +19,7 @@ export function shardsCommand(): Command {
     .addOption(new Option('--watch', 'look again each second, until Ctrl-C').default(false))
     .action(async (flags: { url?: string; json: boolean; watch: boolean }) => {
       const urls = await clusterUrls(flags.url);
-      const client = createMillraceClient({ url: urls });
+      const client = await clusterClient({ url: urls });
       const print = (report: ShardsReport) =>
         process.stdout.write(
           `${flags.json ? JSON.stringify(report) : shardsView(urls.join(', '), report)}\n`,

@@ -1,6 +1,8 @@
 /** `millrace status`: what the cluster is doing. */
-import { type ClusterStatus, createMillraceClient } from '@millrace/sdk';
+import { type MeasureWindow, measureWindows } from '@millrace/protocol';
+import type { ClusterStatus } from '@millrace/sdk';
 import { Command } from 'commander';
+import { clusterClient } from '../cluster-client.ts';
 import { clusterUrls } from '../cluster-url.ts';
 import { colours } from '../screen/colours.ts';
 import { stalenessText, textTable } from '../screen/text-table.ts';
@@ -13,7 +15,7 @@ export function statusCommand(): Command {
     .addOption(jsonOption())
     .action(async (flags: { url?: string; json: boolean }) => {
       const urls = await clusterUrls(flags.url);
-      const client = createMillraceClient({ url: urls });
+      const client = await clusterClient({ url: urls });
       try {
         const status = await client.status();
         process.stdout.write(
@@ -58,6 +60,29 @@ export function statusText(url: string, status: ClusterStatus): string {
       ]),
     ]),
     '',
+    ...qualityLines(status.models),
     `this node: ${node.scored} scored in ${node.batches} batches of ${node.meanBatchRows.toFixed(1)} on average, ${node.queueRows} waiting`,
   ].join('\n');
+}
+
+/** How well each model and arm does; nothing before its updater has told. */
+function qualityLines(models: ClusterStatus['models']): string[] {
+  const rows = models.flatMap(({ name, measures }) =>
+    (measures?.arms ?? []).flatMap(({ arm, quality }) =>
+      (Object.keys(measureWindows) as MeasureWindow[]).map((window) => {
+        const { count, auc, logloss, normalizedEntropy, calibration } = quality[window];
+        const of = (value: number | null) => (value === null ? '–' : value.toFixed(4));
+        const stretch = window === 'start' ? 'since the start' : `last ${window}`;
+        return [arm === '' ? name : `${name}/${arm}`, stretch, String(Math.round(count))].concat(
+          [auc, logloss, normalizedEntropy, calibration].map(of),
+        );
+      }),
+    ),
+  );
+  const moved = models.flatMap(({ name, measures }) =>
+    (measures?.alerts ?? []).map((what) => `${colours.yellow('moved')}  ${name}: ${what}`),
+  );
+  if (rows.length === 0) return [];
+  const head = ['quality', 'of', 'examples', 'AUC', 'logloss', 'entropy', 'calibration'];
+  return [...textTable([head, ...rows]), ...moved, ''];
 }

@@ -3,13 +3,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { createRate } from '@millrace/core';
 import { parseModelFile } from '@millrace/model';
 import type { Clock } from '@millrace/runtime';
-import { type ClusterStatus, createMillraceClient } from '@millrace/sdk';
+import type { ClusterStatus } from '@millrace/sdk';
+import { createTraffic } from '@millrace/traffic';
+import { clusterClient } from '../cluster-client.ts';
 import type { LiveFigures } from '../screen/live-view.ts';
 import { type DemoReport, demoReport } from './demo-report.ts';
 import { playTraffic } from './play-traffic.ts';
 import { probeFreshness } from './probe-freshness.ts';
 import { createRunRecord } from './run-record.ts';
-import { createTraffic } from './traffic.ts';
 
 export interface DemoSessionOptions {
   /** Of the inference nodes. */
@@ -39,7 +40,7 @@ const historyMax = 600;
 export async function startDemoSession(options: DemoSessionOptions): Promise<DemoSession> {
   const { clock, urls } = options;
   const file = parseModelFile(JSON.parse(await readFile(options.modelPath, 'utf8')));
-  const client = createMillraceClient({ url: urls });
+  const client = await clusterClient({ url: urls });
   await client.waitUntilReady({ timeoutMs: 60_000 });
   await client.createModel(file);
   await client.waitUntilReady({ timeoutMs: 60_000 });

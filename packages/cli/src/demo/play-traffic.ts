@@ -4,8 +4,8 @@
  */
 import type { Clock } from '@millrace/runtime';
 import type { MillraceClient, OutcomeRequest } from '@millrace/sdk';
+import type { Impression, Traffic } from '@millrace/traffic';
 import { noteError, type RunRecord } from './run-record.ts';
-import type { Impression, Traffic } from './traffic.ts';
 
 export interface PlayOptions {
   readonly client: MillraceClient;

@@ -31,7 +31,12 @@ export interface ExplainOptions {
 }
 
 export interface ExplainedItem {
+  /** Place in the impression. */
   readonly index: number;
+  /** Place in the request, which outcomes name; another one where the request was ranked. */
+  readonly requested: number;
+  /** Probability that the policy put it there, given the places before; null where the caller chose the order. */
+  readonly propensity: number | null;
   readonly logged: number;
   readonly recomputed: number;
   /** The same bits. */
@@ -74,12 +79,15 @@ export async function explainRequest(options: ExplainOptions): Promise<Explanati
     const request: ScoreInput = impression;
     const keys = model.begin(request);
     const { rows, partitions } = await rowsOf(options, model, keys, reads, impression.degraded === true);
-    const logged = loggedScores(impression);
+    const logged = floatsFrom(impression.scores);
     const recomputed = await bestMatch(model, keys, rows, logged);
     const placeOf = new Map(keys.map((key, place) => [nameOf(key), place]));
     const effects = await fieldEffects(model, request, (key) => rows[placeOf.get(nameOf(key)) as number][0]);
+    const propensities = impression.propensities ? floatsFrom(impression.propensities) : null;
     const items = Array.from(logged, (score, index) => ({
       index,
+      requested: impression.places?.[index] ?? index,
+      propensity: propensities?.[index] ?? null,
       logged: score,
       recomputed: recomputed[index],
       equal: Object.is(score, recomputed[index]),
@@ -124,7 +132,7 @@ async function useVersion(
   model: PastModel,
   version: Sequence,
 ): Promise<void> {
-  if (model.net.shape.parameters === 0) return;
+  if (model.net.shape.denseParameters === 0) return;
   const state = await foldDenseAt({
     ...foldsOf(source),
     model: file.name,
@@ -221,9 +229,10 @@ function isSame(a: Float32Array, b: Float32Array): boolean {
   return a.every((value, i) => Object.is(value, b[i]));
 }
 
-function loggedScores({ scores }: Impression): Float32Array {
-  const view = new DataView(scores.buffer, scores.byteOffset, scores.byteLength);
-  return Float32Array.from({ length: scores.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+/** Raw little-endian float32 of an impression. */
+function floatsFrom(bytes: Uint8Array): Float32Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
 }
 
 function nameOf({ table, low, high }: NeededKey): string {

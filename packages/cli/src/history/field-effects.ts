@@ -14,7 +14,7 @@ export async function fieldEffects(
   rowOf: (key: NeededKey) => Float32Array,
 ): Promise<readonly Record<string, number>[] | null> {
   const { shape, file } = model.net;
-  if (shape.layers.length > 0 || shape.hasFm) return null;
+  if (shape.parts.length > 0) return null;
   const logitsOf = async (of: ScoreInput) => {
     for (const key of model.begin(of)) key.row.set(rowOf(key));
     return model.logits();

@@ -3,6 +3,7 @@
  * event is only decoded where the bytes of the id stand in it, and, once the impression is found, as long as its join window
  * may be open: those events are folded by the updater's own joiner, which tells what was learned of it.
  */
+import { createJoiner, type Joiner, joinerOptionsOf, type StoredAs } from '@millrace/joiner';
 import {
   comparePlaces,
   decodeBatchRecord,
@@ -20,13 +21,12 @@ import {
 } from '@millrace/protocol';
 import type { Bus, LogMessage } from '@millrace/runtime';
 import { readStretch } from '@millrace/snapshot';
-import { createJoiner, type Joiner, joinerOptionsOf } from '@millrace/updater';
 
 export interface LearnedItem {
   readonly index: number;
-  /** Its part of the loss: shown 1 and clicked 1 is a click, shown 1 and clicked 0 none. */
-  readonly shown: 0 | 1;
-  readonly clicked: 0 | 1;
+  /** Its part of the loss: shown 1 and clicked 1 is a click, shown 1 and clicked 0 none; other weights as the model's outcomes say. */
+  readonly shown: number;
+  readonly clicked: number;
   /** True once the batch that has it is written down; false: it waits for its batch. */
   readonly isPublished: boolean;
 }
@@ -63,12 +63,13 @@ export async function findRequest(options: FindOptions): Promise<FoundRequest> {
   const subject = eventsSubject(modelNameFrom(file.name));
   const through = await bus.headOf('events', subject);
   const wanted = Buffer.from(requestId);
-  const early: { sequence: Sequence; outcome: Outcome }[] = [];
+  const early: SeenEarly[] = [];
   let story: Story | null = null;
   let events = 0;
   let firstSequence = 0;
   const take = (message: LogMessage): 'on' => {
-    const { sequence, payload } = message;
+    const { sequence, payload, timeMs } = message;
+    const stored = { timeMs, bytes: payload.length };
     firstSequence ||= sequence;
     events += 1;
     if (events % eventsPerLook === 0) onProgress(sequence, through);
@@ -78,12 +79,12 @@ export async function findRequest(options: FindOptions): Promise<FoundRequest> {
     if (event === null) return 'on';
     const isOurs = event.type !== 'tick' && event.requestId === requestId;
     if (isOurs && event.type === 'impression' && (story === null || !story.isOpen())) {
-      story = openStory(options, sequence, event, early);
+      story = openStory(options, { sequence, impression: event, stored }, early);
       early.length = 0;
       return 'on';
     }
-    if (story !== null) story.take(sequence, event, isOurs);
-    else if (isOurs && event.type === 'outcome') early.push({ sequence, outcome: event });
+    if (story !== null) story.take({ sequence, event, stored }, isOurs);
+    else if (isOurs && event.type === 'outcome') early.push({ sequence, outcome: event, stored });
     return 'on';
   };
   await readStretch(bus, { log: 'events', subject, from: 1, through }, take);
@@ -99,20 +100,28 @@ export async function findRequest(options: FindOptions): Promise<FoundRequest> {
   return found.end(await publishedTo(bus, file.name));
 }
 
+interface SeenEvent {
+  readonly sequence: Sequence;
+  readonly event: Event;
+  readonly stored: StoredAs;
+}
+
+type SeenEarly = Omit<SeenEvent, 'event'> & { readonly outcome: Outcome };
+
 interface Story {
-  take(sequence: Sequence, event: Event, isOurs: boolean): void;
+  take(seen: SeenEvent, isOurs: boolean): void;
   isOpen(): boolean;
   end(publishedTo: ExamplePlace): FoundRequest;
 }
 
 function openStory(
   { file, requestId }: FindOptions,
-  sequence: Sequence,
-  impression: Impression,
-  early: readonly { readonly sequence: Sequence; readonly outcome: Outcome }[],
+  first: Omit<SeenEvent, 'event'> & { readonly impression: Impression },
+  early: readonly SeenEarly[],
 ): Story {
+  const { sequence, impression } = first;
   const outcomes: SeenOutcome[] = [];
-  const learned: { readonly place: ExamplePlace; readonly shown: 0 | 1; readonly clicked: 0 | 1 }[] = [];
+  const learned: { readonly place: ExamplePlace; readonly shown: number; readonly clicked: number }[] = [];
   const rejections = new Map<Sequence, string>();
   const joiner: Joiner = createJoiner(joinerOptionsOf(file), {
     onExample({ place, shown, clicked }) {
@@ -124,26 +133,30 @@ function openStory(
   });
   const lastIndexOf = ({ place }: { readonly place: ExamplePlace }) => place[2] % impression.items.length;
   const isOpen = () => joiner.isOpen(requestId);
-  const feed = (at: Sequence, event: Event) => joiner.take(at, event);
-  const feedOutcome = (at: Sequence, outcome: Outcome) => {
-    const before = { learned: learned.length, repeated: joiner.counts.duplicateOutcomes };
-    feed(at, outcome);
+  const feed = ({ sequence: at, event, stored }: SeenEvent) => joiner.take(at, event, stored);
+  const feedOutcome = (seen: SeenEvent, outcome: Outcome) => {
+    const before = joiner.counts;
+    feed(seen);
+    const { counts } = joiner;
+    const repeats = counts.duplicateOutcomes > before.duplicateOutcomes;
     const refused =
-      rejections.get(at) ??
-      (joiner.counts.duplicateOutcomes > before.repeated ? 'the item had its outcome already' : null);
-    outcomes.push({ sequence: at, outcome, refused });
+      rejections.get(seen.sequence) ??
+      (repeats ? 'the item had its outcome already' : null) ??
+      (counts.ignored > before.ignored ? 'its join window was over, and late ones are ignored' : null);
+    outcomes.push({ sequence: seen.sequence, outcome, refused });
   };
-  for (const { sequence: at, outcome } of early) {
-    feed(at, outcome);
+  for (const { sequence: at, outcome, stored } of early) {
+    feed({ sequence: at, event: outcome, stored });
     outcomes.push({ sequence: at, outcome, refused: null });
   }
-  feed(sequence, impression);
+  feed({ sequence, event: impression, stored: first.stored });
   return {
     isOpen,
-    take(at, event, isOurs) {
+    take(seen, isOurs) {
+      const { event, sequence: at } = seen;
       if (!isOurs || event.type !== 'outcome') {
-        if (isOpen()) feed(at, event);
-      } else if (isOpen()) feedOutcome(at, event);
+        if (isOpen()) feed(seen);
+      } else if (isOpen()) feedOutcome(seen, event);
       else outcomes.push({ sequence: at, outcome: event, refused: 'its join window was over' });
     },
     end: (publishedTo) => ({

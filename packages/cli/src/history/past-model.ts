@@ -1,14 +1,13 @@
 /** A model file with an engine, made ready to score with rows and dense weights of a moment that is past. */
-import { createDenseState, type DenseState, partitionOf } from '@millrace/core';
+import { type DenseState, partitionOf } from '@millrace/core';
 import { probabilities, type ScoreInput } from '@millrace/inference';
 import {
   type BatchSpace,
   createBatchSpace,
   createFeatureEncoder,
-  denseOptimizerOf,
   type EngineName,
   gatherSpace,
-  initialParameters,
+  initialDense,
   type OpenNet,
   openNet,
   resetSpace,
@@ -49,22 +48,15 @@ export async function openPastModel(file: ModelFile, engine: 'auto' | EngineName
   const partitions = file.partitions ?? partitionsDefault;
   const space = createBatchSpace(net.plan);
   const encoder = createFeatureEncoder(net.plan);
-  const initial = () =>
-    createDenseState({
-      model: file.name,
-      fingerprint: net.fingerprint,
-      initial: initialParameters(net.shape, file.seed),
-      optimizer: denseOptimizerOf(file),
-    });
   const logits = async () => {
-    const input = gatherSpace(space);
-    await net.program.forward(net.versions.current.loaded, input, space.logits);
+    const { loaded, scales } = net.versions.current;
+    await net.program.forward(loaded, gatherSpace(space, scales), space.logits);
     return space.logits;
   };
   return {
     net,
     partitions,
-    initial,
+    initial: () => initialDense(file),
     useDense(state) {
       net.dense.weights.set(state.weights);
       net.dense.sequence = state.sequence;

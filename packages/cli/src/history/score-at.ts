@@ -89,7 +89,7 @@ async function timeOf(
   sequence: Sequence,
   { net }: PastModel,
 ): Promise<number | null> {
-  if (version !== null && net.shape.parameters === 0) return null;
+  if (version !== null && net.shape.denseParameters === 0) return null;
   return (await newestBlockAtOrBelow(source.bus, file, sequence))?.timeMs ?? null;
 }
 
@@ -98,7 +98,7 @@ async function useDenseOf(
   model: PastModel,
   timeMs: number | null,
 ): Promise<Sequence> {
-  if (model.net.shape.parameters === 0) return 0;
+  if (model.net.shape.denseParameters === 0) return 0;
   const until: HistoryPoint = version !== null ? { sequence: version } : { timeMs: timeMs ?? 0 };
   const state = await foldDenseAt({
     ...foldsOf(source),

@@ -4,8 +4,8 @@
  * hashed there. Owners go on meanwhile, which changes nothing: equal is meant at equal sequence. Folding once more from the
  * newest snapshot must give the same state, which proves the snapshots.
  */
-import { createDenseState, denseHash, fingerprintOf, partitionHash, partitionRows } from '@millrace/core';
-import { compileNet, denseOptimizerOf, initialParameters } from '@millrace/model';
+import { denseHash, fingerprintOf, partitionHash, partitionRows } from '@millrace/core';
+import { compileNet, initialDense } from '@millrace/model';
 import {
   denseSubject,
   type ErrorCode,
@@ -176,15 +176,8 @@ const noDense: DenseVerdict = { sequence: 0, compared: 'nothing', differences: [
  * tell a hash of theirs.
  */
 async function verifyDense({ source, file }: VerifyOptions): Promise<DenseVerdict> {
-  const shape = compileNet(file);
-  if (shape.parameters === 0) return noDense;
-  const initial = () =>
-    createDenseState({
-      model: file.name,
-      fingerprint: fingerprintOf(file),
-      initial: initialParameters(shape, file.seed),
-      optimizer: denseOptimizerOf(file),
-    });
+  if (compileNet(file).denseParameters === 0) return noDense;
+  const initial = () => initialDense(file);
   const sequence = await source.bus.headOf('dense', denseSubject(modelNameFrom(file.name)));
   const fold = (start: 'oldest' | 'newest') =>
     foldDenseAt({ ...foldsOf(source), model: file.name, initial, until: { sequence }, start });

@@ -1,37 +1,23 @@
-/** JSON Lines (one object a line, UTF-8) to records, piece by piece. */
+/** JSON Lines (one object a line) to records. */
 import { reasonFrom } from '@millrace/protocol';
-import type { RecordReader } from './csv-reader.ts';
-import { fileInvalid, type LogRecord, shownFrom } from './log-record.ts';
+import type { LogRecord } from './log-record.ts';
+import type { LogTally } from './log-tally.ts';
+import { createLineReader, type RecordReader } from './record-reader.ts';
 
-export function createJsonlReader(file: string): RecordReader {
-  let line = 0;
-  return {
-    read(piece) {
-      const records: LogRecord[] = [];
-      let start = 0;
-      while (start < piece.length) {
-        const feed = piece.indexOf('\n', start);
-        const next = feed < 0 ? piece.length : feed;
-        line++;
-        const text = piece.slice(start, next);
-        // Blank lines are passed over, as a last line often is.
-        if (text.trim() !== '') records.push({ file, line, values: valuesFrom(file, line, text) });
-        start = next + 1;
-      }
-      return records;
-    },
+export function createJsonlReader(file: string, tally: LogTally): RecordReader {
+  const parse = (text: string, line: number): LogRecord | null => {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch (error) {
+      tally.skip('syntax', { line }, `one JSON object (${reasonFrom(error).slice(0, 120)})`, text);
+      return null;
+    }
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      tally.skip('syntax', { line }, 'one JSON object', value);
+      return null;
+    }
+    return { file, line, values: value as Record<string, unknown> };
   };
-}
-
-function valuesFrom(file: string, line: number, text: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw fileInvalid({ file, line }, 'one JSON object', `${shownFrom(text)} (${reasonFrom(error)})`, error);
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw fileInvalid({ file, line }, 'one JSON object', shownFrom(value));
-  }
-  return value as Record<string, unknown>;
+  return createLineReader(tally, parse);
 }

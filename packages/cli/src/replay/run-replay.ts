@@ -5,13 +5,18 @@
 import { createHistogram, createProgressiveQuality, type QualityReport } from '@millrace/core';
 import { isMillraceError, type ModelFile } from '@millrace/protocol';
 import type { Clock } from '@millrace/runtime';
-import { createMillraceClient, type MillraceClient, type OutcomeRequest } from '@millrace/sdk';
-import { type LogRecord, openLogFile, requestFromRecord } from '../log-file/index.ts';
+import type { MillraceClient, OutcomeRequest } from '@millrace/sdk';
+import { clusterClient } from '../cluster-client.ts';
+import { type Example, type LogFormat, type LogReport, readExamples } from '../log-file/index.ts';
 
 export interface ReplayOptions {
   readonly url: string | readonly string[];
   readonly file: ModelFile;
   readonly logPath: string;
+  /** Default: by the path's ending. */
+  readonly format: LogFormat | undefined;
+  /** End at the first record that would be skipped. */
+  readonly strict: boolean;
   readonly clock: Clock;
   /** Score requests on their way at the same time. */
   readonly inFlight: number;
@@ -24,6 +29,8 @@ export interface ReplayOptions {
 
 export interface ReplayResult {
   readonly events: number;
+  /** What was used and skipped of the log. */
+  readonly log: LogReport;
   readonly errors: number;
   readonly lastError: string;
   readonly quality: QualityReport;
@@ -45,7 +52,7 @@ const learnedMsMax = 60_000;
 /** @throws MILL_FILE_INVALID, MILL_MODEL_INVALID, MILL_MODEL_EXISTS, MILL_UNREACHABLE */
 export async function runReplay(options: ReplayOptions): Promise<ReplayResult> {
   const { clock, file } = options;
-  const client = createMillraceClient({ url: options.url, connectionsMax: options.inFlight + 4 });
+  const client = await clusterClient({ url: options.url, connectionsMax: options.inFlight + 4 });
   try {
     await client.waitUntilReady();
     await client.createModel(file);
@@ -82,7 +89,7 @@ function createReplayRun(client: MillraceClient, options: ReplayOptions) {
   let failure: unknown = null;
 
   const noteError = (error: unknown) => {
-    // A wrong line of the file or a wrong setting would fail for every event and ends the replay; passing trouble is counted.
+    // A wrong setting would fail for every event and ends the replay; passing trouble is counted.
     if (!isMillraceError(error) || error.retry === 'never') failure ??= error;
     errors += 1;
     lastError = error instanceof Error ? error.message : String(error);
@@ -108,11 +115,15 @@ function createReplayRun(client: MillraceClient, options: ReplayOptions) {
     return posting;
   };
 
-  const play = async (record: LogRecord) => {
+  const examples = readExamples(file, options.logPath, {
+    format: options.format,
+    strict: options.strict,
+    onProgress: (read, total) => options.onProgress(read, total, events),
+  });
+  const play = async ({ request, label, line }: Example) => {
     const askedMs = clock.monotonicMs();
     try {
-      const { request, label } = requestFromRecord(file, record);
-      const requestId = `${options.runId}-${record.line}`;
+      const requestId = `${options.runId}-${line}`;
       const answer = await client.score({ ...request, requestId });
       scoreMs.record(clock.monotonicMs() - askedMs);
       if (answer.stalenessMs !== null) stalenessMs.record(answer.stalenessMs);
@@ -129,29 +140,27 @@ function createReplayRun(client: MillraceClient, options: ReplayOptions) {
   return {
     accepted: () => accepted,
     async play() {
-      const log = await openLogFile(options.logPath);
       const startMs = clock.monotonicMs();
       try {
-        for await (const batch of log.batches()) {
-          for (const record of batch) {
+        for await (const batch of examples) {
+          for (const example of batch) {
             if (failure) throw failure;
             if (underway.size >= options.inFlight) await Promise.race(underway);
             if (options.eventsPerSecond !== null) await pace(clock, startMs, events, options.eventsPerSecond);
-            const tracked: Promise<void> = play(record).finally(() => underway.delete(tracked));
+            const tracked: Promise<void> = play(example).finally(() => underway.delete(tracked));
             underway.add(tracked);
             events += 1;
           }
-          options.onProgress(log.bytesRead, log.bytesTotal, events);
         }
       } finally {
         await Promise.all(underway);
-        log.close();
       }
       await send();
       if (failure) throw failure;
     },
     result: () => ({
       events,
+      log: examples.report(),
       errors,
       lastError,
       quality: quality.report(),

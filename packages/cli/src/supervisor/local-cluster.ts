@@ -73,7 +73,9 @@ async function startProcesses(
   if (options.httpPort !== 0 && httpPort !== options.httpPort)
     say(`port ${options.httpPort} is taken, using ${httpPort}`);
   const natsUrl = `nats://127.0.0.1:${natsPort}`;
-  const urlOf = (node: number) => `http://${httpHost}:${httpPort + node}`;
+  // Inference nodes have this environment too.
+  const scheme = process.env.MILL_HTTP_TLS_CERT ? 'https' : 'http';
+  const urlOf = (node: number) => `${scheme}://${httpHost}:${httpPort + node}`;
   const nodes = Array.from({ length: options.inference }, (_, i) => i);
   const urls = [urlOf(0), ...nodes.slice(1).map(urlOf)] as const;
   const processes: SupervisedProcess[] = [];

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { parseModelFile } from '@millrace/model';
+import { createTraffic } from '@millrace/traffic';
 import { expect, test } from 'vitest';
-import { createTraffic } from '../../src/demo/traffic.ts';
 
 const path = new URL('../../../../examples/demo.json', import.meta.url);
 

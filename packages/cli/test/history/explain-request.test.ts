@@ -45,6 +45,29 @@ test.each<EngineName>(['plain', 'cpu', 'wasm'])(
   60_000,
 );
 
+test('explain: a ranked request: what was shown, in that order, to the bit, and the click on the right item', async () => {
+  const past = await openPastCluster(deep);
+  await past.visit(30);
+  const { core, updater } = past.cluster;
+  const items = Array.from({ length: 8 }, (_, i) => ({ item: `i${i}`, tags: ['t1'], price: i }));
+  const exploration = { type: 'softmax', temperature: 5 } as const;
+  const request = { model: deep.name, user: { user: 'u1' }, items, exploration, count: 3 };
+  for (let visit = 0; visit < 5; visit += 1) {
+    const requestId = `ranked-${visit}`;
+    const { ranking } = await core.rank({ ...request, requestId });
+    await core.acceptOutcomes([{ requestId, index: ranking[1].index }]);
+    await updater.flush();
+    const explained = await explain(past, requestId);
+    expect(explained.equal).toBe(true);
+    expect(
+      explained.items.map(({ requested, logged, propensity }) => [requested, logged, propensity]),
+    ).toEqual(ranking.map(({ index, score, propensity }) => [index, score, propensity]));
+    const clicked = explained.found.learned.filter((part) => part.clicked === 1);
+    expect(clicked.map(({ index }) => explained.items[index].requested)).toEqual([ranking[1].index]);
+    expect(explained.found.outcomes.map(({ refused }) => refused)).toEqual([null]);
+  }
+});
+
 /** The impression of a request as it stands in the log. */
 async function impressionOf({ bus }: PastCluster, requestId: string, file = deep): Promise<Impression> {
   const subject = eventsSubject(modelNameFrom(file.name));
@@ -155,8 +178,10 @@ test('explain: linear: effects of the fields and the bias make the logit', async
   const past = await openPastCluster(linear);
   await past.visit(40);
   const logit = (p: number) => Math.log(p / (1 - p));
-  const { equal, items } = await explain(past, 'visit-40', { file: linear });
+  const { equal, items, version } = await explain(past, 'visit-40', { file: linear });
   expect(equal).toBe(true);
+  // It has no dense weights, and versions all the same: those of its moments.
+  expect(version).toBeGreaterThan(0);
   const biases = items.map(({ logged, effects }) => {
     expect(effects).not.toBeNull();
     return logit(logged) - Object.values(effects!).reduce((sum, effect) => sum + effect, 0);

@@ -18,14 +18,11 @@ import {
   partitionIdentity,
 } from '@millrace/snapshot';
 import { onTestFinished } from 'vitest';
-import {
-  openSingleProcessCluster,
-  type SingleProcessCluster,
-} from '../../src/backtest/single-process-cluster.ts';
 import type { HistorySource } from '../../src/history/history-source.ts';
 import type { OwnerInspector } from '../../src/history/inspect-owners.ts';
+import { openSingleProcessCluster, type SingleProcessCluster } from '../single-process-cluster.ts';
 
-/** Every kind of feature, a net of all parts, and rows whose first values are not 0. */
+/** Every kind of feature, a number normalised as learning goes, wide, fm and layers, and rows whose first values are not 0. */
 export const deep: ModelFile = {
   name: 'deep',
   label: 'click',
@@ -43,7 +40,7 @@ export const deep: ModelFile = {
     { name: 'user', type: 'sparse', scope: 'user', table: 'features' },
     { name: 'item', type: 'sparse', scope: 'item', table: 'features' },
     { name: 'tags', type: 'multi', scope: 'item', table: 'features', pooling: 'mean' },
-    { name: 'price', type: 'dense', scope: 'item', transform: { type: 'log1p' } },
+    { name: 'price', type: 'dense', scope: 'item', transform: { type: 'standardize' } },
   ],
   crosses: [{ name: 'user-item', fields: ['user', 'item'], table: 'weights' }],
   net: {
@@ -57,7 +54,7 @@ export const deep: ModelFile = {
   learning: { negatives: 'at-once', joinWindowMs: 5_000 },
 };
 
-/** A sum over keys, with negatives after the window. */
+/** A sum over keys and a normalised number: no dense weights, yet a dense state. Negatives count after the window. */
 export const linear: ModelFile = {
   ...deep,
   name: 'line',
@@ -65,6 +62,7 @@ export const linear: ModelFile = {
   fields: [
     { name: 'user', type: 'sparse', scope: 'user', table: 'weights' },
     { name: 'item', type: 'sparse', scope: 'item', table: 'weights' },
+    { name: 'price', type: 'dense', scope: 'item', table: 'weights', transform: { type: 'standardize' } },
   ],
   crosses: [],
   net: 'linear',

@@ -1,47 +1,58 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createLineCutter, type Quoting } from '../../src/log-file/line-cutter.ts';
+import { createLineCutter, lineBytesMax, lostLine } from '../../src/log-file/line-cutter.ts';
 
-function piecesOf(chunks: string[], quoting: Quoting): string[] {
-  const cutter = createLineCutter(quoting);
-  return [...chunks.map((chunk) => cutter.push(chunk)), cutter.finish()].filter((piece) => piece !== '');
+function piecesOf(...chunks: (string | number[])[]): string[] {
+  const cutter = createLineCutter();
+  const pieces = chunks.map((chunk) => cutter.push(Buffer.from(chunk as string)));
+  return [...pieces, cutter.finish()].filter((piece) => piece !== '');
 }
 
 test('line-cutter: cuts behind the last line end and keeps the rest', () => {
-  expect(piecesOf(['a\nb', 'c\nd'], 'no-quotes')).toEqual(['a\n', 'bc\n', 'd']);
+  expect(piecesOf('a\nb', 'c\nd')).toEqual(['a\n', 'bc\n', 'd']);
 });
 
-test('line-cutter: keeps a line feed inside quotes within its record', () => {
-  expect(piecesOf(['a\n"b\nc', 'd"\ne\n'], 'quotes')).toEqual(['a\n', '"b\ncd"\ne\n']);
+test('line-cutter: joins a character torn apart', () => {
+  const [first, second, third] = Buffer.from('€');
+  expect(piecesOf([first], [second], [third, 10])).toEqual(['€\n']);
 });
 
-test('line-cutter: takes a doubled quote, even one torn apart, as part of its cell', () => {
-  expect(piecesOf(['"a"', '"\nb"\nc\n'], 'quotes')).toEqual(['"a""\nb"\nc\n']);
+test('line-cutter: drops a byte order mark at the start, and only there', () => {
+  expect(piecesOf('\uFEFFa\n', '\uFEFFb\n')).toEqual(['a\n', '\uFEFFb\n']);
+  expect(piecesOf([0xef], [0xbb, 0xbf, 97])).toEqual(['a']);
 });
 
-test('line-cutter: quotes mean nothing where the format has none', () => {
-  expect(piecesOf(['"a\nb"\n'], 'no-quotes')).toEqual(['"a\nb"\n']);
-  expect(piecesOf(['"a\nb'], 'no-quotes')).toEqual(['"a\n', 'b']);
+test('line-cutter: puts a mark in place of a line that is not UTF-8, and keeps its neighbours', () => {
+  const text = piecesOf([0xc3, 0xa4, 10, 97, 0xff, 10, 98, 10], [0x80]).join('');
+  expect(text).toBe('ä\n\uDC00\nb\n\uDC00');
 });
 
-test('line-cutter: counts what it holds back', () => {
-  const cutter = createLineCutter('quotes');
-  cutter.push('ab');
-  cutter.push('"c\nd');
-  expect(cutter.held).toBe(6);
-  expect(cutter.push('"\nxyz')).toBe('ab"c\nd"\n');
-  expect(cutter.held).toBe(3);
+test('line-cutter: puts a mark in place of a line that is too long, and holds none of it', () => {
+  const half = 'x'.repeat(lineBytesMax / 2);
+  expect(piecesOf('a\n', half, half, '\nb\n')).toEqual(['a\n', `${half}${half}\n${'b\n'}`]);
+  expect(piecesOf('a\n', half, half, 'x\nb\n')).toEqual(['a\n', '\uDC01\nb\n']);
+  expect(piecesOf('a\n', half, half, 'x', half, half)).toEqual(['a\n', '\uDC01']);
 });
 
-test('line-cutter: loses and adds nothing, however the text is torn (property)', () => {
-  const text = fc.string({ unit: fc.constantFrom('a', ',', '"', '\n', '\r'), maxLength: 12 });
+test('line-cutter: marks are told from every character that UTF-8 can give', () => {
+  expect(lostLine('\uDC00'.charCodeAt(0))).toBe('encoding');
+  expect(lostLine('\uDC01'.charCodeAt(0))).toBe('too-long');
+  for (const text of ['a', '€', '𐀀', '\u{10ffff}', '\uffff']) {
+    expect(lostLine(Buffer.from(text).toString('utf8').charCodeAt(0))).toBeUndefined();
+  }
+  // A surrogate written as UTF-8 is not UTF-8.
+  expect(piecesOf([0xed, 0xb0, 0x80, 10])).toEqual(['\uDC00\n']);
+});
+
+test('line-cutter: how the bytes are torn makes no difference (property)', () => {
+  const bytes = fc.array(fc.constantFrom(10, 13, 34, 97, 0xc3, 0xa4, 0xef, 0xbb, 0xbf, 0xff), {
+    maxLength: 24,
+  });
   fc.assert(
-    fc.property(
-      fc.array(text, { maxLength: 8 }),
-      fc.constantFrom<Quoting>('quotes', 'no-quotes'),
-      (chunks, quoting) => {
-        expect(piecesOf(chunks, quoting).join('')).toBe(chunks.join(''));
-      },
-    ),
+    fc.property(bytes, fc.array(fc.nat(24), { maxLength: 4 }), (given, cuts) => {
+      const places = [0, ...cuts.sort((a, b) => a - b), given.length];
+      const chunks = places.slice(1).map((end, i) => given.slice(places[i], end));
+      expect(piecesOf(...chunks).join('')).toBe(piecesOf(given).join(''));
+    }),
   );
 });

@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { isMillraceError } from '@millrace/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LogRecord } from '../../src/log-file/log-record.ts';
+import { createLogTally } from '../../src/log-file/log-tally.ts';
 import { type LogFileOptions, openLogFile } from '../../src/log-file/open-log-file.ts';
 
 let folder = '';
@@ -131,7 +132,37 @@ test('open-log-file: names the line of a bad row in a later chunk', async () => 
   expect(await codeAndMessage(recordsOf(path))).toContain(`line ${manyRows + 2}: wanted 2 cells`);
 });
 
-test('open-log-file: refuses a record that does not end, instead of holding it', async () => {
+test('open-log-file: passes over a line that does not end, instead of holding it', async () => {
   const path = await written('open.csv', `a,b\n1,"${'x'.repeat(5 * 1024 * 1024)}`);
-  expect(await codeAndMessage(recordsOf(path))).toContain('wanted records of at most 4194304 characters');
+  expect(await codeAndMessage(recordsOf(path))).toContain(
+    'line 2: wanted lines of at most 4194304 bytes, found a longer one',
+  );
+  const tally = createLogTally(path, 'lenient');
+  expect(await codeAndMessage(recordsOf(path, { tally }))).toContain(
+    'wanted at least one record, found none, 1 skipped: 1 × line 2, wanted lines of at most',
+  );
+});
+
+test.each([
+  ['a.vw', '1 |user u1\n', { label: 1, user: ['u1'] }],
+  ['a.libsvm', '1 3:1\n', { label: 1, features: ['3'] }],
+  ['a.svm', '1 3:1\n', { label: 1, features: ['3'] }],
+  ['a.svmlight', '1 3:1\n', { label: 1, features: ['3'] }],
+  ['a.libfm', '1 3:1\n', { label: 1, features: ['3'] }],
+  ['a.ffm', '1 user:3:1\n', { label: 1, user: ['3'] }],
+])('open-log-file: reads %s by its ending, and gzipped', async (name, content, values) => {
+  const [plain] = await recordsOf(await written(name, content));
+  expect(plain.values).toMatchObject(values);
+  const [gzipped] = await recordsOf(await written(`${name}.gz`, gzipSync(content)));
+  expect(gzipped.values).toMatchObject(values);
+});
+
+test('open-log-file: skips what a lenient tally counts, in any chunk', async () => {
+  const bad = Buffer.concat([Buffer.from('u,1,2\n'), Buffer.from([0xff, 0x2c, 0x31, 10])]);
+  const path = await written('bad.csv', Buffer.concat([Buffer.from(longCsv), bad, Buffer.from('u,1\n')]));
+  const tally = createLogTally(path, 'lenient');
+  expect((await recordsOf(path, { tally })).length).toBe(manyRows + 1);
+  const { skipped } = tally.report();
+  expect(skipped.ragged?.lines).toEqual([manyRows + 2]);
+  expect(skipped.encoding?.lines).toEqual([manyRows + 3]);
 });

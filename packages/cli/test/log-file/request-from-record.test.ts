@@ -37,6 +37,7 @@ const record = (changed: Record<string, unknown> = {}): LogRecord => ({
 
 test('request-from-record: places each column by the scope of its field', () => {
   expect(requestFromRecord(model, record({ unused: 'x' }))).toEqual({
+    line: 7,
     request: {
       model: 'm',
       user: { user: 'u1' },
@@ -126,9 +127,36 @@ test('request-from-record: refuses an array for a single-valued field and an obj
   );
 });
 
+test('request-from-record: refuses a truth value for a list, and what no score request may carry', () => {
+  const refuses = (changed: Record<string, unknown>) =>
+    expect(() => requestFromRecord(model, record(changed))).toThrow('cannot read "log.csv", line 7');
+  refuses({ genres: true });
+  refuses({ item: 2 ** 53 });
+  refuses({ price: 1e300 });
+  refuses({ item: 'x'.repeat(1_025) });
+  refuses({ genres: Array.from({ length: 1_001 }, () => 'a') });
+  refuses({ genres: Array.from({ length: 1_001 }, () => 'a').join('|') });
+});
+
+test('request-from-record: cuts a text of many values, which is too long for one', () => {
+  const genres = Array.from({ length: 600 }, (_, i) => `g${i}`);
+  const { request } = requestFromRecord(model, record({ genres: genres.join('|') }));
+  expect(request.items[0].genres).toEqual(genres);
+});
+
 test('request-from-record: refuses a record without one of the columns, naming those there', () => {
   const { hour: _, ...without } = values;
   expect(() => requestFromRecord(model, { file: 'log.csv', line: 2, values: without })).toThrow(
     'line 2, column "hour": wanted that column (or null in it), found only time, label, user, item, genres, price',
   );
+});
+
+test('request-from-record: a rate of kept negatives becomes an offset, and no other value does', () => {
+  const sampled = { ...model, negativeRate: 'rate' };
+  expect(requestFromRecord(sampled, record({ rate: '0.25' })).offset).toBeCloseTo(Math.log(4), 12);
+  expect(requestFromRecord(sampled, record({ rate: 1 })).offset).toBeCloseTo(0, 12);
+  expect('offset' in requestFromRecord(model, record())).toBe(false);
+  for (const rate of ['', '0', -0.5, 2, 'x', null]) {
+    expect(() => requestFromRecord(sampled, record({ rate }))).toThrow('a rate above 0 and at most 1');
+  }
 });

@@ -31,6 +31,7 @@ const model: ClusterStatus['models'][number] = {
   learned: 0,
   openImpressions: 0,
   rejected: 0,
+  measures: null,
 };
 const status: ClusterStatus = {
   cluster: 'millrace',

@@ -3,22 +3,27 @@
  *
  *   state(p, s) = fold(applyGradients, empty, log(p, 1 … s])
  *
- * Pure and deterministic (I2): what a message does depends on the message and the state alone. A message is applied at most
- * once per producer sequence (I3). Damaged and foreign ones are counted and passed over, the same way on every owner.
+ * A block steps rows by their gradients, or puts them whole (apply-put.ts). Which keys get rows (admission/) and which rows go
+ * (expiry/) is decided here too, by the block and the state. Pure and deterministic (I2): what a message does depends on the
+ * message and the state alone. A message is applied at most once per producer sequence (I3). Damaged and foreign ones are
+ * counted and passed over, the same way on every owner.
  */
-import { createHash } from 'node:crypto';
 import {
-  bytesOf,
-  decodeGradientBlock,
+  decodePartitionBlock,
   type GradientBlock,
   type GradientSection,
   isMillraceError,
   MillraceError,
+  type PartitionBlock,
 } from '@millrace/protocol';
-import type { GradientView, SegmentView } from '../optimizer/optimizer.ts';
-import { createRowTable, findOrAddRow, markChanged, type RowTable, rowTableBytes } from '../row-table.ts';
+import type { Admission } from '../admission/admission.ts';
+import { createAdmission } from '../admission/create-admission.ts';
+import { type SweepPlace, sweepTable } from '../expiry/sweep.ts';
+import { createRowTable, type RowTable, rowTableBytes } from '../row-table.ts';
 import type { TableLayout } from '../table-layout.ts';
+import { applyPutSection, fitsPut } from './apply-put.ts';
 import { type Producers, placeInChain } from './producers.ts';
+import { stepRow } from './step-row.ts';
 
 export interface PartitionState {
   readonly model: string;
@@ -29,18 +34,40 @@ export interface PartitionState {
   /** Log sequence up to which this state is the fold; 0 when empty. */
   sequence: number;
   readonly producers: Producers;
-  /** Blocks applied, repeated, refused (damaged or foreign), and rows passed over for gradients that are not finite. */
-  readonly counts: { applied: number; duplicates: number; rejected: number; brokenRows: number };
+  /** One a table. */
+  readonly lives: readonly RowLife[];
+  /** Newest event time of any block, Unix ms; 0: none was told. Kept where a table expires. */
+  eventTimeMs: number;
+  readonly counts: PartitionCounts;
 }
 
+/** What is remembered of a table's rows that come and go. */
+export interface RowLife {
+  /** Null: every key gets a row at once. */
+  readonly admission: Admission | null;
+  readonly sweep: SweepPlace;
+}
+
+/** Blocks applied, repeated, refused (damaged or foreign), and rows passed over for numbers that are not finite. */
+export type PartitionCounts = {
+  applied: number;
+  duplicates: number;
+  rejected: number;
+  brokenRows: number;
+  /** Gradients dropped since their key had no row and got none; there where a table admits. */
+  notAdmitted?: number;
+  /** Rows that went; there where a table expires. */
+  expired?: number;
+};
+
 export type ApplyOutcome =
-  | { readonly kind: 'applied'; readonly block: GradientBlock }
+  | { readonly kind: 'applied'; readonly block: PartitionBlock }
   /** Delivered again by the transport; the state stands at or beyond it. */
   | { readonly kind: 'stale' }
   /** Published again by its producer. */
   | { readonly kind: 'duplicate' }
   /** Its predecessor is missing; nothing was changed. Read again from the state's sequence, then accept. */
-  | { readonly kind: 'gap'; readonly block: GradientBlock }
+  | { readonly kind: 'gap'; readonly block: PartitionBlock }
   | { readonly kind: 'rejected'; readonly error: MillraceError };
 
 export function createPartitionState(options: {
@@ -57,13 +84,22 @@ export function createPartitionState(options: {
     tables: layouts.map(createRowTable),
     sequence: 0,
     producers: new Map(),
-    counts: { applied: 0, duplicates: 0, rejected: 0, brokenRows: 0 },
+    lives: layouts.map(({ admission, seed }) => ({
+      admission: admission && createAdmission(admission, seed),
+      sweep: { at: 0, rows: 0 },
+    })),
+    eventTimeMs: 0,
+    counts: {
+      ...{ applied: 0, duplicates: 0, rejected: 0, brokenRows: 0 },
+      ...(layouts.some(({ admission }) => admission) && { notAdmitted: 0 }),
+      ...(layouts.some(({ expiry }) => expiry) && { expired: 0 }),
+    },
   };
 }
 
 /**
  * Applies one log message.
- * @param message.payload  a gradient block (protocol/gradient-block.ts); only read.
+ * @param message.payload  a gradient block or a put block (protocol/log-block.ts); only read.
  * @param onGap  'report' leaves the state alone when a predecessor is missing; 'accept' applies all the same, for when a
  *   second read has shown that the log itself lacks it.
  */
@@ -73,9 +109,9 @@ export function applyGradients(
   onGap: 'report' | 'accept',
 ): ApplyOutcome {
   if (message.sequence <= state.sequence) return { kind: 'stale' };
-  let block: GradientBlock;
+  let block: PartitionBlock;
   try {
-    block = decodeGradientBlock(message.payload);
+    block = decodePartitionBlock(message.payload);
     refuseForeign(state, block);
   } catch (error) {
     if (!isMillraceError(error)) throw error;
@@ -90,7 +126,7 @@ export function applyGradients(
     state.counts.duplicates += 1;
     return { kind: 'duplicate' };
   }
-  for (const section of block.sections) applySection(state, section);
+  applyRows(state, block);
   state.producers.set(block.producer, block.sequence);
   state.counts.applied += 1;
   return { kind: 'applied', block };
@@ -101,34 +137,15 @@ export function partitionRows(state: PartitionState): number {
   return state.tables.reduce((rows, table) => rows + table.count, 0);
 }
 
-/** Bytes of all arenas. */
+/** Bytes of all arenas and of what admission remembers. */
 export function partitionBytes(state: PartitionState): number {
-  return state.tables.reduce((bytes, table) => bytes + rowTableBytes(table), 0);
+  return state.tables.reduce(
+    (bytes, table, t) => bytes + rowTableBytes(table) + (state.lives[t].admission?.bytes() ?? 0),
+    0,
+  );
 }
 
-/**
- * SHA-256 over sequence, producers and every row with its optimizer state, in key order: equal exactly when two owners hold
- * the same state, whatever order their rows were created in.
- */
-export function partitionHash(state: PartitionState): string {
-  const hash = createHash('sha256');
-  const producers = [...state.producers].sort(([a], [b]) => (a < b ? -1 : 1));
-  hash.update(JSON.stringify([state.model, state.fingerprint, state.partition, state.sequence, producers]));
-  for (const table of state.tables) {
-    const { keys, weights, state: optimizerState, count, layout } = table;
-    const order = new Uint32Array(count).map((_, row) => row);
-    order.sort((a, b) => keys[2 * a + 1] - keys[2 * b + 1] || keys[2 * a] - keys[2 * b]);
-    hash.update(`${layout.name}:${count}`);
-    for (const row of order) {
-      hash.update(bytesOf(keys.subarray(2 * row, 2 * row + 2)));
-      hash.update(bytesOf(weights.subarray(row * layout.dim, (row + 1) * layout.dim)));
-      hash.update(bytesOf(optimizerState.subarray(row * layout.stateFloats, (row + 1) * layout.stateFloats)));
-    }
-  }
-  return hash.digest('hex');
-}
-
-function refuseForeign(state: PartitionState, block: GradientBlock): void {
+function refuseForeign(state: PartitionState, block: PartitionBlock): void {
   const wanted = `${state.model}/${state.partition} (${state.fingerprint})`;
   if (
     block.model !== state.model ||
@@ -142,8 +159,9 @@ function refuseForeign(state: PartitionState, block: GradientBlock): void {
     );
   }
   for (const section of block.sections) {
-    const table = state.tables[section.table];
-    if (!table || table.layout.dim !== section.dim || (table.layout.needsCurvature && !section.curvature)) {
+    const layout = state.tables[section.table]?.layout;
+    const fits = 'gradients' in section ? fitsGradients : fitsPut;
+    if (!layout || !fits(layout, section as never)) {
       throw new MillraceError(
         'MILL_BLOCK_FOREIGN',
         `cannot apply a block: ${wanted} has no table ${section.table} of this form`,
@@ -152,41 +170,44 @@ function refuseForeign(state: PartitionState, block: GradientBlock): void {
   }
 }
 
-const row: SegmentView = { w: new Float32Array(0), wAt: 0, s: new Float32Array(0), sAt: 0, dim: 0 };
-const view: GradientView = { g: new Float32Array(0), h: new Float32Array(0), at: 0 };
+function fitsGradients({ dim, needsCurvature }: TableLayout, section: GradientSection): boolean {
+  return dim === section.dim && (!needsCurvature || Boolean(section.curvature));
+}
+
+function applyRows(state: PartitionState, block: PartitionBlock): void {
+  if (isGradients(block)) {
+    if (block.eventTimeMs) noteEventTime(state, block.eventTimeMs);
+    for (const section of block.sections) applySection(state, section);
+  } else {
+    for (const section of block.sections)
+      state.counts.brokenRows += applyPutSection(state.tables[section.table], section, state.eventTimeMs);
+  }
+  sweepPartition(state);
+}
+
+/** Its decoder always says an event time, null where there is none. */
+function isGradients(block: PartitionBlock): block is GradientBlock {
+  return 'eventTimeMs' in block;
+}
 
 function applySection(state: PartitionState, section: GradientSection): void {
-  const table = state.tables[section.table];
-  const { dim, stateFloats, segments } = table.layout;
-  const { keys, gradients, count } = section;
-  view.g = gradients;
-  view.h = section.curvature ?? gradients;
+  const { table, dim, count, keys, gradients, curvature, occurrences } = section;
   for (let i = 0; i < count; i += 1) {
-    if (
-      !isFiniteRow(gradients, i * dim, dim) ||
-      (section.curvature && !isFiniteRow(section.curvature, i * dim, dim))
-    ) {
-      state.counts.brokenRows += 1;
-      continue;
-    }
-    const index = findOrAddRow(table, keys[2 * i], keys[2 * i + 1]);
-    markChanged(table, index);
-    row.w = table.weights;
-    row.s = table.state;
-    for (let k = 0; k < segments.length; k += 1) {
-      const segment = segments[k];
-      row.wAt = index * dim + segment.weightsAt;
-      row.sAt = index * stateFloats + segment.stateAt;
-      row.dim = segment.dim;
-      view.at = i * dim + segment.weightsAt;
-      segment.optimizer.step(row, view);
-    }
+    const seen = occurrences ? Math.max(1, occurrences[i]) : 1;
+    stepRow(state, table, keys[2 * i], keys[2 * i + 1], gradients, curvature, i * dim, seen);
   }
 }
 
-/** x − x is 0 for finite x and NaN otherwise, so one sum tells of a whole row. */
-function isFiniteRow(values: Float32Array, at: number, dim: number): boolean {
-  let zero = 0;
-  for (let d = at; d < at + dim; d += 1) zero += values[d] - values[d];
-  return zero === 0;
+/** Before the rows of a batch are stepped: time goes on, and never back. Kept where a table expires. */
+export function noteEventTime(state: PartitionState, timeMs: number): void {
+  if (state.counts.expired !== undefined) state.eventTimeMs = Math.max(state.eventTimeMs, timeMs);
+}
+
+/** After the rows of a batch are stepped: looks at some rows of each table that expires, and lets go of those that are over. */
+export function sweepPartition(state: PartitionState): void {
+  const { tables, lives, eventTimeMs, counts } = state;
+  if (counts.expired === undefined) return;
+  for (let t = 0; t < tables.length; t += 1) {
+    if (tables[t].layout.expiry) counts.expired += sweepTable(tables[t], lives[t].sweep, eventTimeMs);
+  }
 }

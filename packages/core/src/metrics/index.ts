@@ -14,3 +14,15 @@ export {
   type QualityReport,
 } from './progressive-quality.ts';
 export { createRate, type Rate, type RateOptions } from './rate.ts';
+export {
+  addCells,
+  addScore,
+  type CellReport,
+  clearCells,
+  createScoreCells,
+  curveOf,
+  reportOf,
+  type ScoreCells,
+} from './score-cells.ts';
+export { createSeenKeys, type SeenKeys } from './seen-keys.ts';
+export { populationStability } from './stability.ts';

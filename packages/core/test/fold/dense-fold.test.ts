@@ -1,7 +1,13 @@
-import type { OptimizerSpec } from '@millrace/protocol';
+import { type DensePutBlock, encodeDensePutBlock, type OptimizerSpec } from '@millrace/protocol';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { applyDense, createDenseState, type DenseState, denseHash } from '../../src/fold/dense-fold.ts';
+import {
+  applyDense,
+  createDenseState,
+  type DenseState,
+  denseHash,
+  stepDense,
+} from '../../src/fold/dense-fold.ts';
 import { damaged, densePayloadOf, type LogMessage } from './logs.ts';
 
 const sgd: OptimizerSpec = { type: 'sgd', learningRate: 0.5 };
@@ -48,6 +54,23 @@ test('dense fold: takes the initial weights over and starts their optimizer stat
   // A gradient of 0 leaves them where they are.
   applyDense(state, { sequence: 1, payload: densePayloadOf({ gradients: new Float32Array(1) }) }, 'report');
   expect(initial[0]).toBe(0.5);
+});
+
+test('dense fold: moments stand behind the weights, and the optimizer has no part in them', () => {
+  const options = { model: 'ads', fingerprint: 77, initial: Float32Array.of(1), optimizer: sgd, moments: 2 };
+  const state = createDenseState(options);
+  expect([...state.weights]).toEqual([1, 0, 0, 0, 0, 0, 0]);
+  const block = (sequence: number, gradients: number[]) =>
+    densePayloadOf({ sequence, previous: sequence - 1, gradients: Float32Array.from(gradients) });
+  expect(kindOf(state, 1, block(1, [0.5, 2, 2, 2, 0, 0, 0]))).toBe('applied');
+  expect([...state.weights]).toEqual([0.75, 2, 2, 2, 0, 0, 0]);
+  // A state made again from these floats takes the same next step.
+  const again = createDenseState({ ...options, initial: Float32Array.of(9) });
+  again.weights.set(state.weights);
+  for (const fold of [state, again]) stepDense(fold, Float32Array.of(-1, 3, 7, 8, 1, 4, 0));
+  expect([...state.weights]).toEqual([1.25, 5, 5, 40, 1, 4, 0]);
+  expect([...again.weights]).toEqual([...state.weights]);
+  expect(kindOf(state, 9, block(2, [1]))).toBe('MILL_BLOCK_FOREIGN');
 });
 
 test('dense fold: a net without dense weights folds too', () => {
@@ -216,4 +239,37 @@ test('dense hash: is pinned, and changes with every part of the state', () => {
   const counted = make();
   counted.counts.duplicates = 9;
   expect(denseHash(counted)).toBe(hashes[0]);
+});
+
+test('dense fold: a put block sets the weights, with their optimizer state or as new ones start', () => {
+  const adagrad: OptimizerSpec = { type: 'adagrad', learningRate: 0.5, initialAccumulator: 0.25 };
+  const initial = Float32Array.of(1, 2, 3);
+  const state = createDenseState({ model: 'ads', fingerprint: 77, initial, optimizer: adagrad });
+  const put = (sequence: number, parts: Partial<DensePutBlock>) => {
+    const mark = { producer: 'import', sequence, previous: sequence - 1, model: 'ads', fingerprint: 77 };
+    const arrays = { weights: Float32Array.of(7, 8, 9), state: new Float32Array() };
+    const payload = encodeDensePutBlock({ ...mark, timeMs: 0, ...arrays, ...parts });
+    const outcome = applyDense(state, { sequence: state.sequence + 1, payload }, 'report');
+    return outcome.kind === 'rejected' ? outcome.error.code : outcome.kind;
+  };
+  expect(put(1, { state: Float32Array.of(1, 2, 3) })).toBe('applied');
+  expect([[...state.weights], [...state.optimizerState]]).toEqual([
+    [7, 8, 9],
+    [1, 2, 3],
+  ]);
+  expect(put(2, { weights: Float32Array.of(4, 5, 6) })).toBe('applied');
+  expect([[...state.weights], [...state.optimizerState]]).toEqual([
+    [4, 5, 6],
+    [0.25, 0.25, 0.25],
+  ]);
+  const hash = denseHash({ ...state, sequence: 0 });
+  // The same chain rules, and refused whole where anything is wrong.
+  expect(put(2, {})).toBe('duplicate');
+  expect(put(9, {})).toBe('gap');
+  expect(put(3, { weights: Float32Array.of(1) })).toBe('MILL_BLOCK_FOREIGN');
+  expect(put(3, { state: Float32Array.of(1) })).toBe('MILL_BLOCK_FOREIGN');
+  expect(put(3, { fingerprint: 78 })).toBe('MILL_BLOCK_FOREIGN');
+  expect(put(3, { weights: Float32Array.of(1, Number.NaN, 3) })).toBe('MILL_BLOCK_INVALID');
+  expect(put(3, { state: Float32Array.of(1, 2, Number.POSITIVE_INFINITY) })).toBe('MILL_BLOCK_INVALID');
+  expect(denseHash({ ...state, sequence: 0 })).toBe(hash);
 });

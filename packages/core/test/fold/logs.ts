@@ -35,6 +35,7 @@ export function sectionOf(table: number, rows: readonly RowStep[]): GradientSect
     keys: Uint32Array.from(rows.flatMap((row) => row.slice(0, 2))),
     gradients: Float32Array.from(rows.flatMap(([, , ...gradients]) => gradients)),
     curvature: null,
+    occurrences: null,
   };
 }
 

@@ -6,9 +6,9 @@ import {
   createPartitionState,
   type PartitionState,
   partitionBytes,
-  partitionHash,
   partitionRows,
 } from '../../src/fold/partition-fold.ts';
+import { partitionHash } from '../../src/fold/partition-hash.ts';
 import { changedCount, clearChanged, findRow, rowTableBytes } from '../../src/row-table.ts';
 import { tableLayouts, writeInitialRow } from '../../src/table-layout.ts';
 import { withTables } from '../model-files.ts';
@@ -32,14 +32,18 @@ function folded(log: readonly LogMessage[], state = emptyState()): PartitionStat
 function copyOf(state: PartitionState): PartitionState {
   return {
     ...state,
-    tables: state.tables.map((table) => ({
-      ...table,
-      slots: table.slots.slice(),
-      keys: table.keys.slice(),
-      weights: table.weights.slice(),
-      state: table.state.slice(),
-      changed: table.changed.slice(),
-    })),
+    tables: state.tables.map((table) => {
+      const optimizerState = table.state.slice();
+      return {
+        ...table,
+        slots: table.slots.slice(),
+        keys: table.keys.slice(),
+        weights: table.weights.slice(),
+        state: optimizerState,
+        stateWords: new Uint32Array(optimizerState.buffer),
+        changed: table.changed.slice(),
+      };
+    }),
     producers: new Map(state.producers),
     counts: { ...state.counts },
   };

@@ -1,5 +1,7 @@
 /** JSON Schemas of the answers. Fastify compiles them to serialisers, and they are published in /openapi.json. */
 
+import { measureWindows } from '@millrace/protocol';
+
 const text = { type: 'string' } as const;
 const flag = { type: 'boolean' } as const;
 const count = { type: 'integer', minimum: 0 } as const;
@@ -16,6 +18,26 @@ export const scoreResponseSchema = {
     engine: text,
   }),
 } as const;
+
+export const rankedItemSchema = answerOf('RankedItem', {
+  index: { ...count, description: 'place of the item in the request; outcomes name this one' },
+  score: { type: 'number' },
+  propensity: {
+    type: 'number',
+    description: 'probability that the policy put it here, given the places before',
+  },
+});
+
+export const rankResponseSchema = answerOf('RankResponse', {
+  requestId: text,
+  model: text,
+  version: count,
+  ranking: listOf('RankedItem'),
+  policy: text,
+  stalenessMs: staleness,
+  degraded: flag,
+  engine: text,
+});
 
 export const outcomeResponseSchema = answerOf('OutcomeResponse', { accepted: count });
 
@@ -55,7 +77,67 @@ export const partitionMoveSchema = answerOf('PartitionMove', {
   },
 });
 
-export const modelStatusSchema = answerOf('ModelStatus', {
+const figure = { type: ['number', 'null'] } as const;
+
+export const qualitySchema = answerOf('Quality', {
+  count: { type: 'number' },
+  positives: { type: 'number' },
+  auc: figure,
+  logloss: figure,
+  normalizedEntropy: figure,
+  calibration: figure,
+});
+
+export const armMeasuresSchema = answerOf('ArmMeasures', {
+  arm: text,
+  quality: {
+    type: 'object',
+    required: Object.keys(measureWindows),
+    properties: Object.fromEntries(
+      Object.keys(measureWindows).map((window) => [window, { $ref: 'Quality#' }]),
+    ),
+  },
+  curve: {
+    type: 'array',
+    items: {
+      type: 'object',
+      properties: { count: { type: 'number' }, predicted: { type: 'number' }, observed: { type: 'number' } },
+    },
+  },
+});
+
+export const measuresSchema = answerOf('Measures', {
+  model: text,
+  timeMs: { type: 'number' },
+  arms: listOf('ArmMeasures'),
+  fields: {
+    type: 'array',
+    items: {
+      type: 'object',
+      properties: { field: text, coverage: { type: 'number' }, newKeys: figure, drift: figure },
+    },
+  },
+  scoreDrift: figure,
+  gradientNorms: {
+    type: 'object',
+    properties: { logits: figure, embeddings: figure, dense: figure },
+  },
+  alerts: { type: 'array', items: text },
+});
+
+export const measuresResponseSchema = answerOf('MeasuresResponse', { measures: listOf('Measures') });
+
+export const joinStatusSchema = answerOf('JoinStatus', {
+  duplicateImpressions: count,
+  duplicateOutcomes: count,
+  early: count,
+  late: count,
+  ignored: count,
+  dropped: count,
+  sampledOut: count,
+});
+
+const alwaysOfModels = answerOf('ModelStatus', {
   name: text,
   version: count,
   engine: text,
@@ -68,7 +150,14 @@ export const modelStatusSchema = answerOf('ModelStatus', {
   learned: count,
   openImpressions: count,
   rejected: count,
+  measures: { anyOf: [{ $ref: 'Measures#' }, { type: 'null' }] },
 });
+
+export const modelStatusSchema = {
+  ...alwaysOfModels,
+  // Absent until an updater has told.
+  properties: { ...alwaysOfModels.properties, joins: { $ref: 'JoinStatus#' } },
+} as const;
 
 export const shardStatusSchema = answerOf('ShardStatus', {
   id: text,
@@ -124,6 +213,8 @@ export const errorResponseSchema = {
 
 export const answerSchemas = [
   scoreResponseSchema,
+  rankedItemSchema,
+  rankResponseSchema,
   outcomeResponseSchema,
   modelListingSchema,
   modelListResponseSchema,
@@ -131,6 +222,11 @@ export const answerSchemas = [
   rejectedOutcomeSchema,
   rejectedOutcomesResponseSchema,
   partitionMoveSchema,
+  qualitySchema,
+  armMeasuresSchema,
+  measuresSchema,
+  measuresResponseSchema,
+  joinStatusSchema,
   modelStatusSchema,
   shardStatusSchema,
   nodeStatusSchema,

@@ -3,8 +3,12 @@
  *
  * A connection over `connectionsMax` is still taken, and its requests are answered MILL_OVERLOADED until another one
  * closes; only beyond a margin does the server drop connections without a word.
+ *
+ * With TLS a connection is two sockets: the one below, which is there before the handshake, and the one that requests come
+ * on. Both stand at the same place, the other side's address and port.
  */
 import type { Server } from 'node:http';
+import { Server as SecureServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { MillraceError } from '@millrace/protocol';
 
@@ -25,21 +29,27 @@ export interface Connections {
 }
 
 export function trackConnections(server: Server, connectionsMax: number): Connections {
+  const below = new Map<string, Socket>();
   const over = new WeakSet<Socket>();
   const unused = new Set<Socket>();
+  const isSecure = server instanceof SecureServer;
   let open = 0;
   server.maxConnections = connectionsMax + answeredOverMax;
   server.on('connection', (socket: Socket) => {
     open += 1;
     unused.add(socket);
     if (open > connectionsMax) over.add(socket);
+    const place = placeOf(socket);
+    if (isSecure) below.set(place, socket);
     socket.once('close', () => {
       open -= 1;
       unused.delete(socket);
+      below.delete(place);
     });
   });
   return {
-    admit(socket) {
+    admit(asking) {
+      const socket = (isSecure && below.get(placeOf(asking))) || asking;
       unused.delete(socket);
       if (!over.has(socket)) return;
       if (open > connectionsMax) {
@@ -52,4 +62,8 @@ export function trackConnections(server: Server, connectionsMax: number): Connec
       for (const socket of unused) socket.destroy();
     },
   };
+}
+
+function placeOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }

@@ -4,27 +4,34 @@ import { MillraceError } from '@millrace/protocol';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { jsonFaultIn } from './json-fault.ts';
 
+type Done = (error: Error | null, body?: unknown) => void;
+
+/** Reads the bytes of a body; a Fastify content parser. */
+export type ReadJson = (request: FastifyRequest, body: Buffer, done: Done) => void;
+
 /** Makes `application/json` the only content type that the server takes. */
 export function acceptJsonOnly(app: FastifyInstance): void {
+  const read = jsonReader(app);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, read);
+}
+
+/** A reader of JSON for `app`'s routes, whatever their content type is. */
+export function jsonReader(app: FastifyInstance): ReadJson {
   // Fastify's parser refuses `__proto__` and `constructor.prototype`; what it does not say is where a fault lies.
   const parse = app.getDefaultJsonParser('error', 'error');
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser(
-    'application/json',
-    { parseAs: 'buffer' },
-    (request: FastifyRequest, body: Buffer, done: (error: Error | null, body?: unknown) => void) => {
-      const encoding = request.headers['content-encoding'] ?? 'identity';
-      if (encoding !== 'identity') {
-        return done(badHeader('content-encoding', 'identity (no compression)', encoding));
-      }
-      if (!isUtf8(body)) return done(new MillraceError('MILL_BAD_JSON', 'the body is not UTF-8'));
-      const text = body.toString('utf8');
-      return parse(request, text, (error, value) => {
-        if (error === null) done(null, value);
-        else done(refusalOf(text));
-      });
-    },
-  );
+  return (request, body, done) => {
+    const encoding = request.headers['content-encoding'] ?? 'identity';
+    if (encoding !== 'identity') {
+      return done(badHeader('content-encoding', 'identity (no compression)', encoding));
+    }
+    if (!isUtf8(body)) return done(new MillraceError('MILL_BAD_JSON', 'the body is not UTF-8'));
+    const text = body.toString('utf8');
+    return parse(request, text, (error, value) => {
+      if (error === null) done(null, value);
+      else done(refusalOf(text));
+    });
+  };
 }
 
 /** Refusal of a header's value. */

@@ -20,20 +20,37 @@ export function errorResponseFrom(error: MillraceError): ErrorResponse {
   return { error: { code, message, retry, ...(details === undefined ? {} : { details }) } };
 }
 
-/** Headers that go with an error's code: Retry-After where waiting helps. */
+/** Headers that go with an error's code: Retry-After where waiting helps, and how to show a key where one is wanted. */
 export function headersFor(error: MillraceError): Record<string, string> {
-  return errorTable[error.code].retry === 'backoff' ? { 'retry-after': String(retryAfterSeconds) } : {};
+  if (error.code === 'MILL_UNAUTHENTICATED') return { 'www-authenticate': 'Bearer realm="millrace"' };
+  if (errorTable[error.code].retry !== 'backoff') return {};
+  const wantedMs = Number(error.details?.retryAfterMs ?? 0);
+  return { 'retry-after': String(Math.max(retryAfterSeconds, Math.ceil(wantedMs / 1_000))) };
+}
+
+/** The body of a protocol's refusals. */
+export type RefusalBody = (error: MillraceError) => object;
+
+/** `{"error": text}`, as the Open Inference Protocol and TensorFlow Serving have it; the text begins with the code. */
+export function plainErrorFrom(error: MillraceError): object {
+  return { error: textFrom(error) };
+}
+
+/** Code and message in one text. */
+export function textFrom({ code, message }: MillraceError): string {
+  return `${code}: ${message}`;
 }
 
 export interface Refuser {
-  refuse(error: unknown, request: FastifyRequest, reply: FastifyReply): void;
+  /** @param bodyOf  default errorResponseFrom. */
+  refuse(error: unknown, request: FastifyRequest, reply: FastifyReply, bodyOf?: RefusalBody): void;
 }
 
 /** Answers errors of handlers, of the parser and of the framework, and logs those that are defects. */
 export function refuserWith(options: { logger: Logger; unread: UnreadBodies }): Refuser {
   const { logger, unread } = options;
   return {
-    refuse(error, request, reply) {
+    refuse(error, request, reply, bodyOf = errorResponseFrom) {
       const refusal = refusalFrom(error, request);
       const status = errorTable[refusal.code].http;
       if (status === 500) {
@@ -45,7 +62,7 @@ export function refuserWith(options: { logger: Logger; unread: UnreadBodies }): 
       // and the answer lost; the rest is thrown away instead and the connection stays.
       reply.removeHeader('connection');
       unread.discard(request.raw, reply.raw);
-      void reply.code(status).headers(headersFor(refusal)).send(errorResponseFrom(refusal));
+      void reply.code(status).headers(headersFor(refusal)).send(bodyOf(refusal));
     },
   };
 }

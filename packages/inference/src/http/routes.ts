@@ -1,11 +1,13 @@
 /** The public routes. Each checks its input by schema, asks the service, and serialises what it says. */
 import type { ServerResponse } from 'node:http';
-import type { OutcomeRequest, ScoreRequest } from '@millrace/protocol';
+import type { OutcomeRequest, RankRequest, ScoreRequest } from '@millrace/protocol';
 import { MillraceError } from '@millrace/protocol';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { Caller, ScoringService } from '../scoring-service.ts';
 import { answer, answers } from './answer-schemas.ts';
+import { isOverdue } from './deadlines.ts';
+import { lineTypes } from './outcome-lines.ts';
 import { modelParamsSchema, noQuerySchema, rejectedQuerySchema } from './schemas.ts';
 import { within } from './time-limit.ts';
 
@@ -30,12 +32,28 @@ export function addScoringRoutes(app: FastifyInstance, { service, requestTimeout
     },
     (request, reply) => within(requestTimeoutMs, service.score(request.body, callerOf(reply.raw))),
   );
+  app.post<{ Body: RankRequest }>(
+    '/v1/rank',
+    {
+      schema: {
+        tags: ['scoring'],
+        summary: 'Scores candidates and draws an order that explores; logged with its probabilities',
+        querystring: noQuerySchema,
+        body: { $ref: 'RankRequest#' },
+        response: answers({ 200: answer('RankResponse', 'The items in the order to show them.') }),
+      },
+    },
+    (request, reply) => within(requestTimeoutMs, service.rank(request.body, callerOf(reply.raw))),
+  );
   app.post<{ Body: OutcomeRequest | readonly OutcomeRequest[] }>(
     '/v1/events',
     {
       schema: {
         tags: ['learning'],
         summary: 'Takes outcomes of scored items; all are durable once answered',
+        description:
+          'One outcome, an array of them, or one a line (application/x-ndjson, application/jsonl). While one is bad none is stored; bad lines are named by number.',
+        consumes: ['application/json', ...lineTypes],
         querystring: noQuerySchema,
         body: { $ref: 'OutcomesRequest#' },
         response: answers({ 200: answer('OutcomeResponse', 'All are durable.') }),
@@ -69,6 +87,19 @@ export function addModelRoutes(app: FastifyInstance, { service, requestTimeoutMs
       },
     },
     async () => ({ models: service.models() }),
+  );
+  app.get<{ Params: { name: string } }>(
+    '/v1/models/:name/measures',
+    {
+      schema: {
+        tags: ['models'],
+        summary: 'How well a model does: what its updater told in the last hour, oldest first',
+        params: modelParamsSchema,
+        querystring: noQuerySchema,
+        response: answers({ 200: answer('MeasuresResponse', 'One record every ten seconds.') }),
+      },
+    },
+    async (request) => ({ measures: service.measures(request.params.name) }),
   );
   app.put<{ Params: { name: string }; Body: unknown }>(
     '/v1/models/:name',
@@ -137,10 +168,11 @@ export function addOperationRoutes(app: FastifyInstance, service: ScoringService
   );
 }
 
-function callerOf(answer: ServerResponse): Caller {
+/** Who waits for the answer that is being made. */
+export function callerOf(answer: ServerResponse): Caller {
   return {
     get gone() {
-      return answer.destroyed || answer.writableEnded;
+      return answer.destroyed || answer.writableEnded || isOverdue(answer);
     },
   };
 }

@@ -5,7 +5,13 @@
  * their own type alone, and a value that breaks one gives one clear error, where `anyOf` would give one a branch.
  * A `description` beside a `pattern` or an `enum` is what an error says was wanted.
  */
-import { eventsPerPostMax, featureCharsMax, featureValuesMax, scoreItemsMax } from '@millrace/protocol';
+import {
+  eventsPerPostMax,
+  featureCharsMax,
+  featureValuesMax,
+  outcomeNameCharsMax,
+  scoreItemsMax,
+} from '@millrace/protocol';
 
 export const modelNameSchema = {
   type: 'string',
@@ -57,6 +63,40 @@ export const scoreRequestSchema = {
   },
 } as const;
 
+export const explorationSchema = {
+  $id: 'Exploration',
+  type: 'object',
+  required: ['type'],
+  additionalProperties: false,
+  description: 'How the order is drawn; each policy takes its own parameter alone. Default: epsilon-greedy.',
+  properties: {
+    type: {
+      type: 'string',
+      enum: ['epsilon-greedy', 'softmax', 'thompson', 'greedy'],
+      description: 'epsilon-greedy, softmax, thompson or greedy',
+    },
+    epsilon: { type: 'number', minimum: 0, maximum: 1, title: 'of epsilon-greedy; 0.05 when absent' },
+    temperature: { type: 'number', minimum: 1e-3, maximum: 1e3, title: 'of softmax; 0.1 when absent' },
+    scale: { type: 'number', minimum: 0, maximum: 1e3, title: 'of thompson; 1 when absent' },
+  },
+} as const;
+
+export const rankRequestSchema = {
+  $id: 'RankRequest',
+  type: 'object',
+  required: ['items'],
+  additionalProperties: false,
+  properties: {
+    model: scoreRequestSchema.properties.model,
+    requestId: scoreRequestSchema.properties.requestId,
+    user: { $ref: 'Features#' },
+    context: { $ref: 'Features#' },
+    items: scoreRequestSchema.properties.items,
+    exploration: { $ref: 'Exploration#' },
+    count: { type: 'integer', minimum: 1, maximum: scoreItemsMax, title: 'items wanted; all when absent' },
+  },
+} as const;
+
 const outcomeKeywords = {
   required: ['requestId'],
   additionalProperties: false,
@@ -75,7 +115,24 @@ const outcomeKeywords = {
       ...featureNumberRange,
       description: 'or, in place of the index, its value of the model’s item field',
     },
-    value: { type: 'number', enum: [0, 1], description: '1 (a click) or 0 (known not to be clicked)' },
+    outcome: {
+      type: 'string',
+      minLength: 1,
+      maxLength: outcomeNameCharsMax,
+      title: 'kind of outcome, one of the model’s; click when absent',
+    },
+    value: {
+      type: 'number',
+      minimum: 0,
+      maximum: numberMax,
+      title: '1 (a click, the default) or 0 (known not to be clicked); an amount for other kinds',
+    },
+    timeMs: {
+      type: 'number',
+      minimum: 0,
+      maximum: numberMax,
+      title: 'when it happened, Unix ms; now when absent',
+    },
   },
   not: { type: 'object', required: ['index', 'item'], description: 'index or item, not both' },
 } as const;
@@ -112,6 +169,8 @@ export const noQuerySchema = { type: 'object', additionalProperties: false, prop
 export const requestSchemas = [
   featuresSchema,
   scoreRequestSchema,
+  explorationSchema,
+  rankRequestSchema,
   outcomeRequestSchema,
   outcomesRequestSchema,
   modelFileSchema,

@@ -1,16 +1,25 @@
 /** The HTTP face of the scoring server: bytes and status codes here, everything else behind ScoringService. */
 import { bodyBytesMax, MillraceError } from '@millrace/protocol';
-import { type FastifyInstance, fastify } from 'fastify';
+import { type Access, type Clock, openAccess, systemClock } from '@millrace/runtime';
+import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { ScoringService } from '../scoring-service.ts';
+import { askForKeys, createGuard, type Guard } from './access.ts';
+import { logRequests } from './access-log.ts';
 import { badRequestFrom } from './bad-request.ts';
 import { brokenRequestHandler } from './broken-requests.ts';
 import { trackConnections } from './connections.ts';
+import { allowOrigins } from './cors.ts';
+import { honourDeadlines } from './deadlines.ts';
 import { httpMetricsIn } from './http-metrics.ts';
 import { acceptJsonOnly } from './json-body.ts';
+import { addOipRoutes } from './oip/oip-routes.ts';
 import { addDescriptionRoutes, describeApi } from './openapi.ts';
+import { acceptOutcomeLines } from './outcome-lines.ts';
 import { type Logger, type Refuser, refuserWith } from './refusals.ts';
+import { routeUnknown } from './route-unknown.ts';
 import { addModelRoutes, addOperationRoutes, addScoringRoutes } from './routes.ts';
+import { addTfsRoutes } from './tfs/tfs-routes.ts';
 import { unreadBodies } from './unread-body.ts';
 
 export interface HttpOptions {
@@ -26,6 +35,16 @@ export interface HttpOptions {
   readonly connectionsMax: number;
   /** Time for a request to arrive in full, and again for its answer, ms. */
   readonly requestTimeoutMs: number;
+  /** Origins whose pages may call; `*`: all. Default: none. */
+  readonly corsOrigins?: readonly string[];
+  /** A line in the log for each request. Default: none. */
+  readonly accessLog?: boolean;
+  /** Of callers' deadlines. Default: the machine's. */
+  readonly clock?: Clock;
+  /** Certificate and key, PEM; null: plain HTTP. Default null. */
+  readonly tls?: { readonly cert: string; readonly key: string } | null;
+  /** Who may do what. Default: no key is asked for. */
+  readonly access?: Access;
 }
 
 export interface HttpFace {
@@ -46,9 +65,15 @@ const arrivalCheckMs = 1_000;
  */
 export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   const { service, registry, requestTimeoutMs } = options;
-  const { app, refuser } = createApp(options);
+  const guard = createGuard(options.access ?? openAccess);
+  const { app, refuser } = createApp(options, guard);
   acceptJsonOnly(app);
+  acceptOutcomeLines(app);
+  await allowOrigins(app, options.corsOrigins ?? []);
   addHooks(app, options);
+  if (options.accessLog === true) logRequests(app, options.logger, guard);
+  askForKeys(app, guard);
+  honourDeadlines(app, options.clock ?? systemClock);
   answerUnknownRoutes(app);
   app.setErrorHandler((error, request, reply) => refuser.refuse(error, request, reply));
   await describeApi(app);
@@ -56,6 +81,8 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   addModelRoutes(app, options);
   addOperationRoutes(app, service, registry);
   addDescriptionRoutes(app);
+  await addOipRoutes(app, { ...options, refuser });
+  await addTfsRoutes(app, { ...options, refuser });
   const url = await app.listen({ host: options.host ?? '127.0.0.1', port: options.port });
   options.logger.info({ url }, 'http listening');
   let closed: Promise<void> | undefined;
@@ -68,21 +95,22 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   };
 }
 
-function createApp(options: HttpOptions): { app: FastifyInstance; refuser: Refuser } {
+function createApp(options: HttpOptions, guard: Guard): { app: FastifyInstance; refuser: Refuser } {
   const { requestTimeoutMs } = options;
   const unread = unreadBodies();
   const refuser = refuserWith({ logger: options.logger, unread });
-  const app = fastify({
+  // Node swaps the two limits when the one for headers is the longer, so both are given.
+  const arrival = {
+    headersTimeout: requestTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: arrivalCheckMs,
+  };
+  const { tls = null } = options;
+  const common = {
     logger: false,
     bodyLimit: bodyBytesMax,
     requestTimeout: requestTimeoutMs,
     keepAliveTimeout: keepAliveMs,
-    // Node swaps the two limits when the one for headers is the longer, so both are given.
-    http: {
-      headersTimeout: requestTimeoutMs,
-      requestTimeout: requestTimeoutMs,
-      connectionsCheckingInterval: arrivalCheckMs,
-    },
     // Requests that still arrive on open connections during a drain are served, with "connection: close".
     return503OnClosing: false,
     ajv: {
@@ -98,10 +126,19 @@ function createApp(options: HttpOptions): { app: FastifyInstance; refuser: Refus
     },
     schemaErrorFormatter: badRequestFrom,
     clientErrorHandler: brokenRequestHandler(unread),
-    frameworkErrors: (error, request, reply) => refuser.refuse(error, request, reply),
-  });
+    // Comes before the hooks; a fault of the path is told to those who may ask.
+    frameworkErrors: (error, request, reply) =>
+      refuser.refuse(guard.refusalOf(request) ?? error, request, reply),
+  } satisfies FastifyServerOptions;
+  const app =
+    tls === null
+      ? fastify({ ...common, http: arrival })
+      : fastify({ ...common, https: { ...arrival, cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' } });
   return { app, refuser };
 }
+
+/** Of every protocol. */
+const readiness = /^(\/v2)?\/health\/ready$/;
 
 function addHooks(app: FastifyInstance, options: HttpOptions): void {
   const connections = trackConnections(app.server, options.connectionsMax);
@@ -114,6 +151,9 @@ function addHooks(app: FastifyInstance, options: HttpOptions): void {
   });
   app.addHook('onRequest', (request, _reply, done) => {
     connections.admit(request.raw.socket);
+    // Whoever balances load goes elsewhere while requests under way end.
+    if (closing && readiness.test(request.routeOptions.url ?? ''))
+      throw new MillraceError('MILL_CLOSED', 'this node is shutting down');
     done();
   });
   app.addHook('onSend', (_request, reply, _payload, done) => {
@@ -132,10 +172,7 @@ function answerUnknownRoutes(app: FastifyInstance): void {
     const path = request.url.split('?', 1)[0] ?? '';
     const taken = methods.filter((method) => app.findRoute({ method, url: path }) !== null);
     const hint = taken.length === 0 ? 'GET /openapi.json lists the routes' : `it takes ${taken.join(', ')}`;
-    throw new MillraceError(
-      'MILL_ROUTE_UNKNOWN',
-      `no route ${request.method} ${path.slice(0, 200)}; ${hint}`,
-    );
+    throw routeUnknown(request.method, path, hint);
   });
 }
 

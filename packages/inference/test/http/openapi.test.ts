@@ -20,8 +20,10 @@ test('http: openapi: names every route, its answers and the error body', async (
     'get /metrics',
     'get /v1/events/rejected',
     'get /v1/models',
+    'get /v1/models/{name}/measures',
     'get /v1/status',
     'post /v1/events',
+    'post /v1/rank',
     'post /v1/score',
     'put /v1/models/{name}',
   ]);

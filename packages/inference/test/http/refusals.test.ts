@@ -12,6 +12,30 @@ afterAll(() => server.close());
 
 const items = (item: string): string => `{"items":[{},{},{},${item}]}`;
 
+const badRanks: readonly (readonly [name: string, part: string, message: string])[] = [
+  [
+    'an unknown policy',
+    '"exploration":{"type":"ucb"}',
+    'exploration.type: wanted epsilon-greedy, softmax, thompson or greedy, found the text "ucb"',
+  ],
+  ['no policy', '"exploration":{}', 'exploration.type: wanted a value, found nothing'],
+  [
+    'an epsilon above 1',
+    '"exploration":{"type":"epsilon-greedy","epsilon":1.5}',
+    'exploration.epsilon: wanted a number not above 1, found 1.5',
+  ],
+  [
+    'a temperature of 0',
+    '"exploration":{"type":"softmax","temperature":0}',
+    'exploration.temperature: wanted a number not below 0.001, found 0',
+  ],
+  ['a count of 0', '"count":0', 'count: wanted a number not below 1, found 0'],
+  [
+    'a rank that is not logged',
+    '"log":false',
+    'log: wanted only model, requestId, user, context, items, exploration, count, found an unknown name',
+  ],
+];
 const badScores: readonly (readonly [name: string, body: string, message: string])[] = [
   ['not an object', '[]', 'body: wanted an object, found an array of 0'],
   ['null', 'null', 'body: wanted an object, found null'],
@@ -122,6 +146,12 @@ const badScores: readonly (readonly [name: string, body: string, message: string
   ],
 ];
 
+test.each(badRanks)('http: rank: refuses %s', async (_name, part, message) => {
+  const refused = await post(`${server.url}/v1/rank`, `{"items":[{}],${part}}`);
+  expect(refused).toMatchObject({ status: 400, code: 'MILL_BAD_REQUEST', message });
+  expect(server.service.ranked).toEqual([]);
+});
+
 test.each(badScores)('http: score: refuses %s', async (_name, body, message) => {
   expect(await post(`${server.url}/v1/score`, body)).toMatchObject({
     status: 400,
@@ -160,11 +190,7 @@ const badOutcomes: readonly (readonly [name: string, body: string, message: stri
     '{"requestId":"a","index":1e999}',
     'index: wanted an integer, found a number out of the range of a double',
   ],
-  [
-    'a fractional outcome',
-    '{"requestId":"a","value":0.5}',
-    'value: wanted 1 (a click) or 0 (known not to be clicked), found 0.5',
-  ],
+  ['an amount below 0', '{"requestId":"a","value":-0.5}', 'value: wanted a number not below 0, found -0.5'],
   [
     'an outcome as text',
     '{"requestId":"a","value":"1"}',
@@ -188,7 +214,7 @@ const badOutcomes: readonly (readonly [name: string, body: string, message: stri
   [
     'a misspelt property',
     '{"requestId":"a","click":1}',
-    'click: wanted only model, requestId, index, item, value, found an unknown name',
+    'click: wanted only model, requestId, index, item, outcome, value, timeMs, found an unknown name',
   ],
   [
     'many outcomes',
@@ -265,9 +291,9 @@ test('http: refuses unknown routes, and says which methods a known path takes', 
   const ask = async (path: string, method: string) =>
     refusalFrom(await fetch(`${server.url}${path}`, { method }));
   const wanted = { status: 404, code: 'MILL_ROUTE_UNKNOWN' };
-  expect(await ask('/v2/score', 'GET')).toMatchObject({
+  expect(await ask('/v3/score', 'GET')).toMatchObject({
     ...wanted,
-    message: 'no route GET /v2/score; GET /openapi.json lists the routes',
+    message: 'no route GET /v3/score; GET /openapi.json lists the routes',
   });
   expect(await ask('/v1/score?x=1', 'GET')).toMatchObject({
     ...wanted,

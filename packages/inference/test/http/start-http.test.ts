@@ -206,3 +206,36 @@ test('http: close: cuts a connection whose request never arrives in full', async
   await server.close();
   await connection.rest();
 });
+
+test('http: close: it is no longer ready, says so on open connections, and ends them', async () => {
+  const [asked, held] = [gate(), gate()];
+  const server = await listen({
+    parts: {
+      async score(request) {
+        asked.open();
+        await held.opened;
+        return answerTo(request);
+      },
+    },
+  });
+  const probe = 'GET /health/ready HTTP/1.1\r\nhost: x\r\n\r\n';
+  const connection = await rawConnection(server.port);
+  await connection.write(probe);
+  expect(await connection.until('{"ready":true}')).toMatch(/^HTTP\/1\.1 200 /);
+  // A probe that has begun before the drain and ends in it; idle connections are closed at once.
+  await connection.write(probe.slice(0, -2));
+  const running = fetch(`${server.url}/v1/score`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{"items":[{}]}',
+  });
+  await asked.opened;
+  const closed = server.close();
+  await connection.write('\r\n');
+  const told = await connection.until('"retry":"backoff"}}');
+  expect(told).toMatch(/^HTTP\/1\.1 503 .*connection: close.*MILL_CLOSED/s);
+  expect(await connection.rest()).toBe('');
+  held.open();
+  expect((await running).status).toBe(200);
+  await closed;
+});

@@ -1,5 +1,14 @@
 /** A scoring service that answers at once and remembers what it was asked, and a listening server in front of it. */
-import type { ModelListing, OutcomeRequest, ScoreRequest, ScoreResponse } from '@millrace/protocol';
+import {
+  type Measures,
+  MillraceError,
+  type ModelFile,
+  type ModelListing,
+  type OutcomeRequest,
+  type RankRequest,
+  type ScoreRequest,
+  type ScoreResponse,
+} from '@millrace/protocol';
 import { Registry } from 'prom-client';
 import { onTestFinished } from 'vitest';
 import { type HttpOptions, startHttp } from '../../src/http/start-http.ts';
@@ -13,9 +22,29 @@ export const demoListing: ModelListing = {
   ready: true,
 };
 
+/** A model with a field of every kind and scope. */
+export const demoFile: ModelFile = {
+  name: 'demo',
+  label: 'clicked',
+  item: 'item',
+  tables: [{ name: 'ids', wide: { optimizer: { type: 'sgd', learningRate: 0.1 } } }],
+  fields: [
+    { name: 'user', type: 'sparse', scope: 'user', table: 'ids' },
+    { name: 'seen', type: 'sequence', scope: 'user', table: 'ids' },
+    { name: 'hour', type: 'dense', table: 'ids' },
+    { name: 'item', type: 'sparse', scope: 'item', table: 'ids' },
+    { name: 'genres', type: 'multi', scope: 'item', table: 'ids' },
+    { name: 'price', type: 'dense', scope: 'item', table: 'ids' },
+  ],
+  net: 'linear',
+  loss: 'logloss',
+  seed: 1,
+};
+
 export interface Stub extends ScoringService {
   ready: boolean;
   readonly scored: ScoreRequest[];
+  readonly ranked: RankRequest[];
   readonly outcomes: OutcomeRequest[];
   readonly created: { readonly name: string; readonly file: unknown }[];
 }
@@ -39,17 +68,28 @@ export function stubService(parts: StubParts = {}): Stub {
   const stub: Stub = {
     ready: true,
     scored: [],
+    ranked: [],
     outcomes: [],
     created: [],
     async score(request) {
       stub.scored.push(request);
       return answerTo(request);
     },
+    async rank(request) {
+      stub.ranked.push(request);
+      const { scores, ...answer } = answerTo(request);
+      const ranking = scores.map((score, index) => ({ index, score, propensity: 1 }));
+      return { ...answer, ranking, policy: request.exploration?.type ?? 'epsilon-greedy' };
+    },
     async acceptOutcomes(outcomes) {
       stub.outcomes.push(...outcomes);
       return { accepted: outcomes.length };
     },
     models: () => [demoListing],
+    fileOf(name) {
+      if (name === demoFile.name) return demoFile;
+      throw new MillraceError('MILL_MODEL_UNKNOWN', `there is no model ${JSON.stringify(name)}`);
+    },
     async createModel(name, file) {
       stub.created.push({ name, file });
       return { created: stub.created.length === 1, model: { ...demoListing, name } };
@@ -63,6 +103,7 @@ export function stubService(parts: StubParts = {}): Stub {
         timeMs: 1_700_000_000_000,
       },
     ],
+    measures: (model) => [measured(model)],
     status: () => ({
       cluster: 'test',
       models: [
@@ -79,6 +120,7 @@ export function stubService(parts: StubParts = {}): Stub {
           learned: 5,
           openImpressions: 2,
           rejected: 1,
+          measures: measured('demo'),
         },
       ],
       shards: [
@@ -121,7 +163,7 @@ export interface Listening {
 }
 
 export type ListenOptions = { parts?: StubParts } & Partial<
-  Pick<HttpOptions, 'connectionsMax' | 'requestTimeoutMs'>
+  Pick<HttpOptions, 'connectionsMax' | 'requestTimeoutMs' | 'access' | 'clock' | 'corsOrigins' | 'accessLog'>
 >;
 
 /** Listens on a free port of loopback until the test ends. */
@@ -133,7 +175,7 @@ export async function listen(options: ListenOptions = {}): Promise<Listening> {
 
 /** Listens until it is closed; for several tests that only have requests refused. */
 export async function openServer(options: ListenOptions = {}): Promise<Listening> {
-  const { parts = {}, connectionsMax = 100, requestTimeoutMs = 5_000 } = options;
+  const { parts = {}, connectionsMax = 100, requestTimeoutMs = 5_000, ...rest } = options;
   const service = stubService(parts);
   const registry = new Registry();
   const log: LogLine[] = [];
@@ -141,7 +183,8 @@ export async function openServer(options: ListenOptions = {}): Promise<Listening
     log.push({ level, fields, message });
   };
   const logger = { info: lineOf('info'), warn: lineOf('warn'), error: lineOf('error') };
-  const face = await startHttp({ service, logger, registry, port: 0, connectionsMax, requestTimeoutMs });
+  const limits = { connectionsMax, requestTimeoutMs };
+  const face = await startHttp({ service, logger, registry, port: 0, ...limits, ...rest });
   return {
     url: face.url,
     port: Number(new URL(face.url).port),
@@ -164,4 +207,31 @@ export function gate(): Gate {
     open = resolve;
   });
   return { opened, open };
+}
+
+/** A record of measures with something in every part. */
+function measured(model: string): Measures {
+  const quality = {
+    count: 3,
+    positives: 1,
+    auc: 0.75,
+    logloss: 0.5,
+    normalizedEntropy: 0.9,
+    calibration: null,
+  };
+  return {
+    model,
+    timeMs: 1_700_000_000_000,
+    arms: [
+      {
+        arm: '',
+        quality: { minute: quality, hour: quality, start: quality },
+        curve: [{ count: 3, predicted: 0.3, observed: 0.4 }],
+      },
+    ],
+    fields: [{ field: 'user', coverage: 1, newKeys: 0.1, drift: null }],
+    scoreDrift: null,
+    gradientNorms: { logits: 1, embeddings: null, dense: null },
+    alerts: ['user'],
+  };
 }

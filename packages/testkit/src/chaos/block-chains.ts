@@ -4,7 +4,7 @@
  */
 import {
   decodeBatchRecord,
-  decodeGradientBlock,
+  decodePartitionBlock,
   gradientsSubject,
   type ModelFile,
   modelNameFrom,
@@ -33,7 +33,7 @@ export async function auditBlockChains(bus: Bus, file: ModelFile): Promise<Block
     /** Newest block so far, by producer; what stood before a trimmed log's first block is taken on trust. */
     const newest = new Map<string, number>();
     const take = ({ payload }: LogMessage) => {
-      const { producer, sequence, previous } = decodeGradientBlock(payload);
+      const { producer, sequence, previous } = decodePartitionBlock(payload);
       const last = newest.get(producer);
       if (last !== undefined && sequence <= last) {
         found.repeated += 1;

@@ -13,11 +13,23 @@ import {
   type OptimizerSpec,
   type Sequence,
 } from '@millrace/protocol';
+import { createPlainLife } from './plain-life.ts';
 
 interface RowVersion {
   readonly sequence: Sequence;
   readonly weights: Float32Array;
   readonly state: Float32Array;
+  /** Tick at which it was learned last, null where the table's rows stay. */
+  readonly tick: number | null;
+  /** It was not there any more from here on. */
+  readonly gone: boolean;
+}
+
+/** What besides rows decides what comes and goes, from a sequence on. */
+interface LifeVersion {
+  readonly sequence: Sequence;
+  readonly head: readonly unknown[];
+  readonly memories: readonly (Uint32Array | null)[];
 }
 
 interface PlainRow {
@@ -73,7 +85,12 @@ export function createPlainPartition({
     block.fingerprint === fingerprint &&
     block.sections.every(({ table, dim }) => layouts[table]?.dim === dim);
 
-  const step = (sequence: Sequence, { table, keys, gradients, count, dim }: GradientSection) => {
+  const lives = file.tables.map(createPlainLife);
+  const lifeVersions: LifeVersion[] = [];
+  const expires = file.tables.some(({ expiry }) => expiry);
+  let eventTimeMs = 0;
+
+  const step = (sequence: Sequence, { table, keys, gradients, count, dim, occurrences }: GradientSection) => {
     for (let i = 0; i < count; i += 1) {
       const gradient = gradients.subarray(i * dim, (i + 1) * dim);
       if (!gradient.every(Number.isFinite)) continue;
@@ -81,10 +98,29 @@ export function createPlainPartition({
       const high = keys[2 * i + 1];
       const rows = tables[table];
       const row = rows.get(`${low} ${high}`) ?? { low, high, versions: [] };
+      const last = row.versions.at(-1);
+      const isThere = last !== undefined && !last.gone;
+      if (!isThere && !lives[table].admits(low, high, occurrences?.[i] ?? 1)) continue;
       rows.set(`${low} ${high}`, row);
-      const before = row.versions.at(-1) ?? firstVersion(file, layouts[table], table, low, high);
-      row.versions.push(steppedVersion(file, table, before, gradient, sequence));
+      const before = isThere ? last : firstVersion(file, layouts[table], table, low, high);
+      const stepped = steppedVersion(file, table, before, gradient, sequence);
+      row.versions.push({ ...stepped, tick: lives[table].tickAt(eventTimeMs) });
     }
+  };
+
+  const sweep = (sequence: Sequence) => {
+    for (const [table, rows] of tables.entries()) {
+      const living = [...rows.values()].flatMap(({ low, high, versions }) => {
+        const last = versions.at(-1);
+        return last && !last.gone ? [{ low, high, versions, last, tick: last.tick ?? 0 }] : [];
+      });
+      const { started, over } = lives[table].sweep(living, eventTimeMs);
+      const tick = lives[table].tickAt(eventTimeMs);
+      for (const { versions, last } of started) versions.push({ ...last, sequence, tick });
+      for (const { versions, last } of over) versions.push({ ...last, sequence, gone: true });
+    }
+    const head = expires ? [eventTimeMs, lives.map((life) => life.place())] : [];
+    lifeVersions.push({ sequence, head, memories: lives.map((life) => life.memory()) });
   };
 
   const plain: PlainPartition = {
@@ -105,7 +141,9 @@ export function createPlainPartition({
       const last = marks.at(-1)?.last ?? 0;
       if (block.sequence <= last) return;
       if (block.previous > last) holes += 1;
+      if (expires) eventTimeMs = Math.max(eventTimeMs, block.eventTimeMs ?? 0);
       for (const section of block.sections) step(sequence, section);
+      sweep(sequence);
       producers.set(block.producer, [...marks, { sequence, last: block.sequence }]);
       applied.push(block);
       appliedAt.push(sequence);
@@ -119,8 +157,10 @@ export function createPlainPartition({
     get holes() {
       return holes;
     },
-    rowAt: (table, low, high, sequence) =>
-      versionAt(tables[table].get(`${low} ${high}`)?.versions ?? [], sequence)?.weights ?? null,
+    rowAt(table, low, high, sequence) {
+      const version = versionAt(tables[table].get(`${low} ${high}`)?.versions ?? [], sequence);
+      return version === undefined || version.gone ? null : version.weights;
+    },
     hashAt(sequence) {
       const known = hashes.get(sequence);
       if (known !== undefined) return known;
@@ -129,11 +169,13 @@ export function createPlainPartition({
         .filter(([, last]) => last !== undefined)
         .sort(([a], [b]) => (a < b ? -1 : 1));
       const hash = createHash('sha256');
-      hash.update(JSON.stringify([file.name, fingerprint, partition, sequence, lasts]));
+      const life = versionAt(lifeVersions, sequence);
+      const head = life?.head ?? (expires ? [0, lives.map(() => [0, 0])] : []);
+      hash.update(JSON.stringify([file.name, fingerprint, partition, sequence, lasts, ...head]));
       for (const [table, rows] of tables.entries()) {
         const present = [...rows.values()].flatMap((row) => {
           const version = versionAt(row.versions, sequence);
-          return version ? [{ row, version }] : [];
+          return version && !version.gone ? [{ row, version }] : [];
         });
         present.sort((a, b) => a.row.high - b.row.high || a.row.low - b.row.low);
         hash.update(`${layouts[table].name}:${present.length}`);
@@ -141,7 +183,10 @@ export function createPlainPartition({
           hash.update(Buffer.from(Uint32Array.of(row.low, row.high).buffer));
           hash.update(Buffer.from(version.weights.buffer));
           hash.update(Buffer.from(version.state.buffer));
+          if (version.tick !== null) hash.update(Buffer.from(Uint32Array.of(version.tick).buffer));
         }
+        const memory = life ? life.memories[table] : createPlainLife(file.tables[table]).memory();
+        if (memory) hash.update(Buffer.from(memory.buffer));
       }
       const found = hash.digest('hex');
       hashes.set(sequence, found);
@@ -178,7 +223,7 @@ function firstVersion(
   const weights = new Float32Array(layout.dim);
   writeInitialRow(layout, low, high, weights, 0);
   const state = optimizersOf(file, table).flatMap(({ dim, spec }) => plainStart(spec, dim));
-  return { sequence: 0, weights, state: Float32Array.from(state) };
+  return { sequence: 0, weights, state: Float32Array.from(state), tick: null, gone: false };
 }
 
 function steppedVersion(
@@ -197,7 +242,7 @@ function steppedVersion(
     at += dim;
     stateAt += plainStart(spec, dim).length;
   }
-  return { sequence, weights, state };
+  return { sequence, weights, state, tick: null, gone: false };
 }
 
 /** First state of a segment; the simulation's models use these optimizers. */

@@ -83,7 +83,7 @@ export function openProcessReader(
   };
 
   const hand = (place: number): boolean => {
-    const { sequence, payload } = list.messages[place];
+    const { sequence, payload, timeMs } = list.messages[place];
     const pending = list.messages.length - 1 - place;
     try {
       // The receiver owns the bytes until it returns: it gets its own.
@@ -91,6 +91,7 @@ export function openProcessReader(
         subject: options.subject,
         sequence,
         payload: payload.slice(),
+        timeMs,
         pending,
       });
       if (!(result instanceof Promise)) return true;

@@ -12,6 +12,7 @@ import {
   createPlainEngine,
   gatherSpace,
   resetSpace,
+  scalesFrom,
   tablesToPull,
 } from '@millrace/model';
 import { decodeReadLog, featureValuesMax, type Impression, type LoggedRead } from '@millrace/protocol';
@@ -40,8 +41,9 @@ export async function checkScores(world: World, truth: Truth, answers: readonly 
         out.set(rowsOf(table, low, high) ?? initialRow(layout, low, high), i * layout.dim);
       }
     }
-    const loaded = program.load(truth.dense.weightsAt(impression.version));
-    await program.forward(loaded, gatherSpace(space), space.logits);
+    const weights = truth.dense.weightsAt(impression.version);
+    const input = gatherSpace(space, scalesFrom(weights, shape.moments.length));
+    await program.forward(program.load(weights), input, space.logits);
     const scores = Float32Array.from(impression.items, (_, i) => 1 / (1 + Math.exp(-space.logits[i])));
     return new Uint8Array(scores.buffer);
   };

@@ -2,7 +2,6 @@
  * A cluster of production code: shards, inference nodes and updaters, each with its own view of NATS, network, clock and
  * disk. A process that ends by itself is started again, as a supervisor would; who is to run is the simulation's to say.
  */
-import { createPullClient, type PullClient } from '@millrace/client';
 import { createScoringCore, type ScoringCore } from '@millrace/inference';
 import { decodeShardLease, isMillraceError, type ModelFile, reasonFrom } from '@millrace/protocol';
 import { type Bus, createLogger, createMetrics, type Logger, watchCluster } from '@millrace/runtime';
@@ -10,6 +9,7 @@ import { type RunningShard, startShard } from '@millrace/shard';
 import { createArchive } from '@millrace/snapshot';
 import { type RunningUpdater, startUpdater } from '@millrace/updater';
 import { createNatsLink, type NatsLink } from './nats-link.ts';
+import { openNodeRows } from './node-rows.ts';
 import { createProcessBlobs } from './process-blobs.ts';
 import { createProcessBus } from './process-bus.ts';
 import { createSimulatedNats, type SimulatedNats } from './simulated-nats.ts';
@@ -65,6 +65,9 @@ export interface ClusterSettings {
   readonly swapEveryMs: number;
   readonly pullTimeoutMs: number;
   readonly drainMsMax: number;
+  /** Rows of each table that nodes keep; 0: none. */
+  readonly cacheRows: number;
+  readonly cacheStalenessMsMax: number;
 }
 
 export interface SimulatedCluster {
@@ -131,8 +134,8 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
   const hosts: Host[] = [];
 
   const figures: Record<string, number> = {};
-  const count = (what: string) => {
-    figures[what] = (figures[what] ?? 0) + 1;
+  const count = (what: string, by = 1) => {
+    figures[what] = (figures[what] ?? 0) + by;
   };
 
   const loggerOf = (name: string): Logger =>
@@ -219,11 +222,11 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
   const startNode = async (around: Surroundings, name: string): Promise<NodeUnit> => {
     const { bus, clock, logger } = around;
     const view = await watchCluster(bus, clock, logger);
-    const rows: PullClient = createPullClient({
+    const { rows, close } = openNodeRows({
       ...around,
       view,
-      role: 'inference',
-      requestTimeoutMs: settings.pullTimeoutMs,
+      settings,
+      onHits: (hits) => count('cacheHits', hits),
     });
     let requests = 0;
     const core = createScoringCore({
@@ -251,7 +254,7 @@ export function openSimulatedCluster(options: ClusterOptions): SimulatedCluster 
       async close() {
         stopListening();
         await core.close();
-        rows.close();
+        await close();
         await view.close();
       },
     };

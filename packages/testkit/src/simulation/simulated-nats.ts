@@ -1,11 +1,14 @@
 /** The message server: logs, key-value buckets, notices and an object store, each exactly as told. What goes wrong on the way is process-bus.ts. */
 import type { BucketName, LogName, Sequence } from '@millrace/protocol';
+import { startMs } from './simulated-process.ts';
 import { createSimulatedStore, type SimulatedStore } from './simulated-store.ts';
 import type { World } from './world.ts';
 
 export interface StoredMessage {
   readonly sequence: Sequence;
   readonly payload: Uint8Array;
+  /** By the server's clock, which is right. */
+  readonly timeMs: number;
 }
 
 export interface SubjectLog {
@@ -46,7 +49,7 @@ export interface SimulatedNats {
 const idsKeptMs = 120_000;
 
 export function createSimulatedNats(world: World): SimulatedNats {
-  const lastSequences: Record<LogName, Sequence> = { events: 0, gradients: 0, dense: 0 };
+  const lastSequences: Record<LogName, Sequence> = { events: 0, gradients: 0, dense: 0, measures: 0 };
   const subjects = new Map<string, SubjectLog>();
   const ids = new Map<string, { sequence: Sequence; atMs: number }>();
   const buckets = new Map<BucketName, Bucket>();
@@ -70,7 +73,7 @@ export function createSimulatedNats(world: World): SimulatedNats {
       const sequence = lastSequences[log];
       if (messageId !== undefined) ids.set(idKey, { sequence, atMs: world.nowMs });
       const list = subject(log, name);
-      const message = { sequence, payload: alignedCopy(payload) };
+      const message = { sequence, payload: alignedCopy(payload), timeMs: Math.floor(startMs + world.nowMs) };
       list.messages.push(message);
       nats.onStored(log, name, message);
       for (const wake of [...list.readers]) wake();

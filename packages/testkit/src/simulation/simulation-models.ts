@@ -1,4 +1,4 @@
-/** Models that simulations learn: two that count, one with all kinds of weights; their join windows close within seconds. */
+/** Models that simulations learn: two that count, one with all kinds of weights and rows that come and go; their join windows close within seconds. */
 import type { LearningSpec, ModelFile } from '@millrace/protocol';
 import { countingModel } from '../counting-model.ts';
 import type { Random } from './random.ts';
@@ -17,10 +17,17 @@ export const simulationModels: Readonly<Record<'after-window' | 'at-once' | 'den
     tables: [
       {
         name: 'users',
+        admission: { type: 'count', count: 2 },
         wide: { optimizer },
         embedding: { dim: 4, optimizer: { type: 'adam', learningRate: 0.05 } },
       },
-      { name: 'items', wide: { optimizer }, embedding: { dim: 4, optimizer } },
+      // A run covers about a minute, so some items go in it.
+      {
+        name: 'items',
+        expiry: { type: 'age', afterMs: 10_000 },
+        wide: { optimizer },
+        embedding: { dim: 4, optimizer },
+      },
     ],
     fields: [
       { name: 'user', type: 'sparse', scope: 'user', table: 'users' },

@@ -3,6 +3,7 @@
  * stored, and the examples that the event log holds.
  */
 import { fingerprintOf, type TableLayout, tableLayouts } from '@millrace/core';
+import { joinerOptionsOf } from '@millrace/joiner';
 import {
   decodeEvent,
   denseSubject,
@@ -16,7 +17,7 @@ import {
   partitionsDefault,
 } from '@millrace/protocol';
 import { createPlainDense, type PlainDense } from './plain-dense.ts';
-import { type Joined, plainJoin } from './plain-join.ts';
+import { type Joined, plainJoin, type StoredEvent } from './plain-join.ts';
 import { createPlainPartition, type PlainPartition } from './plain-partition.ts';
 import type { SimulatedNats } from './simulated-nats.ts';
 import type { World } from './world.ts';
@@ -46,16 +47,21 @@ export function tellTruth(file: ModelFile, nats: SimulatedNats, world: World): T
   const dense = createPlainDense(file, fingerprint);
   const newestMs = partitions.map(() => Number.NEGATIVE_INFINITY);
   const events: (Event | null)[] = [];
+  const stored: StoredEvent[] = [];
   let joinedOf = -1;
   let joined: Joined | null = null;
 
-  nats.onStored = (_log, subject, { sequence, payload }) => {
+  nats.onStored = (_log, subject, { sequence, payload, timeMs }) => {
     const place = places.get(subject);
     if (place !== undefined) {
       newestMs[place] = world.nowMs;
       partitions[place].take(sequence, payload);
     } else if (subject === denseSubject(model)) dense.take(sequence, payload);
-    else if (subject === eventsSubject(model)) events.push(eventFrom(payload));
+    else if (subject === eventsSubject(model)) {
+      const event = eventFrom(payload);
+      events.push(event);
+      stored.push({ event, storedMs: timeMs });
+    }
   };
 
   return {
@@ -67,8 +73,7 @@ export function tellTruth(file: ModelFile, nats: SimulatedNats, world: World): T
     events,
     joined() {
       if (joined === null || joinedOf !== events.length) {
-        const { joinWindowMs = 30_000, negatives = 'after-window' } = file.learning ?? {};
-        joined = plainJoin(events, { windowMs: joinWindowMs, negatives });
+        joined = plainJoin(stored, joinerOptionsOf(file));
         joinedOf = events.length;
       }
       return joined;

@@ -9,12 +9,18 @@ import {
   partitionHash,
   tableLayouts,
 } from '@millrace/core';
+import { createJoiner, joinerOptionsOf } from '@millrace/joiner';
 import { compileNet, denseOptimizerOf, initialParameters } from '@millrace/model';
-import { type Event, encodeDenseBlock, encodeGradientBlock } from '@millrace/protocol';
-import { createJoiner } from '@millrace/updater';
+import {
+  type Event,
+  encodeDenseBlock,
+  encodeGradientBlock,
+  type LearningSpec,
+  type OutcomeSpec,
+} from '@millrace/protocol';
 import { expect, test } from 'vitest';
 import { createPlainDense } from '../../src/simulation/plain-dense.ts';
-import { plainJoin } from '../../src/simulation/plain-join.ts';
+import { plainJoin, type StoredEvent, type Tally } from '../../src/simulation/plain-join.ts';
 import { createPlainPartition } from '../../src/simulation/plain-partition.ts';
 import { type Random, randomFrom } from '../../src/simulation/random.ts';
 import { simulationModels } from '../../src/simulation/simulation-models.ts';
@@ -32,6 +38,7 @@ function blockFrom(random: Random, sequence: number): Uint8Array {
     keys: Uint32Array.of(random.whole(5), 7, 5 + random.whole(5), 7),
     gradients: Float32Array.from({ length: 2 * layout.dim }, () => random.uniform() - 0.5),
     curvature: null,
+    occurrences: layout.countsOccurrences ? Uint32Array.of(1, 1 + random.whole(2)) : null,
   }));
   const partition = random.chance(0.1) ? 1 : 0;
   const place = random.chance(0.2) ? Math.max(1, sequence - 2) : sequence;
@@ -44,6 +51,8 @@ function blockFrom(random: Random, sequence: number): Uint8Array {
     partition,
     timeMs: 0,
     sections,
+    // Some seconds a block: rows go that were not learned for ten.
+    eventTimeMs: sequence < 5 ? null : 1_700_000_000_000 + 3_000 * sequence,
   });
   const copy = new Uint8Array(bytes);
   if (random.chance(0.1)) copy[20] ^= 1;
@@ -95,52 +104,68 @@ test('plain dense: its hash is that of the production fold', () => {
   expect(plain.applied).toBe(16);
 });
 
-/** Impressions, outcomes and ticks of a few requests, in any order, with times that go on and back. */
-function eventsFrom(random: Random): Event[] {
-  let timeMs = 0;
+/** Impressions, outcomes and ticks of a few requests, in any order, with times that go on and back, and clocks far ahead. */
+function eventsFrom(random: Random): StoredEvent[] {
+  let storedMs = 0;
   return Array.from({ length: 120 }, () => {
-    timeMs += random.whole(500);
-    const at = timeMs - random.whole(800);
-    const requestId = `r${random.whole(12)}`;
-    const kind = random.pick(['impression', 'outcome', 'outcome', 'tick'] as const);
-    if (kind === 'tick') return { type: 'tick', timeMs: at };
-    const which = random.chance(0.5) ? { index: random.whole(3) } : { item: `item-${random.whole(3)}` };
-    if (kind === 'outcome')
-      return { type: 'outcome', requestId, timeMs: at, ...which, value: random.whole(2) };
-    const items = [{ item: `item-${random.whole(3)}` }, { item: `item-${random.whole(3)}` }];
-    return {
-      type: 'impression',
-      requestId,
-      timeMs: at,
-      user: {},
-      context: {},
-      items,
-      scores: new Uint8Array(8),
-      version: 0,
-    };
+    storedMs += random.whole(500);
+    const timeMs = random.chance(0.1) ? storedMs + 100_000 : storedMs - random.whole(800);
+    return { event: eventFrom(random, timeMs), storedMs };
   });
 }
 
-test.each(['after-window', 'at-once'] as const)(
-  'plain join: tells the examples that the production joiner finds (%s)',
-  (negatives) => {
-    for (let seed = 1; seed <= 60; seed += 1) {
-      const events = eventsFrom(randomFrom(seed));
-      const items = new Map<string, { shown: number; clicked: number }>();
-      const joiner = createJoiner(
-        { negatives, windowMs: 2_000, waitEventsMax: 1_000, itemField: 'item' },
-        {
-          onExample({ item, shown, clicked }) {
-            const tally = items.get(String(item.item)) ?? { shown: 0, clicked: 0 };
-            items.set(String(item.item), { shown: tally.shown + shown, clicked: tally.clicked + clicked });
-          },
-          onRejection: () => undefined,
-        },
-      );
-      for (const [i, event] of events.entries()) joiner.take(i + 1, event);
-      const joined = plainJoin(events, { windowMs: 2_000, negatives });
-      expect([seed, joined.items]).toEqual([seed, items]);
-      expect([seed, joined.rejected]).toEqual([seed, joiner.counts.rejected]);
+function eventFrom(random: Random, timeMs: number): Event {
+  const requestId = `r${random.whole(12)}`;
+  const type = random.pick(['impression', 'outcome', 'outcome', 'tick'] as const);
+  if (type === 'tick') return { type, timeMs };
+  const which = random.chance(0.5) ? { index: random.whole(3) } : { item: `item-${random.whole(3)}` };
+  if (type === 'outcome') {
+    const outcome = random.pick(['click', 'click', 'purchase', 'unheard-of'] as const);
+    return { type, requestId, timeMs, ...which, outcome, value: random.whole(4) };
+  }
+  const items = [{ item: `item-${random.whole(3)}` }, { item: `item-${random.whole(3)}` }];
+  return { type, requestId, timeMs, user: {}, context: {}, items, scores: new Uint8Array(8), version: 0 };
+}
+
+const learnings: readonly LearningSpec[] = [
+  { negatives: 'after-window' },
+  { negatives: 'at-once' },
+  { negatives: 'after-window', latePositives: 'ignore' },
+  { negatives: 'at-once', latePositives: 'ignore', lateWindowMs: 500 },
+  { negatives: 'after-window', latePositives: 'fake-negative-weighted' },
+  { negatives: 'at-once', latePositives: 'fake-negative-weighted', lateWindowMs: 5_000 },
+];
+const kinds: readonly OutcomeSpec[] = [
+  { name: 'click', valueMin: 2, weight: 0.5 },
+  { name: 'purchase', valueWeight: 'linear', weight: 3, valueMax: 2 },
+];
+
+test.each(learnings)('plain join: tells the examples that the production joiner finds (%o)', (learning) => {
+  const rules = joinerOptionsOf({ ...file, learning: { ...learning, joinWindowMs: 2_000, outcomes: kinds } });
+  for (let seed = 1; seed <= 60; seed += 1) {
+    const events = eventsFrom(randomFrom(seed));
+    const items = new Map<string, Tally>();
+    const totals = { examples: 0, clicks: 0 };
+    const joiner = createJoiner(rules, {
+      onExample({ item, shown, clicked, isFirst, makesPositive }) {
+        const tally = items.get(String(item.item)) ?? { shown: 0, clicked: 0 };
+        items.set(String(item.item), { shown: tally.shown + shown, clicked: tally.clicked + clicked });
+        if (isFirst) totals.examples += 1;
+        if (makesPositive) totals.clicks += 1;
+      },
+      onRejection: () => undefined,
+    });
+    for (const [i, { event, storedMs }] of events.entries())
+      if (event) joiner.take(i + 1, event, { timeMs: storedMs, bytes: 0 });
+    const { examples, clicks, rejected, open, items: wanted } = plainJoin(events, rules);
+    expect([seed, { examples, clicks, rejected, open }]).toEqual([
+      seed,
+      { ...totals, rejected: joiner.counts.rejected, open: joiner.openEntries },
+    ]);
+    expect([...items.keys()].sort()).toEqual([...wanted.keys()].sort());
+    for (const [item, tally] of wanted) {
+      expect(items.get(item)?.shown, `${seed} ${item}`).toBeCloseTo(tally.shown, 9);
+      expect(items.get(item)?.clicked, `${seed} ${item}`).toBeCloseTo(tally.clicked, 9);
     }
-  },
-);
+  }
+});

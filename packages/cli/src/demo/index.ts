@@ -1,8 +1,0 @@
-export {
-  createTraffic,
-  type DemoClick,
-  type DemoRequest,
-  type Impression,
-  type Traffic,
-  type TrafficOptions,
-} from './traffic.ts';

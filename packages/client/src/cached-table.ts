@@ -1,0 +1,123 @@
+/**
+ * Copies of one table's rows, bounded in number: a row table without state, and for each row since when it is as it is.
+ * Which row makes room is found by a clock (Corbató 1968): the hand passes over each row that was read since it came by last,
+ * once, and takes the first that was not. A row that was read once only thus goes before one that is read again and again.
+ */
+import {
+  addKey,
+  createRowTable,
+  findRow,
+  type RowTable,
+  replaceKey,
+  rowTableBytes,
+  type TableLayout,
+} from '@millrace/core';
+
+export interface CachedTable {
+  readonly rows: RowTable;
+  readonly rowsMax: number;
+  /** By row: the sequence from which it is as it is. */
+  since: Float64Array;
+  /** By row: its partition's generation when it was put in; 0: it is good for nothing. */
+  generations: Uint32Array;
+  /** By row: 1 once it was read after the hand came by. */
+  used: Uint8Array;
+  hand: number;
+}
+
+export function createCachedTable(layout: TableLayout, rowsMax: number): CachedTable {
+  const rows = createRowTable({ ...layout, stateFloats: 0, clockAt: 0, expiry: null, segments: [] });
+  return {
+    rows,
+    rowsMax,
+    since: new Float64Array(0),
+    generations: new Uint32Array(0),
+    used: new Uint8Array(0),
+    hand: 0,
+  };
+}
+
+/** Puts a copy in, over one of its key unless that one is newer. @param weights  float32, the row's are [at, at + dim). */
+export function putCopy(
+  table: CachedTable,
+  low: number,
+  high: number,
+  weights: Float32Array,
+  at: number,
+  since: number,
+  generation: number,
+): void {
+  const { rows } = table;
+  let row = findRow(rows, low, high);
+  if (row >= 0 && table.generations[row] === generation && table.since[row] > since) return;
+  if (row < 0) {
+    row = roomFor(table, low, high);
+    table.used[row] = 0;
+  }
+  table.since[row] = since;
+  table.generations[row] = generation;
+  writeRow(rows, row, weights, at);
+}
+
+/**
+ * Writes what a row has become at `sequence`, where there is a good copy of it. Copies read at that sequence or later stay.
+ * @param weights  float32, the row's are [at, at + dim); null: they were not told, and the copy is let go.
+ */
+export function renewCopy(
+  table: CachedTable,
+  row: number,
+  generation: number,
+  weights: Float32Array | null,
+  at: number,
+  sequence: number,
+): boolean {
+  if (row < 0 || table.generations[row] !== generation || table.since[row] >= sequence) return false;
+  if (weights === null) {
+    table.generations[row] = 0;
+    return true;
+  }
+  table.since[row] = sequence;
+  writeRow(table.rows, row, weights, at);
+  return true;
+}
+
+/** Bytes of all that is kept. */
+export function cachedTableBytes({ rows, since, generations, used }: CachedTable): number {
+  return rowTableBytes(rows) + since.byteLength + generations.byteLength + used.byteLength;
+}
+
+/** A row for a key that has none: a new one, or one that makes room. */
+function roomFor(table: CachedTable, low: number, high: number): number {
+  const { rows, rowsMax, used } = table;
+  if (rows.count < rowsMax) {
+    const row = addKey(rows, low, high);
+    if (row >= table.since.length) growMarks(table, Math.min(rowsMax, rows.keys.length / 2));
+    return row;
+  }
+  let row = table.hand;
+  while (used[row] !== 0) {
+    used[row] = 0;
+    row = row + 1 === rowsMax ? 0 : row + 1;
+  }
+  table.hand = row + 1 === rowsMax ? 0 : row + 1;
+  replaceKey(rows, row, low, high);
+  return row;
+}
+
+function growMarks(table: CachedTable, rows: number): void {
+  const since = new Float64Array(rows);
+  since.set(table.since);
+  const generations = new Uint32Array(rows);
+  generations.set(table.generations);
+  const used = new Uint8Array(rows);
+  used.set(table.used);
+  table.since = since;
+  table.generations = generations;
+  table.used = used;
+}
+
+function writeRow({ weights, layout }: RowTable, row: number, from: Float32Array, at: number): void {
+  const { dim } = layout;
+  const put = row * dim;
+  for (let d = 0; d < dim; d += 1) weights[put + d] = from[at + d];
+}

@@ -1,0 +1,21 @@
+export { crossFittedMeans, type MeansInput, meansFolds } from './cross-fitted-means.ts';
+export {
+  type ClippedWeights,
+  clipWeights,
+  directMethod,
+  doublyRobust,
+  type Estimate,
+  inversePropensityScore,
+  type RewardModel,
+  reportOnWeights,
+  selfNormalized,
+  switchDoublyRobust,
+  type WeightedRewards,
+  type WeightReport,
+} from './estimators.ts';
+export {
+  type BootstrapOptions,
+  bootstrapSelfNormalized,
+  type Interval,
+  normalInterval,
+} from './intervals.ts';

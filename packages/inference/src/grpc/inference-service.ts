@@ -1,0 +1,111 @@
+/** GRPCInferenceService of the Open Inference Protocol, with the model repository extension. */
+import { refusedPart } from '../refused-part.ts';
+import type { ScoringService } from '../scoring-service.ts';
+import { infer, type Parameters } from '../tensors/infer.ts';
+import {
+  isReady,
+  modelMetadata,
+  refuseUnload,
+  repositoryIndex,
+  serverMetadata,
+} from '../tensors/metadata.ts';
+import { bytesFromTensor } from '../tensors/raw-tensor.ts';
+import { requireVersion } from '../tensors/score-rows.ts';
+import { scoreOutput } from '../tensors/signature.ts';
+import {
+  type InputMessage,
+  type ParameterMessage,
+  parameterMessage,
+  parametersFrom,
+  tensorsFrom,
+} from './tensor-messages.ts';
+import type { Answer } from './unary.ts';
+
+interface NamedMessage {
+  readonly name: string;
+  readonly version: string;
+}
+
+export interface InferMessage {
+  readonly model_name: string;
+  readonly model_version: string;
+  readonly id: string;
+  readonly parameters: Readonly<Record<string, ParameterMessage>>;
+  readonly inputs: readonly InputMessage[];
+  readonly outputs: readonly {
+    readonly name: string;
+    readonly parameters: Readonly<Record<string, ParameterMessage>>;
+  }[];
+  readonly raw_input_contents: readonly Buffer[];
+}
+
+export function inferenceAnswers(service: ScoringService): Readonly<Record<string, Answer>> {
+  const found = ({ name, version }: NamedMessage) => {
+    const file = service.fileOf(name);
+    if (version !== '') requireVersion(service, name, version);
+    return file;
+  };
+  const modelReady: Answer<NamedMessage> = (message) => ({ ready: isReady(service, found(message).name) });
+  const metadata: Answer<NamedMessage> = (message) => modelMetadata(service, found(message));
+  const modelInfer: Answer<InferMessage> = async (message, caller) => {
+    for (const { name, parameters } of message.outputs)
+      if (parameters.classification)
+        throw refusedPart(`outputs.${name}.parameters`, 'no classification', 'one');
+    const answer = await infer(
+      service,
+      {
+        model: message.model_name,
+        version: message.model_version,
+        id: message.id,
+        parameters: parametersFrom('parameters', message.parameters),
+        inputs: tensorsFrom(message.inputs, message.raw_input_contents),
+        outputs: message.outputs.map(({ name }) => name),
+      },
+      caller,
+    );
+    return {
+      model_name: message.model_name,
+      model_version: answer.version,
+      id: message.id,
+      parameters: parameterMessages(answer.parameters),
+      ...outputOf(Array.from(answer.scores), message.raw_input_contents.length > 0),
+    };
+  };
+  const index: Answer<{ readonly ready: boolean }> = ({ ready }) => ({
+    models: repositoryIndex(service).filter(({ state }) => !ready || state === 'READY'),
+  });
+  const load: Answer<{ readonly model_name: string }> = ({ model_name: model }) => {
+    service.fileOf(model);
+    return {};
+  };
+  const unload: Answer<{ readonly model_name: string }> = ({ model_name: model }) =>
+    refuseUnload(service.fileOf(model).name);
+  return {
+    ServerLive: () => ({ live: true }),
+    ServerReady: () => ({ ready: service.ready }),
+    ModelReady: modelReady,
+    ServerMetadata: () => serverMetadata(),
+    ModelMetadata: metadata,
+    ModelInfer: modelInfer,
+    RepositoryIndex: index,
+    RepositoryModelLoad: load,
+    RepositoryModelUnload: unload,
+  };
+}
+
+/** Scores in the form of the inputs: raw bytes for raw bytes, typed contents for typed ones. */
+function outputOf(values: readonly number[], raw: boolean): object {
+  const { name, datatype } = scoreOutput;
+  const shape = [values.length];
+  if (!raw) return { outputs: [{ name, datatype, shape, contents: { fp32_contents: values } }] };
+  return {
+    outputs: [{ name, datatype, shape }],
+    raw_output_contents: [bytesFromTensor({ name, datatype, shape, values })],
+  };
+}
+
+function parameterMessages(parameters: Parameters): object {
+  return Object.fromEntries(
+    Object.entries(parameters).map(([name, value]) => [name, parameterMessage(value)]),
+  );
+}

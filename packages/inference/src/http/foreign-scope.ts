@@ -1,0 +1,34 @@
+/** Routes of a protocol that others have written down: refusals in its form, and bodies of any content type. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { jsonReader, type ReadJson } from './json-body.ts';
+import { plainErrorFrom, type Refuser } from './refusals.ts';
+import type { RouteOptions } from './routes.ts';
+
+export interface ForeignOptions extends RouteOptions {
+  readonly refuser: Refuser;
+}
+
+/** Hides routes from /openapi.json, which describes the native ones. */
+export const hidden = { schema: { hide: true } } as const;
+
+/**
+ * Makes `{"error": text}` the form of every refusal in `scope`, and takes bodies whatever their content type says: curl and
+ * the protocols' own clients name none, or that of a form. An empty body is `undefined`.
+ * @param read  reads a body; default: JSON.
+ */
+export function speakForeign(
+  scope: FastifyInstance,
+  refuser: Refuser,
+  read?: (json: ReadJson) => ReadJson,
+): void {
+  const json = jsonReader(scope);
+  const reader = read?.(json) ?? json;
+  scope.setErrorHandler((error, request, reply) => refuser.refuse(error, request, reply, plainErrorFrom));
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser(
+    '*',
+    { parseAs: 'buffer' },
+    (request: FastifyRequest, body: Buffer, done: (error: Error | null, body?: unknown) => void) =>
+      body.byteLength === 0 ? done(null, undefined) : reader(request, body, done),
+  );
+}

@@ -1,0 +1,115 @@
+/**
+ * TensorFlow Serving's REST API. Its paths stand beside native ones below /v1/models, so each is registered by its own
+ * pattern; calls (`:predict` and the like) are one wildcard, since a colon inside a path segment is no pattern of the router.
+ */
+import { MillraceError, type ModelFile } from '@millrace/protocol';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Caller } from '../../scoring-service.ts';
+import { listingOf } from '../../tensors/metadata.ts';
+import { type RowGroups, type RowScores, requireVersion, scoreRows } from '../../tensors/score-rows.ts';
+import { type ForeignOptions, hidden, speakForeign } from '../foreign-scope.ts';
+import { routeUnknown } from '../route-unknown.ts';
+import { callerOf } from '../routes.ts';
+import { within } from '../time-limit.ts';
+import { examplesFrom } from './examples.ts';
+import { predictionFrom } from './predict.ts';
+import { tfsMetadata } from './tfs-metadata.ts';
+
+interface OfModel {
+  readonly Params: { readonly model: string; readonly version?: string; readonly label?: string };
+}
+
+export async function addTfsRoutes(app: FastifyInstance, options: ForeignOptions): Promise<void> {
+  await app.register(async (scope) => {
+    speakForeign(scope, options.refuser);
+    addStatusRoutes(scope, options);
+    scope.post<{ Params: { '*': string } }>('/v1/models/*', hidden, (request, reply) =>
+      answerCall(options, request.params['*'], request, reply),
+    );
+  });
+}
+
+function addStatusRoutes(scope: FastifyInstance, { service }: ForeignOptions): void {
+  const found = ({ params: { model, version, label } }: FastifyRequest<OfModel>) => {
+    const file = service.fileOf(model);
+    requireNamed(options(file), { version, label });
+    return file;
+  };
+  const options = (file: ModelFile) => ({ service, file });
+  const base = '/v1/models/:model';
+  for (const path of [base, `${base}/versions/:version`, `${base}/labels/:label`]) {
+    scope.get<OfModel>(path, hidden, async (request) => {
+      const { version, ready } = listingOf(service, found(request).name);
+      const state = ready ? 'AVAILABLE' : 'LOADING';
+      const status = { error_code: 'OK', error_message: '' };
+      return { model_version_status: [{ version: String(version), state, status }] };
+    });
+    scope.get<OfModel>(`${path}/metadata`, hidden, async (request) => {
+      const file = found(request);
+      return tfsMetadata(file, listingOf(service, file.name).version);
+    });
+  }
+}
+
+/** @throws MILL_VERSION_UNKNOWN */
+function requireNamed(
+  { service, file }: { readonly service: ForeignOptions['service']; readonly file: ModelFile },
+  { version, label }: { readonly version?: string | undefined; readonly label?: string | undefined },
+): void {
+  if (version !== undefined) requireVersion(service, file.name, version);
+  if (label !== undefined)
+    throw new MillraceError(
+      'MILL_VERSION_UNKNOWN',
+      `model "${file.name}" has no label ${JSON.stringify(label)}; it is served without labels, at its current version`,
+    );
+}
+
+const callPattern =
+  /^(?<model>[^/:]+)(?:\/versions\/(?<version>[^/:]+)|\/labels\/(?<label>[^/:]+))?:(?<verb>predict|classify|regress)$/;
+
+/** `{model}[/versions/{v}|/labels/{l}]:predict` and the like. */
+async function answerCall(
+  { service, requestTimeoutMs }: ForeignOptions,
+  path: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<object> {
+  const call = callPattern.exec(path)?.groups;
+  if (call === undefined) {
+    const hint = 'calls are POST /v1/models/NAME:predict, :classify and :regress';
+    throw routeUnknown(request.method, request.url.split('?', 1)[0], hint);
+  }
+  const { model, version, label, verb } = call;
+  const file = service.fileOf(model);
+  requireNamed({ service, file }, { version, label });
+  const caller = callerOf(reply.raw);
+  const scored = (groups: RowGroups) =>
+    within(requestTimeoutMs, scoreAll({ service, file, version: version ?? '', caller }, groups));
+  if (verb === 'predict') {
+    const { groups, form } = predictionFrom(file, request.body);
+    return { [form]: Array.from((await scored(groups)).scores) };
+  }
+  const { scores } = await scored(examplesFrom(file, request.body));
+  return { result: verb === 'regress' ? Array.from(scores) : Array.from(scores, classesOf) };
+}
+
+/** Nothing is logged: the protocol has no place for a request's id, so no outcome could name what was scored. */
+function scoreAll(
+  scoring: {
+    readonly service: ForeignOptions['service'];
+    readonly file: ModelFile;
+    readonly version: string;
+    readonly caller: Caller;
+  },
+  groups: RowGroups,
+): Promise<RowScores> {
+  return scoreRows(groups, { ...scoring, logAs: null });
+}
+
+/** Label and score of both classes. */
+function classesOf(score: number): readonly (readonly [string, number])[] {
+  return [
+    ['0', 1 - score],
+    ['1', score],
+  ];
+}

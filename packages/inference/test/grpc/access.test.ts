@@ -1,0 +1,63 @@
+import { status } from '@grpc/grpc-js';
+import { createKeyedAccess, createManualClock, hashOfKey, type Role } from '@millrace/runtime';
+import { expect, test } from 'vitest';
+import { needOf } from '../../src/grpc/access.ts';
+import { healthServiceName, inferenceServiceName, nativeServiceName } from '../../src/grpc/protos.ts';
+import { clientOf, openGrpc, protos, refusalOf } from './grpc-clients.ts';
+
+const keyed = (name: string, role: Role) => ({ name, sha256: hashOfKey(`key-of-${name}`), roles: [role] });
+const keys = [keyed('shop', 'score'), keyed('clicks', 'events'), keyed('ops', 'admin')];
+const none = status.UNAUTHENTICATED;
+const no = status.PERMISSION_DENIED;
+/** Refused for its content, so it was let in. */
+const in3 = status.INVALID_ARGUMENT;
+
+/** Method, and what none, a wrong one, and the keys of shop, clicks and ops get. */
+const table: readonly [string, string, number, number, number, number, number][] = [
+  [nativeServiceName, 'Score', none, none, in3, no, in3],
+  [nativeServiceName, 'Rank', none, none, in3, no, in3],
+  [nativeServiceName, 'SendOutcomes', none, none, no, 0, 0],
+  [nativeServiceName, 'Status', none, none, 0, no, 0],
+  [inferenceServiceName, 'ServerLive', 0, 0, 0, 0, 0],
+  [inferenceServiceName, 'ServerReady', 0, 0, 0, 0, 0],
+  [inferenceServiceName, 'ServerMetadata', none, none, 0, no, 0],
+  [inferenceServiceName, 'ModelReady', none, none, 5, no, 5],
+  [inferenceServiceName, 'ModelMetadata', none, none, 5, no, 5],
+  [inferenceServiceName, 'ModelInfer', none, none, in3, no, in3],
+  [inferenceServiceName, 'RepositoryIndex', none, none, 0, no, 0],
+  [inferenceServiceName, 'RepositoryModelLoad', none, none, no, no, 5],
+  [inferenceServiceName, 'RepositoryModelUnload', none, none, no, no, 5],
+  [healthServiceName, 'Check', 0, 0, 0, 0, 0],
+  [healthServiceName, 'List', 0, 0, 0, 0, 0],
+];
+
+test.each(table)('access: grpc: %s %s', async (service, method, ...wanted) => {
+  const { face } = await openGrpc({ access: createKeyedAccess(keys, createManualClock(0)) });
+  const found: number[] = [];
+  for (const key of ['', 'wrong', 'key-of-shop', 'key-of-clicks', 'key-of-ops']) {
+    const { call } = clientOf(face.address, service, key);
+    found.push(
+      await call(method, {}).then(
+        () => 0,
+        (error) => refusalOf(error).code,
+      ),
+    );
+  }
+  expect(found).toEqual(wanted);
+});
+
+test('access: grpc: every unary method is in the table above, and reflection asks for a key', () => {
+  for (const name of [nativeServiceName, inferenceServiceName, healthServiceName]) {
+    for (const [method, { responseStream }] of Object.entries(protos.service(name))) {
+      if (!responseStream) expect(table.map(([, known]) => known)).toContain(method);
+    }
+  }
+  expect(needOf('/grpc.reflection.v1.ServerReflection/ServerReflectionInfo')).toBe('any');
+  expect(needOf('/grpc.health.v1.Health/Watch')).toBe('open');
+});
+
+test('access: grpc: a refusal has its code', async () => {
+  const { face } = await openGrpc({ access: createKeyedAccess(keys, createManualClock(0)) });
+  const refused = await clientOf(face.address, nativeServiceName).call('Status', {}).catch(refusalOf);
+  expect(refused).toMatchObject({ code: none, mill: 'MILL_UNAUTHENTICATED' });
+});

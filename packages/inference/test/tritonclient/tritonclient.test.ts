@@ -1,0 +1,99 @@
+/**
+ * Both faces of the Open Inference Protocol, heard through PyPI's tritonclient. It is installed into a virtual environment of
+ * its own below node_modules, once; where there is no Python, or nothing to install from, the test is skipped, and says so.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { Registry } from 'prom-client';
+import { expect, test } from 'vitest';
+import { startHttp } from '../../src/http/start-http.ts';
+import { openGrpc } from '../grpc/grpc-clients.ts';
+import { openStage, quietLogger, sigmoid } from '../small-serving.ts';
+
+const run = promisify(execFile);
+const venv = fileURLToPath(
+  new URL('../../../../node_modules/.cache/millrace-tritonclient-2.73.0', import.meta.url),
+);
+const python = `${venv}/bin/python`;
+const installMsMax = 240_000;
+/** Seconds; importing numpy and grpc takes most of them. */
+const talkMsMax = 100_000;
+
+const whyNot = await reasonToSkip();
+if (whyNot !== null) process.stderr.write(`packages/inference/test/tritonclient: skipped, ${whyNot}\n`);
+
+test.skipIf(whyNot !== null)(
+  'tritonclient: hears over HTTP and gRPC what the core says',
+  { timeout: 2 * talkMsMax },
+  async () => {
+    const { core, rows, events } = await openStage();
+    rows.weights.set('a', 1).set('b', -2).set('9007199254740993', 3);
+    const http = await startHttp({
+      service: core,
+      logger: quietLogger,
+      registry: new Registry(),
+      port: 0,
+      connectionsMax: 16,
+      requestTimeoutMs: 5_000,
+    });
+    const { face } = await openGrpc({ service: core });
+    const script = fileURLToPath(new URL('conversation.py', import.meta.url));
+    const { stdout } = await run(python, [script, new URL(http.url).host, face.address], {
+      timeout: talkMsMax,
+    });
+    await http.close();
+    const heard = JSON.parse(stdout);
+    const scores = [1, -2, 0].map((z) => Math.fround(sigmoid(z)));
+    for (const face of ['http', 'grpc'] as const) {
+      expect(heard[face]).toMatchObject({
+        live: true,
+        ready: false,
+        modelReady: false,
+        server: { name: 'millrace', extensions: ['binary_tensor_data', 'model_repository'] },
+        model: { name: 'ads', platform: 'millrace-plain', versions: ['0'] },
+        id: [Math.fround(sigmoid(3))],
+        unload: [expect.anything(), expect.stringMatching(/^MILL_UNSUPPORTED: cannot unload model "ads"/)],
+        wrong: [
+          expect.anything(),
+          expect.stringMatching(/^MILL_BAD_REQUEST: inputs\.ad\.datatype: wanted BYTES/),
+        ],
+        version: [expect.anything(), expect.stringMatching(/^MILL_VERSION_UNKNOWN: .* not at "99"$/)],
+      });
+      expect(heard[face].scores.length).toBe(face === 'http' ? 4 : 2);
+      for (const told of heard[face].scores) expect(told).toEqual(scores);
+      expect(heard[face].model.inputs.map(({ name }: { name: string }) => name)).toEqual([
+        'ad',
+        'who',
+        'price',
+      ]);
+    }
+    expect(heard.grpc.wrong[0]).toBe('StatusCode.INVALID_ARGUMENT');
+    expect(heard.grpc.version[0]).toBe('StatusCode.NOT_FOUND');
+    expect(heard.http.version[0]).toBe('404');
+    // Nothing was asked to be logged.
+    expect(await events()).toEqual([]);
+  },
+);
+
+/** Null once the client can be run. */
+async function reasonToSkip(): Promise<string | null> {
+  if (existsSync(python)) return null;
+  const made = `${venv}.${process.pid}`;
+  try {
+    await run('python3', ['-m', 'venv', made]);
+    const wanted = ['tritonclient[http,grpc]==2.73.0'];
+    await run(`${made}/bin/python`, ['-m', 'pip', 'install', '--quiet', ...wanted], {
+      timeout: installMsMax,
+    });
+    // Paths inside a virtual environment's scripts are fixed; its interpreter finds its packages wherever it is.
+    await rename(made, venv);
+    return null;
+  } catch (error) {
+    await rm(made, { recursive: true, force: true });
+    const text = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    return `tritonclient cannot be installed: ${text}`;
+  }
+}

@@ -1,0 +1,34 @@
+/** What a joiner gives out: parts of examples, each at a place in the event log. */
+import type { ExamplePlace, Features, Weighting } from '@millrace/protocol';
+
+export interface Example {
+  readonly place: ExamplePlace;
+  readonly user: Features;
+  readonly context: Features;
+  readonly item: Features;
+  /**
+   * Its part of the loss shown · ln(1 + e^z) − clicked · z. A negative has 1 and 0, a positive of weight w has w and w; a
+   * positive that was learned as a negative before has w − 1 and w, so that both together are the positive.
+   */
+  readonly shown: number;
+  readonly clicked: number;
+  /** Added to the logit in the loss, −ln of the rate at which its impression's negatives are kept. */
+  readonly offset: number;
+  readonly weighting: Weighting;
+  /** Nothing was taught of this item of this impression before. */
+  readonly isFirst: boolean;
+  /** It is what makes the item a positive. */
+  readonly makesPositive: boolean;
+  /** Probability that was returned for it. */
+  readonly score: number;
+  /** Experiment arm that scored it; absent: none. */
+  readonly arm?: string;
+  /** Where a fold must begin to find it and all later ones again, and nothing else after the example before it. */
+  readonly origin: Origin;
+}
+
+/** A place in the event log and the watermark just before it. */
+export interface Origin {
+  readonly sequence: number;
+  readonly watermarkMs: number;
+}

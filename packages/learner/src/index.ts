@@ -1,0 +1,8 @@
+export { learnedHash } from './learned-hash.ts';
+export {
+  createLocalLearner,
+  type LearnerExample,
+  type LocalLearner,
+  type LocalLearnerOptions,
+  openLocalLearner,
+} from './local-learner.ts';
