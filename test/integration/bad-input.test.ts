@@ -186,9 +186,9 @@ describe('bodies', () => {
       says: 'requestId',
     },
     {
-      what: 'an outcome of value 2',
+      what: 'an outcome of value −1',
       path: events,
-      body: '{"model":"ads","requestId":"r","value":2}',
+      body: '{"model":"ads","requestId":"r","value":-1}',
       code: 'MILL_BAD_REQUEST',
       says: 'value',
     },
