@@ -186,7 +186,7 @@ describe('with a cluster', () => {
 
   test('commands: replay: a file that breaks off ends it with the line', async () => {
     await writeFile(at('broken.csv'), `${csvFrom(logRows(20))}\n22,maybe,u,i,2000,1,1,a`);
-    const result = await replay('broken.csv');
+    const result = await replay('broken.csv', '--strict');
     expect(result).toMatchObject({ code: 1, stdout: '' });
     expect(result.stderr).toContain('MILL_FILE_INVALID');
     expect(result.stderr).toContain('line 22');

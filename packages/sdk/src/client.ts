@@ -62,6 +62,8 @@ export interface MillraceClient {
 
 const readyTimeoutMsDefault = 30_000;
 const readyPollMs = 100;
+/** A node opens an engine for a new model, which takes seconds on a busy machine; asking again does no harm. */
+const createTimeoutMs = 60_000;
 /** One question about readiness; a node that is silent for longer is asked again. */
 const readyAnswerMsMax = 1_000;
 
@@ -117,7 +119,7 @@ export function createMillraceClient(options: MillraceClientOptions): MillraceCl
     },
     async createModel(file) {
       const path = `/v1/models/${encodeURIComponent(file.name)}`;
-      return exchange.call({ method: 'PUT', path, body: jsonOf(file) }, 'repeatable');
+      return exchange.call({ method: 'PUT', path, body: jsonOf(file) }, 'repeatable', createTimeoutMs);
     },
     models: async () => (await get<ModelListResponse>('/v1/models')).models,
     measures: async (model) =>
