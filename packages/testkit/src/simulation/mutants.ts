@@ -54,7 +54,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'expiry-by-another-clock',
-    invariant: 'I2',
+    invariant: 'I1',
     seed: 3,
     file: 'packages/core/src/fold/partition-fold.ts',
     find: 'if (block.eventTimeMs) noteEventTime(state, block.eventTimeMs);',
@@ -282,7 +282,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'cache-puts-what-was-overtaken',
     invariant: 'I9',
-    seed: 4,
+    seed: 13,
     file: 'packages/client/src/cached-partitions.ts',
     find: '  if (sequence < told) return false;\n',
     replace: '',
