@@ -30,7 +30,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'foreign-block-applied',
     invariant: 'I1',
-    seed: 2,
+    seed: 5,
     file: 'packages/core/src/fold/partition-fold.ts',
     find: '    block.partition !== state.partition ||\n',
     replace: '',
@@ -47,7 +47,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'admission-by-dice',
     invariant: 'I2',
-    seed: 4,
+    seed: 2,
     file: 'packages/core/src/fold/step-row.ts',
     find: 'if (!areFinite(gradients, at, at + dim) ||',
     replace: 'if (Math.random() < 0.02 || !areFinite(gradients, at, at + dim) ||',
@@ -58,7 +58,8 @@ export const mutants: readonly Mutant[] = [
     seed: 3,
     file: 'packages/core/src/fold/partition-fold.ts',
     find: 'if (block.eventTimeMs) noteEventTime(state, block.eventTimeMs);',
-    replace: 'if (block.eventTimeMs) noteEventTime(state, Date.now());',
+    // Two shards in this process read one clock at nearly one time; on two machines they differ.
+    replace: 'if (block.eventTimeMs) noteEventTime(state, Date.now() + 20_000 * Math.random());',
   },
   {
     name: 'load-shed-when-behind',
@@ -89,7 +90,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'record-after-blocks',
     invariant: 'I3',
-    seed: 8,
+    seed: 5,
     file: 'packages/updater/src/batch-turns.ts',
     find: '    await publisher.record(written);\n    if (next.length > 0) {\n      const { examples, current, trained } = await trainCut(next, written);\n      await publisher.publish(current, trained);\n',
     replace:
@@ -131,7 +132,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'checksum-ignored',
     invariant: 'I4',
-    seed: 6,
+    seed: 2,
     file: 'packages/protocol/src/envelope.ts',
     find: 'if (checksum !== view.getUint32(4, true))',
     replace: "if (checksum !== view.getUint32(4, true) && !magic.startsWith('MS'))",
@@ -189,7 +190,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'dense-hole-accepted',
     invariant: 'I5',
-    seed: 107,
+    seed: 15,
     file: 'packages/client/src/dense-follower.ts',
     find: "    if (!apply(message, 'report')) return mend(message);\n",
     replace: "    apply(message, 'accept');\n",
@@ -206,7 +207,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'drained-at-once',
     invariant: 'I6',
-    seed: 14,
+    seed: 1,
     file: 'packages/shard/src/start-shard.ts',
     find: 'const end = await awaitHandover({ bus, clock, view, shard, waitMsMax: options.drainMsMax });',
     replace: 'const end = await awaitHandover({ bus, clock, view, shard, waitMsMax: 0 });',
@@ -258,7 +259,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'degraded-not-logged',
     invariant: 'I9',
-    seed: 5,
+    seed: 3,
     file: 'packages/inference/src/scoring-core.ts',
     find: '      ...(degraded && { degraded }),\n',
     replace: '',
