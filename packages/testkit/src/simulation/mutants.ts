@@ -54,7 +54,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'expiry-by-another-clock',
-    invariant: 'I2',
+    invariant: 'I1',
     seed: 3,
     file: 'packages/core/src/fold/partition-fold.ts',
     find: 'if (block.eventTimeMs) noteEventTime(state, block.eventTimeMs);',
