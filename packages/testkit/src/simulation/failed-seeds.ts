@@ -53,4 +53,9 @@ export const failedSeeds: readonly FailedSeed[] = [
     steps: 100,
     why: 'I6: a shard that had a map before the lease of another that it names took that one for gone, and its partitions away',
   },
+  {
+    seed: 361,
+    steps: 100,
+    why: 'I8: none of the product: a node that had stood still for longer than the calm after a harm was held to answer at once; harm lasts until its end since then',
+  },
 ];
