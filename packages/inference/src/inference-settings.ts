@@ -74,7 +74,7 @@ export const inferenceSettings = defineConfig({
     env: 'MILL_ENGINE',
     parser: choiceSetting(['auto', ...engineNames]),
     default: 'auto',
-    sentence: 'What runs the dense part; auto takes the best that loads.',
+    sentence: 'What runs the dense part; auto measures those that load, and takes the fastest.',
   },
   batchRowsMax: {
     env: 'MILL_BATCH_ROWS_MAX',

@@ -1,6 +1,6 @@
 /** The scoring core behind every protocol: keeps the models of the cluster served, scores, logs, takes outcomes. */
 import type { RowSource } from '@millrace/client';
-import type { EngineName } from '@millrace/model';
+import type { EngineName, OpenNet } from '@millrace/model';
 import {
   decodeHeads,
   headsSubject,
@@ -43,6 +43,8 @@ export interface ScoringCoreOptions {
   readonly swapEveryMs: number;
   readonly newRequestId: () => string;
   readonly onFailed: (error: Error) => void;
+  /** Told of each model once its engine is chosen. */
+  readonly onOpened?: (net: OpenNet) => void;
 }
 
 export interface ScoringCore extends ScoringService {

@@ -22,6 +22,7 @@ import {
 } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
 import type { BatchingLimits } from './batcher.ts';
+import { createEngineGauge } from './engine-gauge.ts';
 import type { GrpcFace } from './grpc/start-grpc.ts';
 import { type HttpFace, startHttp } from './http/start-http.ts';
 import { createScoringCore } from './scoring-core.ts';
@@ -91,7 +92,8 @@ export async function startInference(options: InferenceOptions): Promise<Running
   });
   const cache = openCache(options, { view, rows: pulls, floor });
   const rows = cache ?? pulls;
-  const core = createScoringCore({ ...options, view, rows, newRequestId: randomUUID });
+  const onOpened = createEngineGauge(metrics);
+  const core = createScoringCore({ ...options, view, rows, newRequestId: randomUUID, onOpened });
   const stopListening = view.onChange(() => {
     core.reconcile().catch(options.onFailed);
   });

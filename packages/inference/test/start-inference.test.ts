@@ -3,7 +3,7 @@ import { createManualClock, createMemoryBus, createMetrics, createTcpNetwork } f
 import { expect, test } from 'vitest';
 import { type InferenceOptions, startInference } from '../src/start-inference.ts';
 import { clientOf } from './grpc/grpc-clients.ts';
-import { linear, quietLogger, turn } from './small-serving.ts';
+import { layered, linear, quietLogger, turn } from './small-serving.ts';
 
 async function start(change: Partial<InferenceOptions> = {}) {
   const bus = createMemoryBus();
@@ -56,6 +56,7 @@ test('inference: serves models that come while it runs, and says what it cannot 
   for (const name of ['mill_scored_items', 'mill_batches', 'mill_queue_rows', 'mill_lost_impressions']) {
     expect(text).toMatch(new RegExp(`^${name}\\{service="inference"\\} 0$`, 'm'));
   }
+  expect(text).toContain('mill_engine{model="ads",engine="plain",reason="named",service="inference"} 1');
   expect(failures).toEqual([]);
   await running.close();
 });
@@ -97,3 +98,24 @@ async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   return port;
 }
+
+test('inference: tells which engine a model got, and what each took that was measured', async () => {
+  const { metrics, running, put } = await start({ engine: 'auto' });
+  expect((await put('deep', layered)).status).toBe(201);
+  const { models } = (await (await fetch(`${running.url}/v1/models`)).json()) as {
+    models: { engine: string }[];
+  };
+  const text = await metrics.text();
+  const [chosen] = text.match(/^mill_engine\{.*\} 1$/m) as string[];
+  expect(chosen).toBe(
+    `mill_engine{model="deep",engine="${models[0].engine}",reason="measured",service="inference"} 1`,
+  );
+  const measured = [
+    ...text.matchAll(/^mill_engine_call_us\{model="deep",engine="(.*?)",rows="(\d+)".*\} (.*)$/gm),
+  ];
+  expect(measured.some(([, engine, rows]) => engine === models[0].engine && rows === '128')).toBe(true);
+  expect(measured.every(([, , , us]) => Number(us) > 0)).toBe(true);
+  const metadata = await (await fetch(`${running.url}/v2/models/deep`)).json();
+  expect(metadata).toMatchObject({ platform: `millrace-${models[0].engine}` });
+  await running.close();
+});

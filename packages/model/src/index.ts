@@ -6,7 +6,13 @@ export {
   resetSpace,
   tablesToPull,
 } from './batch-space.ts';
-export { type EngineChoice, type EngineLoader, openEngine } from './choose-engine.ts';
+export {
+  type ChosenEngine,
+  type EngineChoice,
+  type EngineLoader,
+  type EngineSpeed,
+  openEngine,
+} from './choose-engine.ts';
 export { compileNet, denseOptimizerOf } from './compile-model.ts';
 export { createDenseVersions, type DenseVersion, type DenseVersions } from './dense-versions.ts';
 export {
@@ -30,6 +36,7 @@ export {
 export { initialParameters } from './initial-parameters.ts';
 export { createKeyOccurrences, type KeyOccurrences } from './key-occurrences.ts';
 export { logloss, sigmoid } from './logloss.ts';
+export { type EngineWork, measureEngine } from './measure-engine.ts';
 export { defineModel, modelFileBytes, parseModelFile, sameModel } from './model-file.ts';
 export { modelSchema } from './model-schema.ts';
 export { batchMoments, type Scales, scalesFrom } from './moments.ts';

@@ -3,8 +3,8 @@
  *
  * Scores come from a session of each version, its weights constants in it: the library packs them once, and packed products
  * give the same bits in a batch of any size, which inputs do not. Gradients come from one session that is handed the weights as
- * inputs, since a learner has new ones at every step. So a session is made by the first `forward` of a version; once versions
- * are being asked for scores, it is made when the next one is loaded.
+ * inputs, since a learner has new ones at every step. So a session is made by the first `forward` of a version, or when it is
+ * loaded, if the version before it was asked for scores.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Engine, Gradients, LoadedWeights, NetInput, Program } from './engine.ts';
@@ -32,6 +32,7 @@ class OnnxWeights implements LoadedWeights {
   readonly parameters: Float32Array;
   /** Of this version's scores; null before it is wanted. */
   session: Promise<InferenceSession> | null = null;
+  isScored = false;
   /** For gradients, by the names of the graph's weights; null before they are wanted. */
   tensors: Readonly<Record<string, Tensor>> | null = null;
   readonly #onDispose: (weights: OnnxWeights) => void;
@@ -63,8 +64,7 @@ class OnnxProgram implements Program {
   readonly #onDispose: () => void;
   readonly #loaded = new Set<OnnxWeights>();
   #backward: Backward | null = null;
-  /** True once scores are asked of versions. */
-  #scores = false;
+  #newest: OnnxWeights | null = null;
   /** In place of offsets that a batch does not have. */
   #zeros = new Float32Array(0);
 
@@ -80,13 +80,15 @@ class OnnxProgram implements Program {
     const loaded = new OnnxWeights(parameters, (gone) => this.#loaded.delete(gone));
     this.#loaded.add(loaded);
     // A failure is that of the forward that waits for it.
-    if (this.#scores) this.#sessionOf(loaded).catch(() => {});
+    if (this.#newest?.isScored === true) this.#sessionOf(loaded).catch(() => {});
+    this.#newest = loaded;
     return loaded;
   }
 
   async forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> {
-    this.#scores = true;
-    const session = await this.#sessionOf(loaded as OnnxWeights);
+    const weights = loaded as OnnxWeights;
+    weights.isScored = true;
+    const session = await this.#sessionOf(weights);
     await session.run(this.#feeds(input), { logits: this.#tensor(logits, [input.rows]) });
   }
 

@@ -1,12 +1,13 @@
 /** A model file made ready to run: features, net, engine, and the fold of its dense weights with their versions. */
 import { createDenseState, type DenseState, fingerprintOf } from '@millrace/core';
 import { featureValuesMax, type ModelFile } from '@millrace/protocol';
-import { openEngine } from './choose-engine.ts';
+import { type ChosenEngine, openEngine } from './choose-engine.ts';
 import { compileNet, denseOptimizerOf } from './compile-model.ts';
 import { createDenseVersions, type DenseVersions } from './dense-versions.ts';
 import type { Engine, EngineName, Program } from './engine.ts';
 import { compileFeatures, type FeaturePlan } from './feature-plan.ts';
 import { initialParameters } from './initial-parameters.ts';
+import type { EngineWork } from './measure-engine.ts';
 import type { NetShape } from './net-shape.ts';
 
 export interface OpenNet {
@@ -15,6 +16,8 @@ export interface OpenNet {
   readonly shape: NetShape;
   readonly plan: FeaturePlan;
   readonly engine: Engine;
+  /** Why this engine, and what was measured. */
+  readonly choice: Pick<ChosenEngine, 'reason' | 'speeds'>;
   readonly program: Program;
   readonly dense: DenseState;
   readonly versions: DenseVersions;
@@ -24,6 +27,8 @@ export interface OpenNet {
 export interface OpenNetOptions {
   readonly wanted: 'auto' | EngineName;
   readonly onSkip: (name: EngineName, reason: string) => void;
+  /** What the net is for: `auto` then measures. Without it, `auto` is the same engine at every start. */
+  readonly work?: EngineWork;
 }
 
 /** The fold of a checked model file's dense weights before the first block. */
@@ -43,7 +48,7 @@ export async function openNet(file: ModelFile, options: OpenNetOptions): Promise
   const shape = compileNet(file);
   const fingerprint = fingerprintOf(file);
   const plan = compileFeatures(file, shape, featureValuesMax);
-  const engine = await openEngine({ ...options, shape });
+  const { engine, reason, speeds } = await openEngine({ ...options, shape });
   const program = engine.compile(shape);
   const dense = initialDense(file);
   const versions = createDenseVersions(program, dense, shape.moments.length);
@@ -53,6 +58,7 @@ export async function openNet(file: ModelFile, options: OpenNetOptions): Promise
     shape,
     plan,
     engine,
+    choice: { reason, speeds },
     program,
     dense,
     versions,
