@@ -41,6 +41,7 @@ export { defineModel, modelFileBytes, parseModelFile, sameModel } from './model-
 export { modelSchema } from './model-schema.ts';
 export { batchMoments, type Scales, scalesFrom } from './moments.ts';
 export type { DenseLayer, EmbeddingSlot, NetPart, NetShape } from './net-shape.ts';
+export { onnxModel } from './onnx-model.ts';
 export { initialDense, type OpenNet, openNet } from './open-net.ts';
 export { createPlainEngine } from './plain-engine.ts';
 export {
