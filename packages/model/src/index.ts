@@ -42,6 +42,7 @@ export { modelSchema } from './model-schema.ts';
 export { batchMoments, type Scales, scalesFrom } from './moments.ts';
 export type { DenseLayer, EmbeddingSlot, NetPart, NetShape } from './net-shape.ts';
 export { onnxModel } from './onnx-model.ts';
+export { onnxSessionOptions } from './onnx-runtime.ts';
 export { initialDense, type OpenNet, openNet } from './open-net.ts';
 export { createPlainEngine } from './plain-engine.ts';
 export {

@@ -32,6 +32,8 @@ class OnnxWeights implements LoadedWeights {
   readonly parameters: Float32Array;
   /** Of this version's scores; null before it is wanted. */
   session: Promise<InferenceSession> | null = null;
+  /** The same once it is there. */
+  opened: InferenceSession | null = null;
   isScored = false;
   /** For gradients, by the names of the graph's weights; null before they are wanted. */
   tensors: Readonly<Record<string, Tensor>> | null = null;
@@ -46,6 +48,7 @@ class OnnxWeights implements LoadedWeights {
   dispose(): void {
     release(this.session);
     this.session = null;
+    this.opened = null;
     this.#onDispose(this);
   }
 }
@@ -85,11 +88,12 @@ class OnnxProgram implements Program {
     return loaded;
   }
 
-  async forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> {
+  forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> {
     const weights = loaded as OnnxWeights;
     weights.isScored = true;
-    const session = await this.#sessionOf(weights);
-    await session.run(this.#feeds(input), { logits: this.#tensor(logits, [input.rows]) });
+    const { opened } = weights;
+    if (opened !== null) return this.#score(opened, input, logits);
+    return this.#sessionOf(weights).then((session) => this.#score(session, input, logits));
   }
 
   async gradients(
@@ -133,8 +137,21 @@ class OnnxProgram implements Program {
     this.#onDispose();
   }
 
+  async #score(session: InferenceSession, input: NetInput, logits: Float32Array): Promise<void> {
+    // Few floats: to copy them takes less than to hand in where they go.
+    const results = await session.run(this.#feeds(input));
+    logits.set(results.logits.data as Float32Array);
+  }
+
   #sessionOf(weights: OnnxWeights): Promise<InferenceSession> {
-    weights.session ??= this.#runtime.open(this.#forward.withConstants('forward', weights.parameters));
+    if (weights.session === null) {
+      const graph = this.#forward.withConstants('forward', weights.parameters);
+      weights.session = this.#runtime.open(graph).then((session) => {
+        // Disposed meanwhile: it is released by who disposed of it.
+        if (weights.session !== null) weights.opened = session;
+        return session;
+      });
+    }
     return weights.session;
   }
 
