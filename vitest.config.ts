@@ -28,7 +28,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
-          include: ['test/{integration,simulation}/**/*.test.ts'],
+          include: ['test/integration/**/*.test.ts', 'test/simulation/mutants.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           // They wait more than they work: for leases to lapse, for processes to start.
@@ -37,6 +37,7 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
+      // Last: what the first needs is being prepared meanwhile (.ci/run). It waits, while the other reckons; a file each.
       {
         extends: true,
         test: {
@@ -44,8 +45,17 @@ export default defineConfig({
           include: ['test/compose/**/*.test.ts'],
           testTimeout: 240_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
-          // After all others: what they need is being prepared meanwhile (.ci/run).
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'simulation',
+          include: ['test/simulation/seeds.test.ts'],
+          testTimeout: 120_000,
+          maxWorkers: 2,
           sequence: { groupOrder: 2 },
         },
       },

@@ -109,15 +109,17 @@ async function expectBuckets(writer: Bus, reader: Bus, changes: readonly string[
   const kv = await eventually(() => writer.kv('shards'), elected);
   const revision = await eventually(() => kv.put('shard-1', Uint8Array.of(1)), elected);
   await eventually(() => expect(changes).toContain('shard-1=1'), elected);
-  expect(await kv.putIf('shard-1', Uint8Array.of(2), revision - 1)).toBeNull();
-  expect([...((await (await reader.kv('shards')).get('shard-1'))?.value ?? [])]).toEqual([1]);
+  const late = await eventually(() => kv.putIf('shard-1', Uint8Array.of(2), revision - 1), elected);
+  expect(late).toBeNull();
+  const read = await eventually(async () => (await reader.kv('shards')).get('shard-1'), elected);
+  expect([...(read?.value ?? [])]).toEqual([1]);
 }
 
 async function expectSnapshots(writer: Bus, reader: Bus): Promise<void> {
   const bytes = new Uint8Array(1_000_000).fill(7);
   const blobs = await eventually(() => writer.blobs('snapshots'), elected);
   await eventually(() => blobs.put('ads/2', [bytes]), elected);
-  const found = await bytesOf(await reader.blobs('snapshots'), 'ads/2');
+  const found = await eventually(async () => bytesOf(await reader.blobs('snapshots'), 'ads/2'), elected);
   expect(Buffer.from(bytes).equals(found)).toBe(true);
 }
 

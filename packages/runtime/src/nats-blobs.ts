@@ -76,7 +76,13 @@ class NatsBlobs implements BlobStore {
         if (!isStreamMissing(error)) throw error;
         return null;
       });
-      if (there !== null) return this.#removeOrphans();
+      if (there !== null) {
+        // What died writers left takes room, no more: it can wait for a calmer hour than that of an election.
+        return this.#removeOrphans().catch((error: unknown) => {
+          const reason = natsReasonFrom(error);
+          this.#host.logger.warn({ store: this.#options.bucket, reason }, 'what died writers left stays');
+        });
+      }
       const config = {
         name: this.#stream,
         subjects: [`${this.#chunkPrefix}>`, `${this.#entryPrefix}>`],

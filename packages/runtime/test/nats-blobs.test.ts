@@ -6,9 +6,13 @@ import type { NatsReaderOptions, ReaderHost } from '../src/nats-reader.ts';
 
 const nowMs = Date.UTC(2026, 10, 23, 12);
 const minuteMs = 60_000;
+const warnings: object[] = [];
 
-/** A server whose store has one named value and chunks of the ages given, in minutes by id. */
-async function purgedAtOpening(ages: Readonly<Record<string, number>>): Promise<string[]> {
+/** A server whose store has one named value and chunks of the ages given, in minutes by id; `listing` fails where it is said. */
+async function purgedAtOpening(
+  ages: Readonly<Record<string, number>>,
+  listing: { readonly fails?: Error } = {},
+): Promise<string[]> {
   const purged: string[] = [];
   const subjects = Object.fromEntries(Object.keys(ages).map((id) => [`$O.b.C.${id}`, 1]));
   const streams = {
@@ -20,11 +24,13 @@ async function purgedAtOpening(ages: Readonly<Record<string, number>>): Promise<
   };
   const host = {
     jetStream: { streams },
+    logger: { warn: (told: object) => void warnings.push(told) },
     ask: (_: string, question: () => Promise<unknown>) => question(),
   } as unknown as ReaderHost;
   const chunks = { chunks: 1, size: 1, digest: 'SHA-256=', first: 1 };
   const payload = encodeBlobEntry('b', 1, { name: 'a', id: 'named', ...chunks });
   const openReader = async (options: NatsReaderOptions) => {
+    if (listing.fails) throw listing.fails;
     options.onOpen?.(1);
     void options.onMessage({ subject: '', sequence: 1, payload, pending: 0 } as Parameters<
       typeof options.onMessage
@@ -46,4 +52,10 @@ test('nats blobs: chunks without a name go once they are an hour old, named ones
 test('nats blobs: so many are removed at one opening, the rest at the next', async () => {
   const ages = Object.fromEntries(Array.from({ length: 130 }, (_, i) => [`left${i}`, 90]));
   expect((await purgedAtOpening(ages)).length).toBe(100);
+});
+
+test('nats blobs: a store opens though nothing of what was left can be removed now', async () => {
+  warnings.length = 0;
+  expect(await purgedAtOpening({ left: 600 }, { fails: new Error('no leader') })).toEqual([]);
+  expect(warnings).toEqual([{ store: 'b', reason: 'no leader' }]);
 });

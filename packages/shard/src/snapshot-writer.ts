@@ -5,7 +5,7 @@
  *   hold the follower ─▶ capture in slices ─▶ clear the change marks ─▶ release ─▶ write ─▶ prune ─▶ trim the log
  *
  * Only the partition's own follower waits, and only for the capture: reads and other partitions go on between slices. The
- * log is trimmed behind the oldest snapshot kept, once as many as are wanted are there and the newest was read back. What
+ * log is trimmed behind the oldest snapshot kept, once as many as are wanted are there and each was read back whole. What
  * fails is tried again at the next round, and nothing is trimmed for it.
  */
 import { changesOf, clearChanged, fingerprintOf, type PartitionState, partitionRows } from '@millrace/core';
@@ -66,6 +66,8 @@ interface History {
   readonly suspect: Set<StoreName>;
   /** Stores with a full snapshot that was not yet followed by a prune. */
   readonly unpruned: Set<StoreName>;
+  /** Full snapshots of the shared store that this process has read back whole. */
+  readonly proven: Set<Sequence>;
 }
 
 interface Captured {
@@ -145,7 +147,7 @@ class Writer implements SnapshotWriter {
     for (const store of stores) {
       if (!history.unpruned.has(store)) continue;
       await this.#attempt(store, target, async () => {
-        await this.#prune(store, target);
+        await this.#prune(store, target, history);
         history.unpruned.delete(store);
       });
     }
@@ -160,6 +162,7 @@ class Writer implements SnapshotWriter {
       found: new Map(),
       suspect: new Set(),
       unpruned: new Set(),
+      proven: new Set(),
     };
     this.#histories.set(state, history);
     return history;
@@ -242,7 +245,10 @@ class Writer implements SnapshotWriter {
     history.chains.delete(store);
     history.suspect.add(store);
     await this.#write(store, target, captured);
-    if (store === 'shared' && base === null) await this.#readBack(target, sequence);
+    if (store === 'shared' && base === null) {
+      history.proven.delete(sequence);
+      await this.#prove(target, sequence, history);
+    }
     history.suspect.delete(store);
     history.chains.set(store, chainAfter(chain, sequence, base));
     if (base === null) history.unpruned.add(store);
@@ -263,29 +269,36 @@ class Writer implements SnapshotWriter {
     );
   }
 
-  /** Forgets old snapshots, then what the log holds from before the oldest that is left. */
-  async #prune(store: StoreName, target: ReadablePartition): Promise<void> {
+  /**
+   * Forgets old snapshots, then what the log holds from before the oldest that is left. One that a dying writer left cut short
+   * stands among them like any other, so the log waits until newer ones have taken its place.
+   */
+  async #prune(store: StoreName, target: ReadablePartition, history: History): Promise<void> {
     const { archive, bus, chains, clock } = this.#options;
     const of = foldOf(target);
     const oldestFull = await archive.prune(store, of, chains);
     if (store !== 'shared' || oldestFull === null) return;
     const fulls = (await archive.list(store, of)).filter(({ base }) => base === null);
     if (fulls.length < chains) return;
+    for (const { sequence } of fulls) await this.#prove(target, sequence, history);
+    for (const sequence of history.proven) if (sequence < oldestFull) history.proven.delete(sequence);
     const subject = gradientsSubject(modelNameFrom(of.model), target.partition);
     await trimBehind(bus, { log: 'gradients', subject }, oldestFull + 1, clock.now());
   }
 
-  /** A store that keeps something else than it was given must not be what the log is trimmed for. */
-  async #readBack({ shard, partition }: ReadablePartition, written: Sequence): Promise<void> {
+  /** Reads a full snapshot back: the log is never trimmed for one that a store does not keep as it was given. */
+  async #prove({ shard, partition }: ReadablePartition, sequence: Sequence, history: History): Promise<void> {
+    if (history.proven.has(sequence)) return;
     const { file, layouts } = shard;
     const identity = { model: file.name, fingerprint: fingerprintOf(file), partition, layouts };
-    const options = { atMost: written, atLeast: written };
+    const options = { atMost: sequence, atLeast: sequence };
     const found = await this.#options.sharedArchive?.restorePartition(identity, options);
-    if (found?.sequence === written) return;
-    throw new MillraceError(
-      'MILL_SNAPSHOT_INVALID',
-      `the snapshot of ${file.name}/${partition} at ${written} was not found whole after it was written`,
-    );
+    if (found?.sequence !== sequence)
+      throw new MillraceError(
+        'MILL_SNAPSHOT_INVALID',
+        `the snapshot of ${file.name}/${partition} at ${sequence} is not whole in the shared store`,
+      );
+    history.proven.add(sequence);
   }
 
   /** The result of `work`, undefined when it failed: that is told and counted, and tried again at the next round. */

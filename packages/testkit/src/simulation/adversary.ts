@@ -96,7 +96,10 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
     told(`${host.name} stands still`);
     process.freeze();
     host.harmedMs = world.nowMs;
-    later(50, random.pick([300, weather.absenceMsMax]), () => process.thaw());
+    later(50, random.pick([300, weather.absenceMsMax]), () => {
+      process.thaw();
+      host.harmedMs = world.nowMs;
+    });
   };
 
   const cutFromNats = (host: Host | undefined, msMax: number) => {
@@ -105,7 +108,10 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
     told(`${host.name} is cut off from NATS`);
     link.cut();
     host.harmedMs = world.nowMs;
-    later(50, msMax, () => link.heal());
+    later(50, msMax, () => {
+      link.heal();
+      host.harmedMs = world.nowMs;
+    });
   };
 
   const cutFromProcess = () => {

@@ -53,4 +53,14 @@ export const failedSeeds: readonly FailedSeed[] = [
     steps: 100,
     why: 'I6: a shard that had a map before the lease of another that it names took that one for gone, and its partitions away',
   },
+  {
+    seed: 361,
+    steps: 100,
+    why: 'I8: none of the product: a node that had stood still for longer than the calm after a harm was held to answer at once; harm lasts until its end since then',
+  },
+  {
+    seed: 1090,
+    steps: 100,
+    why: 'I3: a log was trimmed behind two snapshots of which the older, left by a dying writer, was cut short; when a listing lagged behind, nothing whole was found',
+  },
 ];
