@@ -76,6 +76,12 @@ export const inferenceSettings = defineConfig({
     default: 'auto',
     sentence: 'What runs the dense part; auto measures those that load, and takes the fastest.',
   },
+  netsDirectory: {
+    env: 'MILL_NETS_DIR',
+    parser: textSetting(),
+    default: null,
+    sentence: 'Directory with the files of imported nets.',
+  },
   batchRowsMax: {
     env: 'MILL_BATCH_ROWS_MAX',
     parser: wholeSetting({ min: 1, max: 65_536 }),

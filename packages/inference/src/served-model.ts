@@ -107,6 +107,8 @@ export interface ServedModelOptions {
   readonly onFailed: (error: Error) => void;
   /** Told once the engine is chosen. */
   readonly onOpened?: (net: OpenNet) => void;
+  /** Reads the file of an imported net. @throws MILL_FILE_INVALID */
+  readonly readNet?: (file: string) => Promise<Uint8Array>;
 }
 
 /** Batches by which `auto` chooses an engine: one item, a request, several of them. */
@@ -117,6 +119,7 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
   const net = await openNet(file, {
     wanted: options.engine,
     work: scoringWork,
+    ...(options.readNet && { readNet: options.readNet }),
     onSkip: (engine, reason) => logger.info({ engine, reason }, 'engine skipped'),
   });
   logger.info(

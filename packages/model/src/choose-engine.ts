@@ -36,9 +36,9 @@ export interface ChosenEngine {
   readonly engine: Engine;
   /**
    * `named`: asked for; `simple`: plain, for a net without matrices; `first`: of those that load, with nothing measured;
-   * `measured`: the fastest.
+   * `measured`: the fastest; `imported`: what runs an imported net.
    */
-  readonly reason: 'named' | 'simple' | 'first' | 'measured';
+  readonly reason: 'named' | 'simple' | 'first' | 'measured' | 'imported';
   /** Of all that were measured, in the order of `engineNames`. */
   readonly speeds: readonly EngineSpeed[];
 }

@@ -38,6 +38,7 @@ export { createKeyOccurrences, type KeyOccurrences } from './key-occurrences.ts'
 export { logloss, sigmoid } from './logloss.ts';
 export { type EngineWork, measureEngine } from './measure-engine.ts';
 export { defineModel, modelFileBytes, parseModelFile, sameModel } from './model-file.ts';
+export { importsNet } from './model-net.ts';
 export { modelSchema } from './model-schema.ts';
 export { batchMoments, type Scales, scalesFrom } from './moments.ts';
 export type { DenseLayer, EmbeddingSlot, NetPart, NetShape } from './net-shape.ts';
