@@ -212,6 +212,24 @@ test('archive: atLeast: older states are of no use', async () => {
   expect(await restoredSequence(archive, { atLeast: 4 })).toBe(4);
 });
 
+test('archive: atLeast: the full one that the log was trimmed for is found though a listing lags behind', async () => {
+  const hashes = await writeFive('own');
+  const listing = await own.list('');
+  const earlier = listing.filter(({ name }) => name === pathOf(1, null));
+  const lagging: BlobStore = { ...own, list: async () => earlier };
+  const late = createArchive({
+    stores: [
+      { name: 'own', blobs: createMemoryBlobs() },
+      { name: 'shared', blobs: lagging },
+    ],
+    onDamaged: () => expect.fail('it is not damaged'),
+  });
+  const restored = await late.restorePartition(identity, { atLeast: 4 });
+  expect(partitionHash(restored!)).toBe(hashes[4]);
+  // That nothing lies at another sequence is no fault of the store.
+  expect(await restoredSequence(late, { atLeast: 3 })).toBeNull();
+});
+
 test('archive: onRows: rows read so far, over the whole chain', async () => {
   await writeFive('own');
   const seen: number[] = [];
