@@ -74,7 +74,13 @@ export const inferenceSettings = defineConfig({
     env: 'MILL_ENGINE',
     parser: choiceSetting(['auto', ...engineNames]),
     default: 'auto',
-    sentence: 'What runs the dense part; auto takes the best that loads.',
+    sentence: 'What runs the dense part; auto measures those that load, and takes the fastest.',
+  },
+  netsDirectory: {
+    env: 'MILL_NETS_DIR',
+    parser: textSetting(),
+    default: null,
+    sentence: 'Directory with the files of imported nets.',
   },
   batchRowsMax: {
     env: 'MILL_BATCH_ROWS_MAX',

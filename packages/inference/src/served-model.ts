@@ -17,6 +17,7 @@ import {
   createBatchSpace,
   createFeatureEncoder,
   type EngineName,
+  type EngineWork,
   type FeatureEncoder,
   gatherSpace,
   type OpenNet,
@@ -104,18 +105,28 @@ export interface ServedModelOptions {
   /** How often new dense weights are looked for, ms; 0: before every batch. */
   readonly swapEveryMs: number;
   readonly onFailed: (error: Error) => void;
+  /** Told once the engine is chosen. */
+  readonly onOpened?: (net: OpenNet) => void;
+  /** Reads the file of an imported net. @throws MILL_FILE_INVALID */
+  readonly readNet?: (file: string) => Promise<Uint8Array>;
 }
+
+/** Batches by which `auto` chooses an engine: one item, a request, several of them. */
+export const scoringWork: EngineWork = { kind: 'scores', rows: [1, 32, 128] };
 
 export async function serveModel(file: ModelFile, options: ServedModelOptions): Promise<ServedModel> {
   const { bus, clock, logger } = options;
   const net = await openNet(file, {
     wanted: options.engine,
+    work: scoringWork,
+    ...(options.readNet && { readNet: options.readNet }),
     onSkip: (engine, reason) => logger.info({ engine, reason }, 'engine skipped'),
   });
   logger.info(
-    { model: file.name, engine: net.engine.name, parameters: net.shape.parameters },
+    { model: file.name, engine: net.engine.name, ...net.choice, parameters: net.shape.parameters },
     'model opened',
   );
+  options.onOpened?.(net);
   const staleness = createStaleness();
   const counts: ServedCounts = { scored: 0, batches: 0, degraded: 0, stalenessMs: null };
   const lanes = Array.from({ length: options.limits.lanes }, () => ({

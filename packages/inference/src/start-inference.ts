@@ -22,8 +22,10 @@ import {
 } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
 import type { BatchingLimits } from './batcher.ts';
+import { createEngineGauge } from './engine-gauge.ts';
 import type { GrpcFace } from './grpc/start-grpc.ts';
 import { type HttpFace, startHttp } from './http/start-http.ts';
+import { createNetReader } from './net-files.ts';
 import { createScoringCore } from './scoring-core.ts';
 import type { ScoringService } from './scoring-service.ts';
 
@@ -57,6 +59,7 @@ export interface InferenceOptions {
   /** Whether each HTTP request gets a line in the log. Default: off. */
   readonly accessLog?: 'on' | 'off';
   /** Origins whose pages may call. Default: none. */
+  readonly netsDirectory?: string | null;
   readonly corsOrigins?: readonly string[] | null;
   /** Certificate and key of the HTTP and gRPC ports, PEM; null: without TLS. Default null. */
   readonly httpTls?: { readonly cert: string; readonly key: string } | null;
@@ -91,7 +94,9 @@ export async function startInference(options: InferenceOptions): Promise<Running
   });
   const cache = openCache(options, { view, rows: pulls, floor });
   const rows = cache ?? pulls;
-  const core = createScoringCore({ ...options, view, rows, newRequestId: randomUUID });
+  const onOpened = createEngineGauge(metrics);
+  const readNet = createNetReader(options.netsDirectory ?? null);
+  const core = createScoringCore({ ...options, view, rows, newRequestId: randomUUID, onOpened, readNet });
   const stopListening = view.onChange(() => {
     core.reconcile().catch(options.onFailed);
   });

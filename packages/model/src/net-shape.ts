@@ -106,6 +106,21 @@ export interface TowersShape {
   readonly item: TowerShape;
 }
 
+/** A net trained elsewhere, which is all that there is then. */
+export interface ImportedShape {
+  readonly file: string;
+  readonly sha256: string;
+  readonly inputs: readonly ImportedInput[];
+  readonly output: { readonly name: string; readonly gives: 'logit' | 'probability' };
+}
+
+/** float32[rows, floats]: pieces of [slots, dense], one behind the other. */
+export interface ImportedInput {
+  readonly name: string;
+  readonly floats: number;
+  readonly pieces: readonly { readonly from: number; readonly floats: number }[];
+}
+
 /** What adds a term to the logit beside the wide sum. */
 export type NetPart = FmShape | FwfmShape | DeepShape | TowersShape;
 
@@ -126,6 +141,7 @@ export interface NetShape {
   readonly denseFields: number;
   readonly attention: readonly AttentionShape[];
   readonly parts: readonly NetPart[];
+  readonly imported: ImportedShape | null;
   /** Floats of the net's own parameters; 0 when it has none. */
   readonly parameters: number;
   readonly initial: readonly InitialRun[];

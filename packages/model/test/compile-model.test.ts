@@ -36,6 +36,7 @@ test('compile model: slots are the fields with embeddings in file order, dense f
       },
     ],
     parameters: third + 8 + 1,
+    imported: null,
     initial: [
       { offset: 0, count: kernels[0], start: { uniform: Math.sqrt(6 / 67) } },
       { offset: second, count: kernels[1], start: { uniform: Math.sqrt(6 / 24) } },
@@ -81,6 +82,7 @@ test('compile model: linear reads neither embeddings nor dense inputs', () => {
     attention: [],
     parts: [],
     parameters: 0,
+    imported: null,
     initial: [],
     moments: [],
     denseParameters: 0,

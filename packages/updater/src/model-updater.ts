@@ -8,7 +8,7 @@
  */
 import { followDense, type RowSource } from '@millrace/client';
 import type { DenseState } from '@millrace/core';
-import { type EngineName, type OpenNet, openNet } from '@millrace/model';
+import { type EngineName, type EngineWork, type OpenNet, openNet } from '@millrace/model';
 import {
   type BatchRecord,
   encodeEvent,
@@ -154,7 +154,7 @@ export async function startModelUpdater(
     onError: options.onFailed,
   });
   const { batch, joinFrom } = record;
-  logger.info({ model, batch, joinFrom, engine: net.engine.name }, 'learning started');
+  logger.info({ model, batch, joinFrom, engine: net.engine.name, ...net.choice }, 'learning started');
 
   return {
     flush: turns.learnAll,
@@ -182,11 +182,15 @@ export async function startModelUpdater(
   };
 }
 
+/** Batches by which `auto` chooses an engine. */
+const learningWork: EngineWork = { kind: 'steps', rows: [32, 256] };
+
 /** The net, its dense weights as the log has them, and their snapshots. */
 async function openDensePart(file: ModelFile, options: ModelUpdaterOptions) {
   const { bus, clock, logger, archive, onFailed } = options;
   const net: OpenNet = await openNet(file, {
     wanted: options.engine,
+    work: learningWork,
     onSkip: (engine, reason) => logger.info({ engine, reason }, 'engine skipped'),
   });
   const dense = await followDense({ bus, archive, state: net.dense, logger, onFailed });

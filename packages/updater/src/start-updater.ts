@@ -1,6 +1,6 @@
 /** The updater process: learns every model of the cluster. */
 import { createHedgeCounters, createPullClient, type PullPreferences } from '@millrace/client';
-import type { EngineName } from '@millrace/model';
+import { type EngineName, importsNet } from '@millrace/model';
 import type { LearningCounters } from '@millrace/protocol';
 import {
   type Bus,
@@ -62,13 +62,19 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
   const measures =
     driftAlert === undefined ? null : { driftAlert, gauges: createMeasureGauges(options.metrics) };
   const updaters = new Map<string, ModelUpdater>();
+  const imported = new Set<string>();
   let reconciling: Promise<void> = Promise.resolve();
   let closed = false;
 
   const reconcile = () => {
     reconciling = reconciling.then(async () => {
       for (const file of view.models.values()) {
-        if (closed || updaters.has(file.name)) continue;
+        if (closed || updaters.has(file.name) || imported.has(file.name)) continue;
+        if (importsNet(file)) {
+          imported.add(file.name);
+          logger.info({ model: file.name }, 'imported net: not learned');
+          continue;
+        }
         updaters.set(
           file.name,
           await startModelUpdater(file, { ...options, rows, measures, drive: 'timers' }),
