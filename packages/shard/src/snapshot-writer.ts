@@ -15,6 +15,7 @@ import {
   type Archive,
   capturePartition,
   type FoldId,
+  oldestFullOf,
   type SnapshotName,
   snapshotPath,
   trimBehind,
@@ -247,7 +248,11 @@ class Writer implements SnapshotWriter {
     await this.#write(store, target, captured);
     if (store === 'shared' && base === null) {
       history.proven.delete(sequence);
-      await this.#prove(target, sequence, history);
+      if (!(await this.#isWhole(target, sequence, history)))
+        throw new MillraceError(
+          'MILL_SNAPSHOT_INVALID',
+          `the snapshot of ${target.shard.file.name}/${target.partition} at ${sequence} was not found whole after it was written`,
+        );
     }
     history.suspect.delete(store);
     history.chains.set(store, chainAfter(chain, sequence, base));
@@ -269,36 +274,54 @@ class Writer implements SnapshotWriter {
     );
   }
 
-  /**
-   * Forgets old snapshots, then what the log holds from before the oldest that is left. One that a dying writer left cut short
-   * stands among them like any other, so the log waits until newer ones have taken its place.
-   */
+  /** Forgets old snapshots, then what the log holds from before the oldest that is left. */
   async #prune(store: StoreName, target: ReadablePartition, history: History): Promise<void> {
     const { archive, bus, chains, clock } = this.#options;
     const of = foldOf(target);
-    const oldestFull = await archive.prune(store, of, chains);
-    if (store !== 'shared' || oldestFull === null) return;
-    const fulls = (await archive.list(store, of)).filter(({ base }) => base === null);
-    if (fulls.length < chains) return;
-    for (const { sequence } of fulls) await this.#prove(target, sequence, history);
-    for (const sequence of history.proven) if (sequence < oldestFull) history.proven.delete(sequence);
+    const names = await archive.list(store, of);
+    const isShared = store === 'shared';
+    const oldest = isShared ? await this.#oldestWhole(target, history, names) : oldestFullOf(names, chains);
+    if (oldest === null) return;
+    await archive.prune(store, of, oldest);
+    if (!isShared) return;
     const subject = gradientsSubject(modelNameFrom(of.model), target.partition);
-    await trimBehind(bus, { log: 'gradients', subject }, oldestFull + 1, clock.now());
+    await trimBehind(bus, { log: 'gradients', subject }, oldest + 1, clock.now());
   }
 
-  /** Reads a full snapshot back: the log is never trimmed for one that a store does not keep as it was given. */
-  async #prove({ shard, partition }: ReadablePartition, sequence: Sequence, history: History): Promise<void> {
-    if (history.proven.has(sequence)) return;
+  /**
+   * The oldest of as many full snapshots as are kept, newest first, each of which is whole; null while there are fewer. One
+   * that a dying writer left cut short stands among them like any other, and takes nobody's place.
+   * @param names newest first
+   */
+  async #oldestWhole(
+    target: ReadablePartition,
+    history: History,
+    names: readonly SnapshotName[],
+  ): Promise<Sequence | null> {
+    const whole: Sequence[] = [];
+    for (const { sequence, base } of names) {
+      if (base !== null || !(await this.#isWhole(target, sequence, history))) continue;
+      if (whole.push(sequence) < this.#options.chains) continue;
+      for (const proven of history.proven) if (proven < sequence) history.proven.delete(proven);
+      return sequence;
+    }
+    return null;
+  }
+
+  /** Reads a full snapshot back: nothing goes for one that the store does not keep as it was given. */
+  async #isWhole(
+    { shard, partition }: ReadablePartition,
+    sequence: Sequence,
+    history: History,
+  ): Promise<boolean> {
+    if (history.proven.has(sequence)) return true;
     const { file, layouts } = shard;
     const identity = { model: file.name, fingerprint: fingerprintOf(file), partition, layouts };
     const options = { atMost: sequence, atLeast: sequence };
     const found = await this.#options.sharedArchive?.restorePartition(identity, options);
-    if (found?.sequence !== sequence)
-      throw new MillraceError(
-        'MILL_SNAPSHOT_INVALID',
-        `the snapshot of ${file.name}/${partition} at ${sequence} is not whole in the shared store`,
-      );
+    if (found?.sequence !== sequence) return false;
     history.proven.add(sequence);
+    return true;
   }
 
   /** The result of `work`, undefined when it failed: that is told and counted, and tried again at the next round. */

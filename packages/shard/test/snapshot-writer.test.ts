@@ -301,10 +301,17 @@ test('snapshots: one that a dying writer left cut short counts for none: the log
   await appendBlocks(bus, 3, 6);
   await writer.round();
   expect([await names('shared'), await trimmedBefore(bus, subject)]).toEqual([['2', '6'], 0]);
-  expect(await countOf('mill_snapshot_failures_total', 'shared')).toBe(1);
   await appendBlocks(bus, 7, 10);
   await writer.round();
   expect([await names('shared'), await trimmedBefore(bus, subject)]).toEqual([['6', '10'], 7]);
+  expect(await countOf('mill_snapshot_failures_total', 'shared')).toBe(0);
+  // Nor does it push out one that is whole.
+  await appendBlocks(bus, 11, 12);
+  await putSnapshot(bus, shared, 12);
+  await cutShort(shared, snapshotPath(fold, { sequence: 12, base: null }));
+  await appendBlocks(bus, 13, 16);
+  await writer.round();
+  expect([await names('shared'), await trimmedBefore(bus, subject)]).toEqual([['10', '12', '16'], 11]);
 });
 
 /** Leaves the first half of a blob. */

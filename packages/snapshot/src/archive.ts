@@ -58,12 +58,8 @@ export interface Archive {
   list(store: string, of: FoldId): Promise<readonly SnapshotName[]>;
   /** @param blocks as captured, all of them. @throws MILL_STORE_UNAVAILABLE */
   write(store: string, of: FoldId, name: SnapshotName, blocks: readonly Uint8Array[]): Promise<void>;
-  /**
-   * Deletes all but the newest `chains` full snapshots and what builds on them; never the last full one.
-   * @returns the sequence of the oldest full one kept, null when there is none.
-   * @throws MILL_STORE_UNAVAILABLE
-   */
-  prune(store: string, of: FoldId, chains: number): Promise<Sequence | null>;
+  /** Deletes full snapshots below `oldestFull` and deltas that build on none of those left. @throws MILL_STORE_UNAVAILABLE */
+  prune(store: string, of: FoldId, oldestFull: Sequence): Promise<void>;
 }
 
 export function createArchive(options: ArchiveOptions): Archive {
@@ -114,11 +110,10 @@ class ArchiveOfStores implements Archive {
     return this.#blobsOf(store).put(snapshotPath(of, name), blocks);
   }
 
-  async prune(store: string, of: FoldId, chains: number): Promise<Sequence | null> {
+  async prune(store: string, of: FoldId, oldestFull: Sequence): Promise<void> {
     const blobs = this.#blobsOf(store);
-    const { oldestFull, gone } = pruned(await namesIn(blobs, of), chains);
-    for (const name of gone) await blobs.delete(snapshotPath(of, name));
-    return oldestFull;
+    for (const name of pruned(await namesIn(blobs, of), oldestFull))
+      await blobs.delete(snapshotPath(of, name));
   }
 
   /**

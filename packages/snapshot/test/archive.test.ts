@@ -356,20 +356,13 @@ test('archive: list: newest first, of one fold and store alone', async () => {
 test('archive: prune: the newest full ones and what builds on them stay, in one store', async () => {
   const hashes = await writeFive('own');
   await writeFive('shared');
-  expect(await archive.prune('own', of, 2)).toBe(1);
+  await archive.prune('own', of, 1);
   expect((await own.list('')).length).toBe(5);
-  expect(await archive.prune('own', of, 1)).toBe(4);
+  await archive.prune('own', of, 4);
   expect((await archive.list('own', of)).map(({ sequence }) => sequence)).toEqual([5, 4]);
   expect((await shared.list('')).length).toBe(5);
   const alone = createArchive({ stores: [{ name: 'own', blobs: own }], onDamaged: () => undefined });
   expect(partitionHash((await alone.restorePartition(identity))!)).toBe(hashes[5]);
-  expect(await archive.prune('own', { ...of, fold: 1 }, 2)).toBeNull();
-});
-
-test('archive: prune: the last full one stays whatever is asked for', async () => {
-  const state = emptyState();
-  apply(state, [[1]]);
-  await write('own', state, null);
-  expect([await archive.prune('own', of, 0), await archive.prune('own', of, 5)]).toEqual([1, 1]);
-  expect((await own.list('')).length).toBe(1);
+  await archive.prune('own', { ...of, fold: 1 }, 9);
+  expect((await own.list('')).length).toBe(2);
 });

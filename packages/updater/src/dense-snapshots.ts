@@ -1,8 +1,8 @@
 /** Writes snapshots of the dense fold of one model, and trims its log behind the oldest that is kept. */
 import type { DenseState } from '@millrace/core';
-import { denseSubject, MillraceError, modelNameFrom, reasonFrom, type Sequence } from '@millrace/protocol';
+import { denseSubject, modelNameFrom, reasonFrom, type Sequence } from '@millrace/protocol';
 import type { Bus, Clock, Logger } from '@millrace/runtime';
-import { type Archive, captureDense, trimBehind } from '@millrace/snapshot';
+import { type Archive, captureDense, type FoldId, trimBehind } from '@millrace/snapshot';
 
 export interface DenseSnapshotsOptions {
   readonly bus: Bus;
@@ -32,16 +32,22 @@ export function keepDenseSnapshots(options: DenseSnapshotsOptions): DenseSnapsho
   let closed = false;
   let timer = { cancel() {} };
 
-  /** The log is never trimmed for a snapshot that the store does not keep as it was given, or has only a part of. */
-  const prove = async (from: Archive, sequence: Sequence) => {
-    if (proven.has(sequence)) return;
-    const found = await from.restoreDense(blankOf(state), { atMost: sequence, atLeast: sequence });
-    if (!found)
-      throw new MillraceError(
-        'MILL_SNAPSHOT_INVALID',
-        `the dense snapshot of ${state.model} at ${sequence} is not whole in the shared store`,
-      );
+  /** Reads one back: nothing goes for one that the store does not keep as it was given, or has only a part of. */
+  const isWhole = async (from: Archive, sequence: Sequence) => {
+    if (proven.has(sequence)) return true;
+    if (!(await from.restoreDense(blankOf(state), { atMost: sequence, atLeast: sequence }))) return false;
     proven.add(sequence);
+    return true;
+  };
+  /** The oldest of as many as are kept, newest first, each of which is whole; null while there are fewer. */
+  const oldestWhole = async (from: Archive, fold: FoldId) => {
+    const whole: Sequence[] = [];
+    for (const { sequence } of await from.list('shared', fold)) {
+      if (!(await isWhole(from, sequence)) || whole.push(sequence) < fulls) continue;
+      for (const earlier of proven) if (earlier < sequence) proven.delete(earlier);
+      return sequence;
+    }
+    return null;
   };
 
   const writeNow = async () => {
@@ -52,12 +58,10 @@ export function keepDenseSnapshots(options: DenseSnapshotsOptions): DenseSnapsho
     const blocks = [...captureDense(state)];
     await archive.write('shared', fold, { sequence, base: null }, blocks);
     written = sequence;
-    const oldest = await archive.prune('shared', fold, fulls);
     // As many as are wanted first: the log stands in for those that are still missing.
-    const kept = await archive.list('shared', fold);
-    if (oldest === null || kept.length < fulls) return;
-    for (const snapshot of kept) await prove(archive, snapshot.sequence);
-    for (const earlier of proven) if (earlier < oldest) proven.delete(earlier);
+    const oldest = await oldestWhole(archive, fold);
+    if (oldest === null) return;
+    await archive.prune('shared', fold, oldest);
     const target = { log: 'dense', subject: denseSubject(modelNameFrom(model)) } as const;
     await trimBehind(bus, target, oldest + 1, clock.now());
     logger.debug({ model, sequence, trimmedBefore: oldest + 1 }, 'dense snapshot written');

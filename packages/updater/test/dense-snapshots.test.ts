@@ -114,7 +114,7 @@ test('dense snapshots: one that a dying writer left cut short counts for none: t
   const whole = Buffer.concat([...captureDense(state)]);
   await blobs.put(left, [whole.subarray(0, whole.length / 2)]);
   await learnTwo();
-  await expect(snapshots.write()).rejects.toMatchObject({ code: 'MILL_SNAPSHOT_INVALID' });
+  await snapshots.write();
   expect([damaged, await trimmedBefore(bus, subject)]).toEqual([[left], 0]);
   await learnTwo();
   await snapshots.write();
