@@ -1,4 +1,5 @@
 import type { LoadedWeights } from '@millrace/model';
+import { openVersionRegistry, watchVersions } from '@millrace/registry';
 import { createManualClock, createMemoryBus, type ManualClock, type MemoryBus } from '@millrace/runtime';
 import { expect, onTestFinished, test } from 'vitest';
 import { type ServedModel, type ServedModelOptions, serveModel } from '../src/served-model.ts';
@@ -35,6 +36,8 @@ async function serve(
   const served = await serveModel(file, {
     bus,
     clock,
+    versions: await watchVersions(bus),
+    registry: await openVersionRegistry(bus, clock),
     logger: quietLogger,
     rows,
     archive: null,

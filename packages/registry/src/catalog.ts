@@ -23,6 +23,7 @@ import {
 export function emptyCatalog(model: string): VersionCatalog {
   return {
     model,
+    changes: 0,
     newest: 0,
     versions: [],
     labels: {},
@@ -167,6 +168,24 @@ export function withUnload(catalog: VersionCatalog, version: number): VersionCat
   const next = { ...catalog, load: without(catalog.load, version) };
   if (!wantedVersions(next).includes(version)) return next;
   return { ...next, unload: [...next.unload, version] };
+}
+
+/**
+ * Without every loaded version that no label points at.
+ * @throws MILL_VERSION_IN_USE when that is none.
+ */
+export function withUnlabelledUnloaded(catalog: VersionCatalog): VersionCatalog {
+  const idle = wantedVersions(catalog).filter((version) => labelsOf(catalog, version).length === 0);
+  if (idle.length === 0)
+    throw inUse(
+      `cannot unload "${catalog.model}": its live line is always served, and labels point at every other version that is loaded`,
+    );
+  return idle.reduce(withUnload, catalog);
+}
+
+/** What was loaded or unloaded by hand is forgotten: the policy says again. */
+export function withPolicyAlone(catalog: VersionCatalog): VersionCatalog {
+  return { ...catalog, load: [], unload: [] };
 }
 
 /** @throws MILL_VERSION_UNKNOWN, MILL_VERSION_IN_USE while it is labelled or loaded. */
