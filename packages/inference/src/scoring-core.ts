@@ -54,8 +54,8 @@ export interface ScoringCoreOptions {
   readonly limits: BatchingLimits;
   readonly swapEveryMs: number;
   readonly newRequestId: () => string;
-  /** Release and commit that versions taken here tell of. Default: the release. */
-  readonly code?: string;
+  /** Release and commit that versions taken here tell of; asked at each. Default: the release. */
+  readonly code?: () => string;
   readonly onFailed: (error: Error) => void;
 }
 
@@ -224,7 +224,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     versions: createVersionControl({
       bus,
       clock,
-      code: options.code ?? `millrace ${release}`,
+      code: options.code ?? (() => release),
       registry: async () => (await openVersions()).registry,
       view: async () => (await openVersions()).versions,
       modelNamed,

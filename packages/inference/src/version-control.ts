@@ -39,7 +39,7 @@ export interface VersionControl {
 export interface VersionControlOptions {
   readonly bus: Bus;
   readonly clock: Clock;
-  readonly code: string;
+  readonly code: () => string;
   readonly registry: () => Promise<VersionRegistry>;
   readonly view: () => Promise<VersionsView>;
   readonly modelNamed: (model: string) => ServedModel;
@@ -103,7 +103,7 @@ export function createVersionControl(options: VersionControlOptions): VersionCon
       const registry = await options.registry();
       const { version } = await registry.takeVersion(await liveLineOf(bus, model), {
         ...request,
-        code: options.code,
+        code: options.code(),
       });
       return { ...(await changed(name, () => registry.catalogOf(name))), version };
     },

@@ -172,13 +172,19 @@ export function withUnload(catalog: VersionCatalog, version: number): VersionCat
 
 /**
  * Without every loaded version that no label points at.
- * @throws MILL_VERSION_IN_USE when that is none.
+ * @throws MILL_VERSION_IN_USE when labels point at all of them, MILL_UNSUPPORTED when nothing but the live line is loaded.
  */
 export function withUnlabelledUnloaded(catalog: VersionCatalog): VersionCatalog {
-  const idle = wantedVersions(catalog).filter((version) => labelsOf(catalog, version).length === 0);
+  const wanted = wantedVersions(catalog);
+  if (wanted.length === 0)
+    throw new MillraceError(
+      'MILL_UNSUPPORTED',
+      `cannot unload model "${catalog.model}": its live line is always served, and no other version is loaded; stop sending it requests instead`,
+    );
+  const idle = wanted.filter((version) => labelsOf(catalog, version).length === 0);
   if (idle.length === 0)
     throw inUse(
-      `cannot unload "${catalog.model}": its live line is always served, and labels point at every other version that is loaded`,
+      `cannot unload "${catalog.model}": labels point at every version that is loaded; move or unset them first`,
     );
   return idle.reduce(withUnload, catalog);
 }

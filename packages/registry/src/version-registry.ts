@@ -117,7 +117,7 @@ export interface VersionRegistry {
   load(model: string, version: number): Promise<VersionCatalog>;
   /** @throws MILL_VERSION_UNKNOWN, MILL_VERSION_IN_USE */
   unload(model: string, version: number): Promise<VersionCatalog>;
-  /** Every loaded version that no label points at. @throws MILL_VERSION_IN_USE when that is none. */
+  /** Every loaded version that no label points at. @throws MILL_VERSION_IN_USE, MILL_UNSUPPORTED when there is none. */
   unloadUnlabelled(model: string): Promise<VersionCatalog>;
   /** Forgets what was loaded and unloaded by hand, so that the policy says again. */
   loadByPolicy(model: string): Promise<VersionCatalog>;
