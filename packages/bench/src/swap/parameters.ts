@@ -18,7 +18,7 @@ export interface SwapParameters {
 
 export const fullSize: SwapParameters = {
   swaps: 100,
-  pairs: 5,
+  pairs: 10,
   swapEveryMs: 180,
   versions: 4,
   callers: 4,
