@@ -19,7 +19,7 @@ export interface SwapParameters {
 export const fullSize: SwapParameters = {
   swaps: 100,
   pairs: 10,
-  swapEveryMs: 180,
+  swapEveryMs: 150,
   versions: 4,
   callers: 4,
   pauseMs: 4,
