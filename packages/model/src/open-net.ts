@@ -73,7 +73,12 @@ export async function openNet(file: ModelFile, options: OpenNetOptions): Promise
   };
 }
 
-async function engineFor(file: ModelFile, shape: NetShape, options: OpenNetOptions): Promise<ChosenEngine> {
+/** What runs a net: an engine, or what has read an imported net. @throws as openNet */
+export async function engineFor(
+  file: ModelFile,
+  shape: NetShape,
+  options: OpenNetOptions,
+): Promise<ChosenEngine> {
   const { imported } = shape;
   if (imported === null) return openEngine({ ...options, shape });
   if (options.readNet === undefined) {
