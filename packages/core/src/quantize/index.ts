@@ -1,0 +1,11 @@
+export { floatFromHalf, halfFrom, halfMax, roundHalfEven } from './float16.ts';
+export {
+  createPackedRows,
+  type PackedRows,
+  packedBytes,
+  packRow,
+  reservePacked,
+  unpackRow,
+  unpackRows,
+} from './packed-rows.ts';
+export { type PackedFormat, packedFormats, type RowShape, rowShape } from './row-format.ts';
