@@ -33,8 +33,15 @@ export { logloss, sigmoid } from './logloss.ts';
 export { defineModel, modelFileBytes, parseModelFile, sameModel } from './model-file.ts';
 export { modelSchema } from './model-schema.ts';
 export { batchMoments, type Scales, scalesFrom } from './moments.ts';
+export {
+  hiddenUnitsOf,
+  magnitudeMask,
+  type NarrowNet,
+  narrowNet,
+  withHiddenUnits,
+} from './narrow-net.ts';
 export type { DenseLayer, EmbeddingSlot, NetPart, NetShape } from './net-shape.ts';
-export { initialDense, type OpenNet, openNet } from './open-net.ts';
+export { initialDense, type OpenNet, openNet, openNetOn } from './open-net.ts';
 export { createPlainEngine } from './plain-engine.ts';
 export {
   addOccurrence,

@@ -40,10 +40,19 @@ export function initialDense(file: ModelFile): DenseState {
 
 /** @throws MILL_ENGINE_UNAVAILABLE */
 export async function openNet(file: ModelFile, options: OpenNetOptions): Promise<OpenNet> {
+  const engine = await openEngine({ ...options, shape: compileNet(file) });
+  return netOn(engine, file, () => engine.dispose());
+}
+
+/** Another net on an engine that is open, and stays so when the net is disposed. */
+export function openNetOn(engine: Engine, file: ModelFile): OpenNet {
+  return netOn(engine, file, () => {});
+}
+
+function netOn(engine: Engine, file: ModelFile, disposeEngine: () => void): OpenNet {
   const shape = compileNet(file);
   const fingerprint = fingerprintOf(file);
   const plan = compileFeatures(file, shape, featureValuesMax);
-  const engine = await openEngine({ ...options, shape });
   const program = engine.compile(shape);
   const dense = initialDense(file);
   const versions = createDenseVersions(program, dense, shape.moments.length);
@@ -59,7 +68,7 @@ export async function openNet(file: ModelFile, options: OpenNetOptions): Promise
     dispose() {
       versions.dispose();
       program.dispose();
-      engine.dispose();
+      disposeEngine();
     },
   };
 }

@@ -1,4 +1,5 @@
 export { floatFromHalf, halfFrom, halfMax, roundHalfEven } from './float16.ts';
+export { type FloatFormat, floatFormats, packFloats, unpackFloats } from './packed-floats.ts';
 export {
   createPackedRows,
   type PackedRows,
