@@ -6,7 +6,7 @@ import { hashPair, hashText } from '@millrace/core';
 import { type DenseTransform, type Features, type FeatureValue, MillraceError } from '@millrace/protocol';
 import { boundKey } from './bounded-key.ts';
 import type { DenseInput, FeaturePlan, KeyField, MomentField } from './feature-plan.ts';
-import { addOccurrence, noteScaled, reserveLengths, type SparseBatch } from './sparse-batch.ts';
+import { addOccurrence, noteRequest, noteScaled, reserveLengths, type SparseBatch } from './sparse-batch.ts';
 
 export interface FeatureEncoder {
   /** Takes the part that all items of a request share. Throws MILL_FEATURE_INVALID. */
@@ -34,6 +34,8 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
   const shared = plan.keyFields.flatMap((field, f) => (field.scope === 'item' ? [] : [f]));
   const perItem = plan.keyFields.flatMap((field, f) => (field.scope === 'item' ? [f] : []));
   let sharedUsed = 0;
+  /** No item of the request is in a batch yet. */
+  let isNew = true;
   let user = noFeatures;
   let context = noFeatures;
   const crossWords = new Uint32Array(2);
@@ -141,6 +143,7 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     beginRequest(newUser, newContext) {
       user = newUser;
       context = newContext;
+      isNew = true;
       used = 0;
       for (const f of shared) {
         const isUser = plan.keyFields[f].scope === 'user';
@@ -168,6 +171,8 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       for (const cross of plan.crosses) addCross(batch, cross, 0, cross.seedLow, cross.seedHigh);
       const { bias } = plan;
       if (bias) addOccurrence(batch, batch.tables[bias.table], bias.low, bias.high, -1, 1);
+      if (isNew || batch.rows === 0) noteRequest(batch);
+      isNew = false;
       batch.rows += 1;
     },
   };

@@ -42,6 +42,9 @@ export interface SparseBatch {
   raw: Float32Array;
   readonly scaled: ScaledOccurrences;
   rows: number;
+  /** int32[requests]: the first example of each request. */
+  starts: Int32Array;
+  requests: number;
   stamp: number;
 }
 
@@ -70,6 +73,8 @@ export function createSparseBatch(plan: FeaturePlan): SparseBatch {
       count: 0,
     },
     rows: 0,
+    starts: new Int32Array(firstSize),
+    requests: 0,
     stamp: 1,
   };
 }
@@ -77,6 +82,7 @@ export function createSparseBatch(plan: FeaturePlan): SparseBatch {
 /** Empties the batch for the next one. */
 export function resetBatch(batch: SparseBatch): void {
   batch.rows = 0;
+  batch.requests = 0;
   batch.stamp += 1;
   batch.scaled.count = 0;
   for (const table of batch.tables) {
@@ -114,6 +120,13 @@ export function noteScaled({ tables, scaled }: SparseBatch, table: number, field
   scaled.occurrenceOf[scaled.count] = tables[table].occurrences - 1;
   scaled.fieldOf[scaled.count] = field;
   scaled.count += 1;
+}
+
+/** Notes that the example in work is the first of its request. */
+export function noteRequest(batch: SparseBatch): void {
+  if (batch.requests === batch.starts.length) batch.starts = doubled(batch.starts);
+  batch.starts[batch.requests] = batch.rows;
+  batch.requests += 1;
 }
 
 /** Makes room in `lengths` for the example in work. */

@@ -1,0 +1,3 @@
+import { splitConformance } from './split-conformance.ts';
+
+splitConformance('plain');
