@@ -12,7 +12,7 @@ import {
   outputPlace,
 } from './plain-layers.ts';
 import type { PlainPart, PlainSplit } from './plain-part.ts';
-import { createSplitLayer } from './plain-split.ts';
+import { createSplitLayer, type SplitLayer } from './plain-split.ts';
 
 /** @param sides of [slots, dense]. */
 export function createPlainDeep(shape: DeepShape, sides: readonly InputSide[]): PlainPart {
@@ -26,11 +26,12 @@ export function createPlainDeep(shape: DeepShape, sides: readonly InputSide[]): 
   // Without hidden layers the chain is its own output, so its inputs and its output are one place.
   const output = outputPlace(chain);
   const width = chain.values.length - output;
+  const first = firstLayer(shape, sides);
   /** x₀ and ∂loss/∂x₀. */
   const start = { values: net?.values ?? chain.values, deltas: net?.deltas ?? chain.deltas };
 
   return {
-    split: splitDeep(shape, sides),
+    split: first === null ? null : splitDeep(shape, first),
     forward({ x }, parameters) {
       for (let i = 0; i < read; i++) start.values[i] = x[i];
       if (dots !== null) dotsForward(dots, start.values, read);
@@ -38,7 +39,14 @@ export function createPlainDeep(shape: DeepShape, sides: readonly InputSide[]): 
         net.forward(parameters);
         copy(net.values, isStacked ? net.outputPlace : 0, chain.values, 0, inputs);
       }
-      forwardLayers(chain, parameters);
+      if (first === null) forwardLayers(chain, parameters);
+      else {
+        first.use(parameters, false);
+        first.begin(chain.values);
+        first.item(chain.values, chain.values, chain.places[1]);
+        activate(hidden[0].activation, chain.values, chain.places[1], hidden[0].units);
+        forwardFrom(chain, parameters, 1);
+      }
       copy(chain.values, output, last.values, 0, width);
       if (net !== null && !isStacked) copy(net.values, net.outputPlace, last.values, width, inputs);
       forwardLayers(last, parameters);
@@ -66,15 +74,15 @@ export function createPlainDeep(shape: DeepShape, sides: readonly InputSide[]): 
   };
 }
 
-/** A cross network mixes all inputs before the first layer, and without hidden layers there is nothing that would pay. */
-function splitDeep(
-  { inputs, dots, cross, hidden, unit }: DeepShape,
-  sides: readonly InputSide[],
-): PlainSplit | null {
+/** Null: a cross network mixes all inputs before the first layer, or there are no hidden layers, and nothing that would pay. */
+function firstLayer({ dots, cross, hidden }: DeepShape, sides: readonly InputSide[]): SplitLayer | null {
   if (cross !== null || hidden.length === 0) return null;
+  return createSplitLayer(hidden[0], [...sides, ...pairSides(dots, sides)]);
+}
+
+function splitDeep({ inputs, dots, hidden, unit }: DeepShape, layer: SplitLayer): PlainSplit {
   const [first] = hidden;
   const read = inputs - (dots?.pairs ?? 0);
-  const layer = createSplitLayer(first, [...sides, ...pairSides(dots, sides)]);
   const chain = createPlainChain([...hidden, unit], inputs);
   const to = chain.places[1];
   const output = outputPlace(chain);

@@ -5,7 +5,7 @@
 
 import type { InputSide } from './input-sides.ts';
 import type { FmShape } from './net-shape.ts';
-import type { PlainPart } from './plain-part.ts';
+import type { PlainPart, PlainSplit } from './plain-part.ts';
 
 /** @param sides of the slots' floats. */
 export function createPlainFm({ slots, dim }: FmShape, sides: readonly InputSide[]): PlainPart {
@@ -18,41 +18,25 @@ export function createPlainFm({ slots, dim }: FmShape, sides: readonly InputSide
   const others = Int32Array.from(starts.filter((start) => sides[start] !== 'shared'));
   /** Of the shared slots: Σ_s e[s, d], then Σ_s e[s, d]². */
   const sharedSums = new Float64Array(2 * dim);
-  return {
-    split: {
-      use() {},
-      begin({ x }) {
-        sharedSums.fill(0);
-        for (let s = 0; s < shared.length; s++) {
-          for (let d = 0; d < dim; d++) {
-            const e = x[shared[s] + d];
-            sharedSums[d] += e;
-            sharedSums[dim + d] += e * e;
-          }
-        }
-      },
-      item({ x }) {
-        let term = 0;
+  const split: PlainSplit = {
+    use() {},
+    begin({ x }) {
+      sharedSums.fill(0);
+      for (let s = 0; s < shared.length; s++) {
         for (let d = 0; d < dim; d++) {
-          let sum = sharedSums[d];
-          let squares = sharedSums[dim + d];
-          for (let s = 0; s < others.length; s++) {
-            const e = x[others[s] + d];
-            sum += e;
-            squares += e * e;
-          }
-          term += sum * sum - squares;
+          const e = x[shared[s] + d];
+          sharedSums[d] += e;
+          sharedSums[dim + d] += e * e;
         }
-        return term / 2;
-      },
+      }
     },
-    forward({ x }) {
+    item({ x }) {
       let term = 0;
       for (let d = 0; d < dim; d++) {
-        let sum = 0;
-        let squares = 0;
-        for (let i = d; i < floats; i += dim) {
-          const e = x[i];
+        let sum = sharedSums[d];
+        let squares = sharedSums[dim + d];
+        for (let s = 0; s < others.length; s++) {
+          const e = x[others[s] + d];
           sum += e;
           squares += e * e;
         }
@@ -60,6 +44,13 @@ export function createPlainFm({ slots, dim }: FmShape, sides: readonly InputSide
         term += sum * sum - squares;
       }
       return term / 2;
+    },
+  };
+  return {
+    split,
+    forward(example) {
+      split.begin(example);
+      return split.item(example);
     },
     backward({ x, slopes }, _parameters, gradient) {
       for (let d = 0; d < dim; d++) {

@@ -37,15 +37,12 @@ export function createPlainFwfm({ slots, dim, offset }: FwfmShape, sides: readon
       item: ({ x }) => sharedTerm + termOf(x, 0),
     },
     forward({ x }, parameters) {
-      let term = 0;
+      weights = parameters;
       let pair = 0;
       for (let i = 0; i < slots; i++) {
-        for (let j = i + 1; j < slots; j++, pair++) {
-          products[pair] = dotOf(x, i * dim, j * dim, dim);
-          term += parameters[offset + pair] * products[pair];
-        }
+        for (let j = i + 1; j < slots; j++, pair++) products[pair] = dotOf(x, i * dim, j * dim, dim);
       }
-      return term;
+      return termOf(x, 1) + termOf(x, 0);
     },
     backward({ x, slopes }, parameters, gradient, sums) {
       let pair = 0;

@@ -22,8 +22,8 @@ export interface PlainPart {
 }
 
 /**
- * A part's term with what the items of a request share computed once for all of them. Its value is the same to the bit
- * whichever items a request has, and forward's to what rounding leaves.
+ * A part's term with what the items of a request share computed once for all of them. Its value is forward's to the bit,
+ * whichever items a request has and whatever was kept: forward adds in the same order.
  */
 export interface PlainSplit {
   /** Begins a batch with these weights; what is an item's alone is kept from request to request where `keeps`. */

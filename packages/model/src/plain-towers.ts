@@ -54,7 +54,8 @@ export function createPlainTowers(shape: TowersShape, sides: readonly InputSide[
       towerForward(shared, x, parameters);
       towerForward(item, x, parameters);
       let dot = 0;
-      for (let u = 0; u < units; u++) dot += shared.chain.values[s + u] * item.chain.values[t + u];
+      for (let u = 0; u < units; u++)
+        dot += shared.chain.values[s + u] * Math.fround(item.chain.values[t + u]);
       return dot;
     },
     backward({ slopes }, parameters, gradient, sums) {

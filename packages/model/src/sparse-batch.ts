@@ -2,7 +2,8 @@
  * The sparse features of a batch of examples, by table: which keys occur at all, and who uses them.
  *
  *   keys        uint32[unique, 2]       each key once, in order of first occurrence: what is pulled
- *   occurrence  (key, example, slot, x) one a feature of an example: x · row goes into the example's wide sum and slot
+ *   occurrence  (key, example, slot, x) one a feature of an example: x · row goes into the example's wide sum and slot; of what all
+ *               items of a request share there is one, with its first item
  *
  * All arrays grow by doubling and are kept for the next batch. A key is found again by an open-addressing index whose
  * entries carry the batch's stamp, so that clearing costs nothing.
@@ -19,6 +20,8 @@ export interface TableBatch {
   /** First float of the slot in the example's embeddings, −1: none. */
   slotOf: Int32Array;
   xOf: Float32Array;
+  /** 1: a feature of the request, of which the other items of exampleOf have no occurrence of their own. */
+  sharedOf: Uint8Array;
   index: Int32Array;
   stamps: Uint32Array;
 }
@@ -60,6 +63,7 @@ export function createSparseBatch(plan: FeaturePlan): SparseBatch {
       exampleOf: new Int32Array(firstSize),
       slotOf: new Int32Array(firstSize),
       xOf: new Float32Array(firstSize),
+      sharedOf: new Uint8Array(firstSize),
       index: new Int32Array(2 * firstSize),
       stamps: new Uint32Array(2 * firstSize),
     })),
@@ -99,6 +103,7 @@ export function addOccurrence(
   high: number,
   slot: number,
   x: number,
+  shared: 0 | 1 = 0,
 ): void {
   const at = table.occurrences;
   if (at === table.keyOf.length) growOccurrences(table);
@@ -106,6 +111,7 @@ export function addOccurrence(
   table.exampleOf[at] = batch.rows;
   table.slotOf[at] = slot;
   table.xOf[at] = x;
+  table.sharedOf[at] = shared;
   table.occurrences = at + 1;
 }
 
@@ -164,6 +170,9 @@ function growOccurrences(table: TableBatch): void {
   const x = new Float32Array(2 * table.xOf.length);
   x.set(table.xOf);
   table.xOf = x;
+  const shared = new Uint8Array(2 * table.sharedOf.length);
+  shared.set(table.sharedOf);
+  table.sharedOf = shared;
 }
 
 function doubled(array: Int32Array): Int32Array<ArrayBuffer> {
