@@ -1,6 +1,8 @@
 /** `millrace compress`: what making a model smaller costs and saves, measured on a log. */
+import type { LocalLearner } from '@millrace/learner';
 import { type EngineName, engineNames } from '@millrace/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { AddedVersion } from '../compress/add-versions.ts';
 import { type MethodName, methodNames } from '../compress/methods.ts';
 import { type CompressParameters, type CompressResult, runCompress } from '../compress/run-compress.ts';
 import { logReportJson } from '../log-file/index.ts';
@@ -29,6 +31,7 @@ interface CompressFlags extends LogFlags {
   readonly teacher: number;
   readonly batch: number;
   readonly engine: 'auto' | EngineName;
+  readonly add?: string;
   readonly json: boolean;
 }
 
@@ -72,6 +75,10 @@ export function compressCommand(): Command {
     .addOption(
       new Option('--engine <name>', 'what runs the nets').choices(['auto', ...engineNames]).default('auto'),
     )
+    .option(
+      '--add <model>',
+      'make this model in the running cluster, of what was learned, with the smaller nets as versions',
+    )
     .addOption(formatOption())
     .addOption(strictOption())
     .addOption(jsonOption())
@@ -104,18 +111,42 @@ async function compress(modelPath: string, flags: CompressFlags): Promise<void> 
       void process.stderr.write(`${method} skipped: the net has nothing that it would change\n`),
   }).finally(() => bar.end());
   const figures = figuresFrom(result);
+  const { add } = flags;
+  const versions = add === undefined ? [] : await addTo(add, learner, result);
   if (flags.json) {
     const { learned, heldOut, timedRows, log } = result;
-    const told = { model: file.name, engine, learned, heldOut, timedRows, parameters, methods: figures };
+    const told = {
+      model: file.name,
+      engine,
+      learned,
+      heldOut,
+      timedRows,
+      parameters,
+      methods: figures,
+      versions,
+    };
     process.stdout.write(`${JSON.stringify({ ...told, ...logReportJson(log) })}\n`);
   } else process.stdout.write(`${tableOf(figures)}\n`);
   tellLogReports([result.log]);
+  for (const { method, version } of versions)
+    process.stderr.write(`${method} is version ${version} of model "${add}"\n`);
   const seconds = (performance.now() - startMs) / 1_000;
   process.stderr.write(
     `${result.learned} events learned, ${result.heldOut} held out and scored by each method, engine ${engine}, ${seconds.toFixed(1)} s\n`,
   );
   result.dispose();
   learner.dispose();
+}
+
+/** Only who wants a cluster loads what reaches one. */
+async function addTo(
+  name: string,
+  learner: LocalLearner,
+  result: CompressResult,
+): Promise<readonly AddedVersion[]> {
+  const { withHistory } = await import('./open-history.ts');
+  const { addVersions } = await import('../compress/add-versions.ts');
+  return withHistory({}, (source) => addVersions(source, name, learner, result));
 }
 
 /** One line of the table; Δ and ratios are against `none`. */
