@@ -1,4 +1,5 @@
 /** `millrace compress`: what making a model smaller costs and saves, measured on a log. */
+import { randomUUID } from 'node:crypto';
 import type { LocalLearner } from '@millrace/learner';
 import { type EngineName, engineNames } from '@millrace/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -146,7 +147,9 @@ async function addTo(
 ): Promise<readonly AddedVersion[]> {
   const { withHistory } = await import('./open-history.ts');
   const { addVersions } = await import('../compress/add-versions.ts');
-  return withHistory({}, (source) => addVersions(source, name, learner, result));
+  return withHistory({}, (source) =>
+    addVersions(source, { name, producer: `compress-${randomUUID()}` }, learner, result),
+  );
 }
 
 /** One line of the table; Δ and ratios are against `none`. */

@@ -3,7 +3,6 @@
  * smaller net as a version of it. A version reads the live rows, so it is good only over rows that it was learned with: a model
  * that is there already has rows of its own, and is refused.
  */
-import { randomUUID } from 'node:crypto';
 import { storeModel } from '@millrace/inference';
 import type { LocalLearner } from '@millrace/learner';
 import { MillraceError, type ModelFile } from '@millrace/protocol';
@@ -23,10 +22,13 @@ export interface AddedVersion {
 const waitMsMax = 600_000;
 const seenMsMax = 30_000;
 
-/** @throws MILL_BAD_REQUEST where the model is there, MILL_TIMEOUT, and what the registry throws. */
+/**
+ * @param producer  of the blocks that put the rows; none before had it.
+ * @throws MILL_BAD_REQUEST where the model is there, MILL_TIMEOUT, and what the registry throws.
+ */
 export async function addVersions(
   source: Pick<OpenHistory, 'bus' | 'view' | 'clock'>,
-  name: string,
+  { name, producer }: { readonly name: string; readonly producer: string },
   learner: LocalLearner,
   { results }: Pick<CompressResult, 'results'>,
 ): Promise<readonly AddedVersion[]> {
@@ -40,7 +42,6 @@ export async function addVersions(
   await view.waitFor(() => view.models.has(name), seenMsMax);
   const file = view.models.get(name) as ModelFile;
   const reader = readerOf({ file: from, states: learner.states, dense: learner.net.dense });
-  const producer = `compress-${randomUUID()}`;
   const { heads } = await importFolder({ bus, clock, producer, onProgress: () => {}, file }, reader, from);
   await awaitApplied({ view, clock, model: name, heads, waitMsMax });
 
