@@ -41,8 +41,18 @@ test('compress: a model is made of what was learned, with its smaller nets as ve
   const model = join(cluster.directory, 'model.json');
   await writeFile(log, ['time,click,who,ad', ...lines, ''].join('\n'));
   await writeFile(model, JSON.stringify(file));
-  const args = ['compress', model, '--data', log, '--methods', 'rows-int8,dense-int8,prune-units', '--batch', '4'];
-  const run = () => runMillrace([...args, '--add', 'small', '--json'], {
+  const args = [
+    'compress',
+    model,
+    '--data',
+    log,
+    '--methods',
+    'rows-int8,dense-int8,prune-units',
+    '--batch',
+    '4',
+  ];
+  const run = () =>
+    runMillrace([...args, '--add', 'small', '--json'], {
       env: { MILL_DATA: cluster.directory, MILL_NATS_URL: undefined },
     });
   const { code, stdout, stderr } = await run();
