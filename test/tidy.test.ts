@@ -137,7 +137,8 @@ const shell: Readonly<Record<string, readonly (keyof typeof effects)[]>> = {
   'packages/cli/src/cluster-url.ts': ['environment'],
   'packages/cli/src/screen/colours.ts': ['environment'],
   'packages/cli/src/commands/': ['monotonic clock', 'timers', 'environment'],
-  // An import's producer has a name that none had before it.
+  // A producer that puts rows has a name that none had before it.
+  'packages/cli/src/commands/compress.ts': ['randomness'],
   'packages/cli/src/commands/import.ts': ['randomness'],
   'packages/cli/src/commands/services.ts': ['randomness'],
   'packages/cli/src/supervisor/': ['timers', 'randomness', 'environment'],

@@ -1,3 +1,4 @@
+import { packedFormats } from '@millrace/core';
 import { engineNames } from '@millrace/model';
 import {
   choiceSetting,
@@ -138,5 +139,12 @@ export const inferenceSettings = defineConfig({
     default: 1_000,
     unit: 'ms',
     sentence: 'Kept rows that are older are pulled instead; shards tell of changes within milliseconds.',
+  },
+  cacheRowFormat: {
+    env: 'MILL_CACHE_ROW_FORMAT',
+    parser: choiceSetting(['float32', ...packedFormats]),
+    default: 'float32',
+    sentence:
+      'How kept rows lie in memory; float16 and int8 take less of it and round scores a little, so they cannot be computed again to the bit.',
   },
 });

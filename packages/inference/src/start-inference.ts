@@ -1,6 +1,7 @@
 /** The inference process: follows the cluster, serves every model over HTTP, leaves in order. */
 import { randomUUID } from 'node:crypto';
 import {
+  type CopyFormat,
   createCacheGauges,
   createHedgeCounters,
   createHotRowCache,
@@ -49,6 +50,8 @@ export interface InferenceOptions {
   readonly cacheRows?: number;
   /** Kept rows are read while they are this old at most, ms. Default 1 s. */
   readonly cacheStalenessMsMax?: number;
+  /** How rows are kept. Default float32. */
+  readonly cacheRowFormat?: CopyFormat;
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
@@ -140,12 +143,21 @@ export async function startInference(options: InferenceOptions): Promise<Running
 }
 
 function openCache(
-  { bus, clock, logger, metrics, cacheRows = 0, cacheStalenessMsMax = 1_000 }: InferenceOptions,
+  {
+    bus,
+    clock,
+    logger,
+    metrics,
+    cacheRows = 0,
+    cacheStalenessMsMax = 1_000,
+    cacheRowFormat,
+  }: InferenceOptions,
   behind: Pick<HotRowCacheOptions, 'view' | 'rows' | 'floor'>,
 ): HotRowCache | null {
   if (cacheRows === 0) return null;
   const bounds = { rowsMax: cacheRows, stalenessMsMax: cacheStalenessMsMax };
-  const cache = createHotRowCache({ bus, clock, logger, ...behind, ...bounds });
+  const format = cacheRowFormat ?? 'float32';
+  const cache = createHotRowCache({ bus, clock, logger, ...behind, ...bounds, format });
   createCacheGauges(metrics, cache);
   return cache;
 }

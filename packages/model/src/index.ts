@@ -42,10 +42,17 @@ export { defineModel, modelFileBytes, parseModelFile, sameModel } from './model-
 export { importsNet } from './model-net.ts';
 export { modelSchema } from './model-schema.ts';
 export { batchMoments, type Scales, scalesFrom } from './moments.ts';
+export {
+  hiddenUnitsOf,
+  magnitudeMask,
+  type NarrowNet,
+  narrowNet,
+  withHiddenUnits,
+} from './narrow-net.ts';
 export type { DenseLayer, EmbeddingSlot, NetPart, NetShape } from './net-shape.ts';
 export { onnxModel } from './onnx-model.ts';
 export { onnxSessionOptions } from './onnx-runtime.ts';
-export { initialDense, type OpenNet, openNet } from './open-net.ts';
+export { initialDense, type OpenNet, openNet, openNetOn } from './open-net.ts';
 export { createPlainEngine } from './plain-engine.ts';
 export {
   addOccurrence,

@@ -7,6 +7,8 @@
  * Every part has forward and backward twice, in plain-<part>.ts and tfjs-<part>.ts; two tables of parts name them.
  */
 
+import type { InputSide } from './input-sides.ts';
+
 /** One embedding input: a field or a cross with an embedding table. */
 export interface EmbeddingSlot {
   readonly name: string;
@@ -139,6 +141,8 @@ export interface NetShape {
   /** Floats of an example's embeddings: the slots, then the positions of attended sequences. */
   readonly embeddingFloats: number;
   readonly denseFields: number;
+  /** By float of [slots, dense]: whether the items of a request share it. */
+  readonly sides: readonly InputSide[];
   readonly attention: readonly AttentionShape[];
   readonly parts: readonly NetPart[];
   readonly imported: ImportedShape | null;
