@@ -3,6 +3,17 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  credentials,
+  loadPackageDefinition,
+  Metadata,
+  type ServiceClientConstructor,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { protoFolder } from '@millrace/protocol';
 import { createMillraceClient, type MillraceClient } from '@millrace/sdk';
 import {
   countingModel,
@@ -158,15 +169,45 @@ test('edges: a key that is added works within seconds, and not once it is remove
   expect(log).not.toContain('mill_');
 });
 
-test('edges: a node with a certificate speaks HTTPS, and commands trust MILL_TLS_CA', async () => {
+/** Status of a Score over gRPC with TLS, and the scores. */
+async function scoreOverGrpc(
+  port: number,
+  ca: Buffer | null,
+  key: string,
+): Promise<readonly [number, number]> {
+  const proto = fileURLToPath(new URL('millrace.proto', protoFolder));
+  const { millrace } = loadPackageDefinition(loadSync(proto)) as unknown as {
+    millrace: { v1: { Millrace: ServiceClientConstructor } };
+  };
+  const client = new millrace.v1.Millrace(`127.0.0.1:${port}`, credentials.createSsl(ca));
+  const metadata = new Metadata();
+  metadata.set('authorization', `Bearer ${key}`);
+  const request = { model: 'ads', items: [{ values: { item: { text: 'a' } } }], log: false };
+  try {
+    return await new Promise((resolve) => {
+      client.Score(
+        request,
+        metadata,
+        { deadline: Date.now() + 20_000 },
+        (error: ServiceError | null, answer?: { scores: readonly number[] }) =>
+          resolve(error ? [error.code, 0] : [0, answer?.scores.length ?? 0]),
+      );
+    });
+  } finally {
+    client.close();
+  }
+}
+
+test('edges: a node with a certificate speaks HTTPS and gRPC over TLS, and commands trust MILL_TLS_CA', async () => {
   const certificates = join(directory, 'certs');
   const made = await runMillrace(['certs', '--out', certificates, '--hosts', 'localhost,127.0.0.1']);
   expect(made.code).toBe(0);
-  const port = await freePort();
+  const [port, grpcPort] = [await freePort(), await freePort()];
   const node = startMillrace(['inference'], {
     env: {
       MILL_NATS_URL: cluster.natsUrl,
       MILL_HTTP_PORT: String(port),
+      MILL_GRPC_PORT: String(grpcPort),
       MILL_HTTP_TLS_CERT: join(certificates, 'node.pem'),
       MILL_HTTP_TLS_KEY: join(certificates, 'node-key.pem'),
       MILL_API_KEYS_FILE: keysFile,
@@ -180,6 +221,12 @@ test('edges: a node with a certificate speaks HTTPS, and commands trust MILL_TLS
     await client.waitUntilReady();
     expect(await client.score({ model: 'ads', items: [{ item: 'a' }] })).toMatchObject({ model: 'ads' });
     await client.close();
+    // Right, with a wrong key, with the key of another role, with an authority that did not sign.
+    const authority = Buffer.from(ca);
+    expect(await scoreOverGrpc(grpcPort, authority, keys.shop)).toEqual([status.OK, 1]);
+    expect(await scoreOverGrpc(grpcPort, authority, 'mill_wrong')).toEqual([status.UNAUTHENTICATED, 0]);
+    expect(await scoreOverGrpc(grpcPort, authority, keys.clicks)).toEqual([status.PERMISSION_DENIED, 0]);
+    expect(await scoreOverGrpc(grpcPort, null, keys.shop)).toEqual([status.UNAVAILABLE, 0]);
     const env = { MILL_URL: url, MILL_API_KEY: keys.shop, MILL_TLS_CA: join(certificates, 'ca.pem') };
     const told = await runMillrace(['status', '--json'], { limitMs: commandMsMax, env });
     expect([told.code, told.stderr]).toEqual([0, '']);

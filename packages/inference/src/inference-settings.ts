@@ -27,7 +27,7 @@ export const inferenceSettings = defineConfig({
     parser: textSetting({ charsMax: 4_096, wanted: 'the path of a file' }),
     default: null,
     sentence:
-      'Certificate of the HTTP port, PEM, with those between it and the authority; with it HTTP goes over TLS.',
+      'Certificate of the HTTP and gRPC ports, PEM, with those between it and the authority; with it both speak TLS alone.',
   },
   httpTlsKey: {
     env: 'MILL_HTTP_TLS_KEY',

@@ -11,12 +11,13 @@ import { brokenRequestHandler } from './broken-requests.ts';
 import { trackConnections } from './connections.ts';
 import { allowOrigins } from './cors.ts';
 import { honourDeadlines } from './deadlines.ts';
+import { isForeignPath } from './foreign-scope.ts';
 import { httpMetricsIn } from './http-metrics.ts';
 import { acceptJsonOnly } from './json-body.ts';
 import { addOipRoutes } from './oip/oip-routes.ts';
 import { addDescriptionRoutes, describeApi } from './openapi.ts';
 import { acceptOutcomeLines } from './outcome-lines.ts';
-import { type Logger, type Refuser, refuserWith } from './refusals.ts';
+import { errorResponseFrom, type Logger, plainErrorFrom, type Refuser, refuserWith } from './refusals.ts';
 import { routeUnknown } from './route-unknown.ts';
 import { addModelRoutes, addOperationRoutes, addScoringRoutes } from './routes.ts';
 import { addTfsRoutes } from './tfs/tfs-routes.ts';
@@ -50,6 +51,8 @@ export interface HttpOptions {
 export interface HttpFace {
   /** Where it listens, for example `http://127.0.0.1:8080`. */
   readonly url: string;
+  /** Every route of every protocol, method and pattern, for example `GET /v1/status`. */
+  readonly routes: readonly string[];
   /** Takes no more connections, closes idle ones, lets running requests finish within `requestTimeoutMs`. */
   close(): Promise<void>;
 }
@@ -67,6 +70,10 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   const { service, registry, requestTimeoutMs } = options;
   const guard = createGuard(options.access ?? openAccess);
   const { app, refuser } = createApp(options, guard);
+  const routes: string[] = [];
+  app.addHook('onRoute', ({ method, url }) => {
+    routes.push(...[method].flat().map((one) => `${one} ${url}`));
+  });
   acceptJsonOnly(app);
   acceptOutcomeLines(app);
   await allowOrigins(app, options.corsOrigins ?? []);
@@ -88,6 +95,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   let closed: Promise<void> | undefined;
   return {
     url,
+    routes,
     close() {
       closed ??= closeApp(app, requestTimeoutMs);
       return closed;
@@ -127,8 +135,10 @@ function createApp(options: HttpOptions, guard: Guard): { app: FastifyInstance; 
     schemaErrorFormatter: badRequestFrom,
     clientErrorHandler: brokenRequestHandler(unread),
     // Comes before the hooks; a fault of the path is told to those who may ask.
-    frameworkErrors: (error, request, reply) =>
-      refuser.refuse(guard.refusalOf(request) ?? error, request, reply),
+    frameworkErrors: (error, request, reply) => {
+      const bodyOf = isForeignPath(request.url) ? plainErrorFrom : errorResponseFrom;
+      refuser.refuse(guard.refusalOf(request) ?? error, request, reply, bodyOf);
+    },
   } satisfies FastifyServerOptions;
   const app =
     tls === null

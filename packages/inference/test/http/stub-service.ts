@@ -155,6 +155,7 @@ export interface LogLine {
 
 export interface Listening {
   readonly url: string;
+  readonly routes: readonly string[];
   readonly port: number;
   readonly service: Stub;
   readonly registry: Registry;
@@ -187,6 +188,7 @@ export async function openServer(options: ListenOptions = {}): Promise<Listening
   const face = await startHttp({ service, logger, registry, port: 0, ...limits, ...rest });
   return {
     url: face.url,
+    routes: face.routes,
     port: Number(new URL(face.url).port),
     service,
     registry,
