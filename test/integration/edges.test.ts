@@ -179,7 +179,7 @@ async function scoreOverGrpc(
   const { millrace } = loadPackageDefinition(loadSync(proto)) as unknown as {
     millrace: { v1: { Millrace: ServiceClientConstructor } };
   };
-  const client = new millrace.v1.Millrace(`127.0.0.1:${port}`, credentials.createSsl(ca));
+  const client = new millrace.v1.Millrace(`localhost:${port}`, credentials.createSsl(ca));
   const metadata = new Metadata();
   metadata.set('authorization', `Bearer ${key}`);
   const request = { model: 'ads', items: [{ values: { item: { text: 'a' } } }], log: false };

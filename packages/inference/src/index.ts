@@ -6,3 +6,5 @@ export { createScoringCore, type ScoringCore, type ScoringCoreOptions } from './
 export type { ScoringService } from './scoring-service.ts';
 export { probabilities, type ScoreInput } from './served-model.ts';
 export { type InferenceOptions, type RunningInference, startInference } from './start-inference.ts';
+export { openTracing, type TracingOptions } from './tracing/open-tracing.ts';
+export type { Tracing } from './tracing/span.ts';

@@ -70,6 +70,19 @@ export const inferenceSettings = defineConfig({
     default: 'off',
     sentence: 'on: one line in the log for each HTTP request, without features, queries or keys.',
   },
+  otelUrl: {
+    env: 'MILL_OTEL_URL',
+    parser: textSetting({ pattern: /^https?:\/\/[^\s/?#]+[^\s?#]*$/, wanted: '`http://host:port`' }),
+    default: null,
+    sentence:
+      'OpenTelemetry collector that gets spans of requests, OTLP over HTTP with JSON; none: nothing is traced.',
+  },
+  otelRatio: {
+    env: 'MILL_OTEL_RATIO',
+    parser: numberSetting({ min: 0, max: 1 }),
+    default: 1,
+    sentence: 'Share of the traces begun here that are kept; those that callers began are kept as they say.',
+  },
   engine: {
     env: 'MILL_ENGINE',
     parser: choiceSetting(['auto', ...engineNames]),

@@ -13,11 +13,14 @@ import type {
   ScoreRequest,
   ScoreResponse,
 } from '@millrace/protocol';
+import type { Span } from './tracing/span.ts';
 
 /** Who waits for an answer. */
 export interface Caller {
   /** True once nobody waits any more: the connection broke, or the time was up. */
   readonly gone: boolean;
+  /** What is done for this caller is told below it; undefined: he is not traced. */
+  readonly span?: Span | undefined;
 }
 
 export interface ScoringService {

@@ -38,6 +38,7 @@ import { type Batcher, type BatchingLimits, createBatcher, type Ticket } from '.
 import { type MeasuresView, openMeasuresView } from './measures-view.ts';
 import { createReadTrace } from './read-trace.ts';
 import type { Caller } from './scoring-service.ts';
+import { batchSpanOf, type Span, spanning } from './tracing/span.ts';
 
 export interface ScoreInput {
   readonly user: Features;
@@ -218,23 +219,29 @@ function createRunner({ net, encoder, staleness, counts, options }: RunnerParts)
       logger.error({ model, version: net.dense.sequence }, 'dense version refused: not finite');
   };
 
-  const forward = (space: BatchSpace) =>
-    inTurn(async () => {
-      if (options.swapEveryMs === 0) refreshNow();
-      const { version, loaded, scales } = net.versions.current;
-      const input = gatherSpace(space, scales);
-      await net.program.forward(loaded, input, space.logits);
-      return version;
-    });
+  const forward = (space: BatchSpace, span: Span | undefined) =>
+    inTurn(() =>
+      spanning(span, 'forward', async () => {
+        if (options.swapEveryMs === 0) refreshNow();
+        const { version, loaded, scales } = net.versions.current;
+        const input = gatherSpace(space, scales);
+        await net.program.forward(loaded, input, space.logits);
+        return version;
+      }),
+    );
 
   const runBatch = async ({ space, marks }: Lane, tickets: readonly Ticket<ScoreInput, Scored>[]) => {
+    const span = batchSpanOf(tickets);
     try {
       resetSpace(space);
       marks.count = 0;
       const encoded = encodeTickets(encoder, space, tickets);
       if (encoded.length === 0) return;
-      const { degraded } = await pullTables(rows, tablesToPull(space), { model, marks, onAbsent: 'default' });
-      const version = await forward(space);
+      span?.note({ 'millrace.model': model, 'millrace.rows': space.batch.rows });
+      const { degraded } = await spanning(span, 'pull', () =>
+        pullTables(rows, tablesToPull(space), { model, marks, onAbsent: 'default' }),
+      );
+      const version = await forward(space, span);
       const stalenessMs = staleness.ofRead(
         marks.partitions,
         marks.sequences,
@@ -259,6 +266,9 @@ function createRunner({ net, encoder, staleness, counts, options }: RunnerParts)
     } catch (error) {
       // Settling a ticket twice does nothing, so those that were refused for their features stay so.
       for (const ticket of tickets) ticket.reject(error);
+      span?.note({ 'error.type': isMillraceError(error) ? error.code : 'MILL_INTERNAL' });
+    } finally {
+      span?.end();
     }
   };
 

@@ -26,6 +26,8 @@ import type { GrpcFace } from './grpc/start-grpc.ts';
 import { type HttpFace, startHttp } from './http/start-http.ts';
 import { createScoringCore } from './scoring-core.ts';
 import type { ScoringService } from './scoring-service.ts';
+import type { Tracing } from './tracing/span.ts';
+import { tracedService } from './tracing/traced-service.ts';
 
 export interface InferenceOptions {
   readonly bus: Bus;
@@ -62,6 +64,8 @@ export interface InferenceOptions {
   readonly httpTls?: { readonly cert: string; readonly key: string } | null;
   /** Who may do what. Default: no key is asked for. */
   readonly access?: Access;
+  /** Gets spans of requests; null: nobody does. Stays open. Default null. */
+  readonly tracing?: Tracing | null;
   readonly onFailed: (error: Error) => void;
 }
 
@@ -104,8 +108,11 @@ export async function startInference(options: InferenceOptions): Promise<Running
     { name: 'mill_lost_impressions', help: 'Impressions that the log did not take.' },
     () => core.lostImpressions,
   );
+  const { tracing = null } = options;
+  const service = tracing === null ? core : tracedService(core);
   const http = await startHttp({
-    service: core,
+    service,
+    tracing,
     logger,
     registry: metrics.registry,
     host: options.host,
@@ -117,7 +124,7 @@ export async function startInference(options: InferenceOptions): Promise<Running
     tls: options.httpTls ?? null,
     ...(options.access && { access: options.access }),
   });
-  const grpc = await openGrpc(options, core, http);
+  const grpc = await openGrpc(options, service, http);
   return {
     url: http.url,
     grpcAddress: grpc?.address ?? null,
@@ -155,7 +162,11 @@ async function openGrpc(
   // Loaded here: a process without gRPC does not pay for its libraries at every start.
   const { startGrpc } = await import('./grpc/start-grpc.ts');
   const parts = { service, logger, clock, registry, newIncidentId: randomUUID, host, requestTimeoutMs };
-  const edges = { tls: options.httpTls ?? null, ...(options.access && { access: options.access }) };
+  const edges = {
+    tls: options.httpTls ?? null,
+    tracing: options.tracing ?? null,
+    ...(options.access && { access: options.access }),
+  };
   return await startGrpc({ ...parts, ...edges, port: grpcPort }).catch(async (error: unknown) => {
     await http.close();
     throw error;

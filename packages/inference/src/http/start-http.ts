@@ -4,6 +4,7 @@ import { type Access, type Clock, openAccess, systemClock } from '@millrace/runt
 import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { ScoringService } from '../scoring-service.ts';
+import type { Tracing } from '../tracing/span.ts';
 import { askForKeys, createGuard, type Guard } from './access.ts';
 import { logRequests } from './access-log.ts';
 import { badRequestFrom } from './bad-request.ts';
@@ -21,6 +22,7 @@ import { errorResponseFrom, type Logger, plainErrorFrom, type Refuser, refuserWi
 import { routeUnknown } from './route-unknown.ts';
 import { addModelRoutes, addOperationRoutes, addScoringRoutes } from './routes.ts';
 import { addTfsRoutes } from './tfs/tfs-routes.ts';
+import { traceRequests } from './trace-requests.ts';
 import { unreadBodies } from './unread-body.ts';
 
 export interface HttpOptions {
@@ -46,6 +48,8 @@ export interface HttpOptions {
   readonly tls?: { readonly cert: string; readonly key: string } | null;
   /** Who may do what. Default: no key is asked for. */
   readonly access?: Access;
+  /** Gets a span of each request that asks for work; null: nobody does. Default null. */
+  readonly tracing?: Tracing | null;
 }
 
 export interface HttpFace {
@@ -80,6 +84,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   addHooks(app, options);
   if (options.accessLog === true) logRequests(app, options.logger, guard);
   askForKeys(app, guard);
+  if (options.tracing) traceRequests(app, options.tracing);
   honourDeadlines(app, options.clock ?? systemClock);
   answerUnknownRoutes(app);
   app.setErrorHandler((error, request, reply) => refuser.refuse(error, request, reply));
