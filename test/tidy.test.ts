@@ -88,6 +88,7 @@ const doors: Readonly<Record<string, RegExp>> = {
   '@peculiar/x509': /^packages\/cli\/src\/certificates\//,
   picocolors: /^packages\/cli\/src\/screen\/colours\.ts$/,
   '@opentelemetry/*': /^packages\/inference\/src\/tracing\/open-tracing\.ts$/,
+  thrift: /^packages\/inference\/src\/thrift\/library\.ts$/,
   '@tensorflow/*': /^packages\/model\/src\//,
 };
 

@@ -1,6 +1,7 @@
 /** The edges of a real cluster: keys at every route, and what commands and clients make of them. */
 import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -198,16 +199,42 @@ async function scoreOverGrpc(
   }
 }
 
-test('edges: a node with a certificate speaks HTTPS and gRPC over TLS, and commands trust MILL_TLS_CA', async () => {
+/** Scores over Thrift with TLS, as its package and its compiler have them; the code of a refusal. */
+async function scoreOverThrift(port: number, ca: string, key: string): Promise<number | string> {
+  const load = createRequire(new URL('../../packages/inference/package.json', import.meta.url));
+  const thrift = load('thrift');
+  const generated = load('./test/thrift/generated/Millrace.cjs');
+  const types = load('./test/thrift/generated/millrace_types.cjs');
+  const options = {
+    transport: thrift.TFramedTransport,
+    protocol: thrift.TBinaryProtocol,
+    ca,
+    servername: 'localhost',
+  };
+  const connection = thrift.createSSLConnection('127.0.0.1', port, options);
+  const items = [{ item: new types.FeatureValue({ text: 'a' }) }];
+  const request = { model: 'ads', items, log: false, call: new types.Call({ key }) };
+  try {
+    const answer = await thrift.createClient(generated, connection).score(new types.ScoreRequest(request));
+    return answer.scores.length;
+  } catch (error) {
+    return (error as { code: string }).code;
+  } finally {
+    connection.end();
+  }
+}
+
+test('edges: a node with a certificate speaks HTTPS, gRPC and Thrift over TLS, and commands trust MILL_TLS_CA', async () => {
   const certificates = join(directory, 'certs');
   const made = await runMillrace(['certs', '--out', certificates, '--hosts', 'localhost,127.0.0.1']);
   expect(made.code).toBe(0);
-  const [port, grpcPort] = [await freePort(), await freePort()];
+  const [port, grpcPort, thriftPort] = [await freePort(), await freePort(), await freePort()];
   const node = startMillrace(['inference'], {
     env: {
       MILL_NATS_URL: cluster.natsUrl,
       MILL_HTTP_PORT: String(port),
       MILL_GRPC_PORT: String(grpcPort),
+      MILL_THRIFT_PORT: String(thriftPort),
       MILL_HTTP_TLS_CERT: join(certificates, 'node.pem'),
       MILL_HTTP_TLS_KEY: join(certificates, 'node-key.pem'),
       MILL_API_KEYS_FILE: keysFile,
@@ -227,6 +254,8 @@ test('edges: a node with a certificate speaks HTTPS and gRPC over TLS, and comma
     expect(await scoreOverGrpc(grpcPort, authority, 'mill_wrong')).toEqual([status.UNAUTHENTICATED, 0]);
     expect(await scoreOverGrpc(grpcPort, authority, keys.clicks)).toEqual([status.PERMISSION_DENIED, 0]);
     expect(await scoreOverGrpc(grpcPort, null, keys.shop)).toEqual([status.UNAVAILABLE, 0]);
+    expect(await scoreOverThrift(thriftPort, ca, keys.shop)).toBe(1);
+    expect(await scoreOverThrift(thriftPort, ca, 'mill_wrong')).toBe('MILL_UNAUTHENTICATED');
     const env = { MILL_URL: url, MILL_API_KEY: keys.shop, MILL_TLS_CA: join(certificates, 'ca.pem') };
     const told = await runMillrace(['status', '--json'], { limitMs: commandMsMax, env });
     expect([told.code, told.stderr]).toEqual([0, '']);

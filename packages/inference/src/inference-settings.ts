@@ -27,7 +27,7 @@ export const inferenceSettings = defineConfig({
     parser: textSetting({ charsMax: 4_096, wanted: 'the path of a file' }),
     default: null,
     sentence:
-      'Certificate of the HTTP and gRPC ports, PEM, with those between it and the authority; with it both speak TLS alone.',
+      'Certificate of the HTTP, gRPC and Thrift ports, PEM, with those between it and the authority; with it they speak TLS alone.',
   },
   httpTlsKey: {
     env: 'MILL_HTTP_TLS_KEY',
@@ -49,6 +49,12 @@ export const inferenceSettings = defineConfig({
     parser: wholeSetting({ min: 0, max: 65_535 }),
     default: 0,
     sentence: 'gRPC port, at the address of the HTTP port; 0: none.',
+  },
+  thriftPort: {
+    env: 'MILL_THRIFT_PORT',
+    parser: wholeSetting({ min: 0, max: 65_535 }),
+    default: 0,
+    sentence: 'Apache Thrift port, at the address of the HTTP port; 0: none. Wants the package thrift.',
   },
   connectionsMax: {
     env: 'MILL_HTTP_CONNECTIONS_MAX',

@@ -26,6 +26,7 @@ import type { GrpcFace } from './grpc/start-grpc.ts';
 import { type HttpFace, startHttp } from './http/start-http.ts';
 import { createScoringCore } from './scoring-core.ts';
 import type { ScoringService } from './scoring-service.ts';
+import type { ThriftFace } from './thrift/start-thrift.ts';
 import type { Tracing } from './tracing/span.ts';
 import { tracedService } from './tracing/traced-service.ts';
 
@@ -54,6 +55,8 @@ export interface InferenceOptions {
   readonly port: number;
   /** 0: no gRPC. Default 0. */
   readonly grpcPort?: number;
+  /** 0: no Thrift. Default 0. */
+  readonly thriftPort?: number;
   readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
   /** Whether each HTTP request gets a line in the log. Default: off. */
@@ -73,6 +76,8 @@ export interface RunningInference {
   readonly url: string;
   /** Where gRPC listens; null: nowhere. */
   readonly grpcAddress: string | null;
+  /** Where Thrift listens; null: nowhere. */
+  readonly thriftPort: number | null;
   close(): Promise<void>;
 }
 
@@ -125,11 +130,16 @@ export async function startInference(options: InferenceOptions): Promise<Running
     ...(options.access && { access: options.access }),
   });
   const grpc = await openGrpc(options, service, http);
+  const thrift = await openThrift(options, service).catch(async (error: unknown) => {
+    await Promise.all([http.close(), grpc?.close()]);
+    throw error;
+  });
   return {
     url: http.url,
     grpcAddress: grpc?.address ?? null,
+    thriftPort: thrift?.port ?? null,
     async close() {
-      await Promise.all([http.close(), grpc?.close()]);
+      await Promise.all([http.close(), grpc?.close(), thrift?.close()]);
       stopListening();
       await core.close();
       await cache?.close();
@@ -171,4 +181,15 @@ async function openGrpc(
     await http.close();
     throw error;
   });
+}
+
+/** A Thrift face where a port is given; loaded here, as gRPC's. */
+async function openThrift(options: InferenceOptions, service: ScoringService): Promise<ThriftFace | null> {
+  const { thriftPort: port = 0, logger, clock, metrics, host, connectionsMax, requestTimeoutMs } = options;
+  if (port === 0) return null;
+  const { startThrift } = await import('./thrift/start-thrift.ts');
+  const parts = { service, logger, clock, registry: metrics.registry, newIncidentId: randomUUID, host, port };
+  const edges = { tls: options.httpTls ?? null, tracing: options.tracing ?? null };
+  const limits = { connectionsMax, requestTimeoutMs };
+  return startThrift({ ...parts, ...edges, ...limits, ...(options.access && { access: options.access }) });
 }
