@@ -23,6 +23,14 @@ export interface Caller {
   readonly span?: Span | undefined;
 }
 
+export interface ScoredCounts {
+  readonly items: number;
+  /** Forward passes that they came in. */
+  readonly batches: number;
+  /** When the last one ended, Unix ms; null: there was none. */
+  readonly lastMs: number | null;
+}
+
 export interface ScoringService {
   /**
    * Scores the items in the caller's order. What a caller who has gone will never see is no impression and is not logged;
@@ -50,6 +58,8 @@ export interface ScoringService {
    * @throws MILL_MODEL_INVALID, MILL_MODEL_EXISTS
    */
   createModel(name: string, file: unknown): Promise<CreateModelResponse>;
+  /** What this node has scored by a model since it serves it. @throws MILL_MODEL_UNKNOWN, MILL_NOT_READY */
+  scoredBy(model: string): ScoredCounts;
   /** Outcomes that the updater could not join lately: the newest 100 from its notices, of one model if one is named. */
   rejectedOutcomes(model: string | undefined): readonly RejectedOutcome[];
   /** What the updater told of a model in the last hour, oldest first. @throws MILL_MODEL_UNKNOWN, MILL_NOT_READY */

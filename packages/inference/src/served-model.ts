@@ -72,6 +72,8 @@ export interface ServedCounts {
   scored: number;
   batches: number;
   degraded: number;
+  /** When the newest batch ended, Unix ms; null before the first. */
+  lastMs: number | null;
   /** Of the newest batch; null before the first, or before an updater told its heads. */
   stalenessMs: number | null;
 }
@@ -118,7 +120,7 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
     'model opened',
   );
   const staleness = createStaleness();
-  const counts: ServedCounts = { scored: 0, batches: 0, degraded: 0, stalenessMs: null };
+  const counts: ServedCounts = { scored: 0, batches: 0, degraded: 0, lastMs: null, stalenessMs: null };
   const lanes = Array.from({ length: options.limits.lanes }, () => ({
     space: createBatchSpace(net.plan),
     marks: createReadMarks(),
@@ -249,6 +251,7 @@ function createRunner({ net, encoder, staleness, counts, options }: RunnerParts)
         clock.monotonicMs(),
       );
       counts.batches += 1;
+      counts.lastMs = clock.now();
       counts.stalenessMs = stalenessMs;
       trace.begin(marks);
       for (const { ticket, from, occurrencesFrom, occurrencesTo } of encoded) {

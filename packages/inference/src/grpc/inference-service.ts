@@ -4,7 +4,10 @@ import type { ScoringService } from '../scoring-service.ts';
 import { infer, type Parameters } from '../tensors/infer.ts';
 import {
   isReady,
+  modelConfig,
   modelMetadata,
+  modelStatistics,
+  namesOf,
   refuseUnload,
   repositoryIndex,
   serverMetadata,
@@ -47,6 +50,9 @@ export function inferenceAnswers(service: ScoringService): Readonly<Record<strin
   };
   const modelReady: Answer<NamedMessage> = (message) => ({ ready: isReady(service, found(message).name) });
   const metadata: Answer<NamedMessage> = (message) => modelMetadata(service, found(message));
+  const config: Answer<NamedMessage> = (message) => ({ config: modelConfig(service, found(message)) });
+  const statistics: Answer<NamedMessage> = (message) =>
+    modelStatistics(service, message.name === '' ? namesOf(service) : [found(message).name]);
   const modelInfer: Answer<InferMessage> = async (message, caller) => {
     for (const { name, parameters } of message.outputs)
       if (parameters.classification)
@@ -87,6 +93,8 @@ export function inferenceAnswers(service: ScoringService): Readonly<Record<strin
     ServerMetadata: () => serverMetadata(),
     ModelMetadata: metadata,
     ModelInfer: modelInfer,
+    ModelConfig: config,
+    ModelStatistics: statistics,
     RepositoryIndex: index,
     RepositoryModelLoad: load,
     RepositoryModelUnload: unload,

@@ -24,6 +24,8 @@ const table: readonly [string, string, number, number, number, number, number][]
   [inferenceServiceName, 'ModelReady', none, none, 5, no, 5],
   [inferenceServiceName, 'ModelMetadata', none, none, 5, no, 5],
   [inferenceServiceName, 'ModelInfer', none, none, in3, no, in3],
+  [inferenceServiceName, 'ModelConfig', none, none, 5, no, 5],
+  [inferenceServiceName, 'ModelStatistics', none, none, 0, no, 0],
   [inferenceServiceName, 'RepositoryIndex', none, none, 0, no, 0],
   [inferenceServiceName, 'RepositoryModelLoad', none, none, no, no, 5],
   [inferenceServiceName, 'RepositoryModelUnload', none, none, no, no, 5],

@@ -103,6 +103,7 @@ export function stubService(parts: StubParts = {}): Stub {
         timeMs: 1_700_000_000_000,
       },
     ],
+    scoredBy: () => ({ items: 5, batches: 2, lastMs: 1_700_000_000_000 }),
     measures: (model) => [measured(model)],
     status: () => ({
       cluster: 'test',

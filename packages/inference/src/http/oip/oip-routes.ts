@@ -5,7 +5,10 @@ import type { ScoringService } from '../../scoring-service.ts';
 import { infer } from '../../tensors/infer.ts';
 import {
   isReady,
+  modelConfig,
   modelMetadata,
+  modelStatistics,
+  namesOf,
   refuseUnload,
   repositoryIndex,
   serverMetadata,
@@ -51,6 +54,7 @@ function addServerRoutes(scope: FastifyInstance, service: ScoringService): void 
 }
 
 function addModelRoutes(scope: FastifyInstance, { service, requestTimeoutMs }: ForeignOptions): void {
+  scope.get('/models/stats', hidden, async () => modelStatistics(service, namesOf(service)));
   /** Checks name and version before anything is said of a model. */
   const found = ({ params: { model, version } }: FastifyRequest<OfModel>) => {
     const file = service.fileOf(model);
@@ -70,6 +74,10 @@ function addModelRoutes(scope: FastifyInstance, { service, requestTimeoutMs }: F
       const ready = isReady(service, name);
       return reply.code(ready ? 200 : 503).send({ name, ready });
     });
+    scope.get<OfModel>(`${path}/config`, hidden, async (request) => modelConfig(service, found(request)));
+    scope.get<OfModel>(`${path}/stats`, hidden, async (request) =>
+      modelStatistics(service, [found(request).name]),
+    );
     scope.post<OfModel>(`${path}/infer`, hidden, onInfer);
   }
 }
