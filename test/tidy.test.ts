@@ -91,6 +91,8 @@ const doors: Readonly<Record<string, RegExp>> = {
   fastify: /^packages\/inference\/src\/http\//,
   '@peculiar/x509': /^packages\/cli\/src\/certificates\//,
   picocolors: /^packages\/cli\/src\/screen\/colours\.ts$/,
+  '@opentelemetry/*': /^packages\/inference\/src\/tracing\/open-tracing\.ts$/,
+  thrift: /^packages\/inference\/src\/thrift\/library\.ts$/,
   '@tensorflow/*': /^packages\/model\/src\//,
   // The benchmark runs a graph on it bare, beside the engine.
   'onnxruntime-node': /^packages\/(model\/src|bench\/src\/dense)\//,
@@ -234,7 +236,7 @@ test('tidy: each library is imported behind its own door', () => {
   const used = new Set<string>();
   for (const file of sources) {
     for (const imported of importsOf(file)) {
-      const name = packageOf(imported)?.replace(/^(@tensorflow)\/.*/, '$1/*');
+      const name = packageOf(imported)?.replace(/^(@tensorflow|@opentelemetry)\/.*/, '$1/*');
       if (name === undefined || !Object.hasOwn(doors, name)) continue;
       used.add(name);
       if (!doors[name].test(file.path)) found.push(`${file.path} imports ${imported}`);

@@ -7,3 +7,5 @@ export { createScoringCore, type ScoringCore, type ScoringCoreOptions } from './
 export { probabilities } from './scoring-line.ts';
 export type { ScoringService } from './scoring-service.ts';
 export { type InferenceOptions, type RunningInference, startInference } from './start-inference.ts';
+export { openTracing, type TracingOptions } from './tracing/open-tracing.ts';
+export type { Tracing } from './tracing/span.ts';

@@ -28,7 +28,7 @@ export const inferenceSettings = defineConfig({
     parser: textSetting({ charsMax: 4_096, wanted: 'the path of a file' }),
     default: null,
     sentence:
-      'Certificate of the HTTP port, PEM, with those between it and the authority; with it HTTP goes over TLS.',
+      'Certificate of the HTTP, gRPC and Thrift ports, PEM, with those between it and the authority; with it they speak TLS alone.',
   },
   httpTlsKey: {
     env: 'MILL_HTTP_TLS_KEY',
@@ -51,6 +51,12 @@ export const inferenceSettings = defineConfig({
     default: 0,
     sentence: 'gRPC port, at the address of the HTTP port; 0: none.',
   },
+  thriftPort: {
+    env: 'MILL_THRIFT_PORT',
+    parser: wholeSetting({ min: 0, max: 65_535 }),
+    default: 0,
+    sentence: 'Apache Thrift port, at the address of the HTTP port; 0: none. Wants the package thrift.',
+  },
   connectionsMax: {
     env: 'MILL_HTTP_CONNECTIONS_MAX',
     parser: wholeSetting({ min: 1, max: 100_000 }),
@@ -70,6 +76,19 @@ export const inferenceSettings = defineConfig({
     parser: choiceSetting(['on', 'off']),
     default: 'off',
     sentence: 'on: one line in the log for each HTTP request, without features, queries or keys.',
+  },
+  otelUrl: {
+    env: 'MILL_OTEL_URL',
+    parser: textSetting({ pattern: /^https?:\/\/[^\s/?#]+[^\s?#]*$/, wanted: '`http://host:port`' }),
+    default: null,
+    sentence:
+      'OpenTelemetry collector that gets spans of requests, OTLP over HTTP with JSON; none: nothing is traced.',
+  },
+  otelRatio: {
+    env: 'MILL_OTEL_RATIO',
+    parser: numberSetting({ min: 0, max: 1 }),
+    default: 1,
+    sentence: 'Share of the traces begun here that are kept; those that callers began are kept as they say.',
   },
   engine: {
     env: 'MILL_ENGINE',

@@ -34,6 +34,8 @@ export interface ServedCounts {
   scored: number;
   batches: number;
   degraded: number;
+  /** When the newest batch ended, Unix ms; null before the first. */
+  lastMs: number | null;
   /** Of the newest batch; null before the first, or before an updater told its heads. */
   stalenessMs: number | null;
 }

@@ -267,6 +267,10 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     },
     rejectedOutcomes: (model) =>
       model === undefined ? rejected : rejected.filter((entry) => entry.model === model),
+    scoredBy(model) {
+      const { scored: items, batches, lastMs } = modelNamed(model).counts;
+      return { items, batches, lastMs };
+    },
     measures: (model) => modelNamed(model).measures.records,
     status: () => statusOf(options, served),
     get ready() {

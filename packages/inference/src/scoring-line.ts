@@ -24,6 +24,7 @@ import type { BatchShapes } from './batch-shapes.ts';
 import { type Batcher, type BatchingLimits, createBatcher, type Ticket } from './batcher.ts';
 import { createReadTrace } from './read-trace.ts';
 import type { Scored, ScoreInput, ServedCounts } from './scored.ts';
+import { batchSpanOf, type Span, spanning } from './tracing/span.ts';
 
 export interface ScoringLine {
   readonly batcher: Batcher<ScoreInput, Scored>;
@@ -94,24 +95,30 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
     return result;
   };
 
-  const forward = (space: BatchSpace) =>
-    inTurn(async () => {
-      options.beforePass?.();
-      const { version, loaded, scales } = options.dense();
-      const input = gatherSpace(space, scales);
-      await net.program.forward(loaded, input, space.logits);
-      return version;
-    });
+  const forward = (space: BatchSpace, span: Span | undefined) =>
+    inTurn(() =>
+      spanning(span, 'forward', async () => {
+        options.beforePass?.();
+        const { version, loaded, scales } = options.dense();
+        const input = gatherSpace(space, scales);
+        await net.program.forward(loaded, input, space.logits);
+        return version;
+      }),
+    );
 
   const run = async ({ space, marks }: Lane, tickets: readonly Ticket<ScoreInput, Scored>[]) => {
+    const span = batchSpanOf(tickets);
     try {
       resetSpace(space);
       marks.count = 0;
       const encoded = encodeTickets(encoder, space, tickets);
       if (encoded.length === 0) return;
       shapes.note(space.batch.rows);
-      const { degraded } = await pullTables(rows, tablesToPull(space), { model, marks, onAbsent: 'default' });
-      const version = await forward(space);
+      span?.note({ 'millrace.model': model, 'millrace.rows': space.batch.rows });
+      const { degraded } = await spanning(span, 'pull', () =>
+        pullTables(rows, tablesToPull(space), { model, marks, onAbsent: 'default' }),
+      );
+      const version = await forward(space, span);
       const stalenessMs = staleness.ofRead(
         marks.partitions,
         marks.sequences,
@@ -119,6 +126,7 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
         clock.monotonicMs(),
       );
       counts.batches += 1;
+      counts.lastMs = clock.now();
       counts.stalenessMs = stalenessMs;
       trace.begin(marks);
       for (const { ticket, from, occurrencesFrom, occurrencesTo } of encoded) {
@@ -136,6 +144,9 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
     } catch (error) {
       // Settling a ticket twice does nothing, so those that were refused for their features stay so.
       for (const ticket of tickets) ticket.reject(error);
+      span?.note({ 'error.type': isMillraceError(error) ? error.code : 'MILL_INTERNAL' });
+    } finally {
+      span?.end();
     }
   };
 

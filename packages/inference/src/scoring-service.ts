@@ -13,12 +13,23 @@ import type {
   ScoreRequest,
   ScoreResponse,
 } from '@millrace/protocol';
+import type { Span } from './tracing/span.ts';
 import type { VersionControl } from './version-control.ts';
 
 /** Who waits for an answer. */
 export interface Caller {
   /** True once nobody waits any more: the connection broke, or the time was up. */
   readonly gone: boolean;
+  /** What is done for this caller is told below it; undefined: he is not traced. */
+  readonly span?: Span | undefined;
+}
+
+export interface ScoredCounts {
+  readonly items: number;
+  /** Forward passes that they came in. */
+  readonly batches: number;
+  /** When the last one ended, Unix ms; null: there was none. */
+  readonly lastMs: number | null;
 }
 
 export interface ScoringService {
@@ -50,6 +61,8 @@ export interface ScoringService {
    * @throws MILL_MODEL_INVALID, MILL_MODEL_EXISTS
    */
   createModel(name: string, file: unknown): Promise<CreateModelResponse>;
+  /** What this node has scored by a model since it serves it. @throws MILL_MODEL_UNKNOWN, MILL_NOT_READY */
+  scoredBy(model: string): ScoredCounts;
   /** Outcomes that the updater could not join lately: the newest 100 from its notices, of one model if one is named. */
   rejectedOutcomes(model: string | undefined): readonly RejectedOutcome[];
   /** What the updater told of a model in the last hour, oldest first. @throws MILL_MODEL_UNKNOWN, MILL_NOT_READY */

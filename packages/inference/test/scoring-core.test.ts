@@ -581,3 +581,11 @@ test('scoring core: close: answers what it took, stores its impressions, and tak
   await closing;
   expect((await events()).length).toBe(1);
 });
+
+test('core: scoredBy: items, passes and the time of the last', async () => {
+  const { core, clock } = await openStage([linear]);
+  expect(core.scoredBy('ads')).toEqual({ items: 0, batches: 0, lastMs: null });
+  await core.score({ model: 'ads', items: [{ ad: 'a' }, { ad: 'b' }] });
+  expect(core.scoredBy('ads')).toEqual({ items: 2, batches: 1, lastMs: clock.now() });
+  expect(() => core.scoredBy('other')).toThrow(expect.objectContaining({ code: 'MILL_MODEL_UNKNOWN' }));
+});

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type PullPreferences, pullSettings } from '@millrace/client';
-import { inferenceSettings, startInference } from '@millrace/inference';
+import { inferenceSettings, openTracing, startInference, type Tracing } from '@millrace/inference';
 import { MillraceError } from '@millrace/protocol';
 import {
   type Access,
@@ -124,10 +124,12 @@ export function inferenceCommand(): Command {
       warnAbout(shell, { http: { host: settings.host, asksForKeys, expiresMs: tls?.expiresMs ?? null } });
       const { batchRowsMax, batchDelayUs, queueRowsMax, lanes, ...rest } = settings;
       const { bus, logger } = shell;
+      const tracing = await openSpans(shell, settings);
       const running = await startInference({
         ...shell,
         ...rest,
         httpTls: tls,
+        tracing,
         archive: await openArchive(bus, logger, readConfig(snapshotSettings, process.env)),
         clock: systemClock,
         cluster: shell.common.cluster,
@@ -237,6 +239,15 @@ function readHttpTls({
     key: { setting: key.env, path: httpTlsKey },
   };
   return readTlsPair(files, systemClock.now());
+}
+
+/** Closed after the ports are, so that the last requests are told; null: nothing is traced. */
+async function openSpans(
+  { service, logger, common }: Shell,
+  { otelUrl: url, otelRatio: ratio }: ConfigOf<typeof inferenceSettings>,
+): Promise<Tracing | null> {
+  if (url === null) return null;
+  return service.own('spans', await openTracing({ url, ratio, cluster: common.cluster, logger }));
 }
 
 /** Keys of the file that is set; without one everybody may do everything. */

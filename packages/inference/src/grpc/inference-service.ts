@@ -5,7 +5,10 @@ import { infer, type Parameters } from '../tensors/infer.ts';
 import {
   changeLoaded,
   isReady,
+  modelConfig,
   modelMetadata,
+  modelStatistics,
+  namesOf,
   repositoryIndex,
   serverMetadata,
 } from '../tensors/metadata.ts';
@@ -54,6 +57,9 @@ export function inferenceAnswers(service: ScoringService): Readonly<Record<strin
     ready: isReady(service, found(message).name, message.version),
   });
   const metadata: Answer<NamedMessage> = (message) => modelMetadata(service, found(message));
+  const config: Answer<NamedMessage> = (message) => ({ config: modelConfig(service, found(message)) });
+  const statistics: Answer<NamedMessage> = (message) =>
+    modelStatistics(service, message.name === '' ? namesOf(service) : [found(message).name]);
   const modelInfer: Answer<InferMessage> = async (message, caller) => {
     for (const { name, parameters } of message.outputs)
       if (parameters.classification)
@@ -92,6 +98,8 @@ export function inferenceAnswers(service: ScoringService): Readonly<Record<strin
     ServerMetadata: () => serverMetadata(),
     ModelMetadata: metadata,
     ModelInfer: modelInfer,
+    ModelConfig: config,
+    ModelStatistics: statistics,
     RepositoryIndex: index,
     RepositoryModelLoad: change('load'),
     RepositoryModelUnload: change('unload'),

@@ -10,6 +10,7 @@ import { isOverdue } from './deadlines.ts';
 import { lineTypes } from './outcome-lines.ts';
 import { modelParamsSchema, noQuerySchema, rejectedQuerySchema } from './schemas.ts';
 import { within } from './time-limit.ts';
+import { spanOf } from './trace-requests.ts';
 
 /** What all routes that wait for the service share. */
 export interface RouteOptions {
@@ -173,6 +174,9 @@ export function callerOf(answer: ServerResponse): Caller {
   return {
     get gone() {
       return answer.destroyed || answer.writableEnded || isOverdue(answer);
+    },
+    get span() {
+      return spanOf(answer);
     },
   };
 }

@@ -4,6 +4,7 @@ import { type Access, type Clock, openAccess, systemClock } from '@millrace/runt
 import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { ScoringService } from '../scoring-service.ts';
+import type { Tracing } from '../tracing/span.ts';
 import { askForKeys, createGuard, type Guard } from './access.ts';
 import { logRequests } from './access-log.ts';
 import { badRequestFrom } from './bad-request.ts';
@@ -11,15 +12,17 @@ import { brokenRequestHandler } from './broken-requests.ts';
 import { trackConnections } from './connections.ts';
 import { allowOrigins } from './cors.ts';
 import { honourDeadlines } from './deadlines.ts';
+import { isForeignPath } from './foreign-scope.ts';
 import { httpMetricsIn } from './http-metrics.ts';
 import { acceptJsonOnly } from './json-body.ts';
 import { addOipRoutes } from './oip/oip-routes.ts';
 import { addDescriptionRoutes, describeApi } from './openapi.ts';
 import { acceptOutcomeLines } from './outcome-lines.ts';
-import { type Logger, type Refuser, refuserWith } from './refusals.ts';
+import { errorResponseFrom, type Logger, plainErrorFrom, type Refuser, refuserWith } from './refusals.ts';
 import { routeUnknown } from './route-unknown.ts';
 import { addModelRoutes, addOperationRoutes, addScoringRoutes } from './routes.ts';
 import { addTfsRoutes } from './tfs/tfs-routes.ts';
+import { traceRequests } from './trace-requests.ts';
 import { unreadBodies } from './unread-body.ts';
 import { addVersionRoutes } from './version-routes.ts';
 
@@ -46,11 +49,15 @@ export interface HttpOptions {
   readonly tls?: { readonly cert: string; readonly key: string } | null;
   /** Who may do what. Default: no key is asked for. */
   readonly access?: Access;
+  /** Gets a span of each request that asks for work; null: nobody does. Default null. */
+  readonly tracing?: Tracing | null;
 }
 
 export interface HttpFace {
   /** Where it listens, for example `http://127.0.0.1:8080`. */
   readonly url: string;
+  /** Every route of every protocol, method and pattern, for example `GET /v1/status`. */
+  readonly routes: readonly string[];
   /** Takes no more connections, closes idle ones, lets running requests finish within `requestTimeoutMs`. */
   close(): Promise<void>;
 }
@@ -68,12 +75,17 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   const { service, registry, requestTimeoutMs } = options;
   const guard = createGuard(options.access ?? openAccess);
   const { app, refuser } = createApp(options, guard);
+  const routes: string[] = [];
+  app.addHook('onRoute', ({ method, url }) => {
+    routes.push(...[method].flat().map((one) => `${one} ${url}`));
+  });
   acceptJsonOnly(app);
   acceptOutcomeLines(app);
   await allowOrigins(app, options.corsOrigins ?? []);
   addHooks(app, options);
   if (options.accessLog === true) logRequests(app, options.logger, guard);
   askForKeys(app, guard);
+  if (options.tracing) traceRequests(app, options.tracing);
   honourDeadlines(app, options.clock ?? systemClock);
   answerUnknownRoutes(app);
   app.setErrorHandler((error, request, reply) => refuser.refuse(error, request, reply));
@@ -90,6 +102,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   let closed: Promise<void> | undefined;
   return {
     url,
+    routes,
     close() {
       closed ??= closeApp(app, requestTimeoutMs);
       return closed;
@@ -129,8 +142,10 @@ function createApp(options: HttpOptions, guard: Guard): { app: FastifyInstance; 
     schemaErrorFormatter: badRequestFrom,
     clientErrorHandler: brokenRequestHandler(unread),
     // Comes before the hooks; a fault of the path is told to those who may ask.
-    frameworkErrors: (error, request, reply) =>
-      refuser.refuse(guard.refusalOf(request) ?? error, request, reply),
+    frameworkErrors: (error, request, reply) => {
+      const bodyOf = isForeignPath(request.url) ? plainErrorFrom : errorResponseFrom;
+      refuser.refuse(guard.refusalOf(request) ?? error, request, reply, bodyOf);
+    },
   } satisfies FastifyServerOptions;
   const app =
     tls === null

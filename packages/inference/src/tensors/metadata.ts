@@ -13,6 +13,9 @@ import type { Datatype } from './datatypes.ts';
 import { inputsOf, scoreOutput } from './signature.ts';
 import { versionNamed } from './version-address.ts';
 
+/** What a listing says of a model that is being loaded. */
+const noEngine = 'none yet';
+
 export const serverVersion = release;
 
 export interface TensorMetadata {
@@ -30,7 +33,11 @@ export interface ModelMetadata {
 }
 
 export function serverMetadata() {
-  return { name: 'millrace', version: serverVersion, extensions: ['binary_tensor_data', 'model_repository'] };
+  return {
+    name: 'millrace',
+    version: serverVersion,
+    extensions: ['binary_tensor_data', 'model_repository', 'model_configuration', 'statistics'],
+  };
 }
 
 export function modelMetadata(service: ScoringService, file: ModelFile): ModelMetadata {
@@ -43,6 +50,48 @@ export function modelMetadata(service: ScoringService, file: ModelFile): ModelMe
     platform: `millrace-${engine.replaceAll(' ', '-')}`,
     inputs: [...inputsOf(file).values()].map(({ name, datatype, shape }) => ({ name, datatype, shape })),
     outputs: [scoreOutput],
+  };
+}
+
+/** Names of the datatypes that metadata mentions, in a model configuration. */
+const configTypes = { BYTES: 'TYPE_STRING', FP32: 'TYPE_FP32' } as const;
+
+function configType(datatype: Datatype): string {
+  return datatype === 'BYTES' || datatype === 'FP32' ? configTypes[datatype] : 'TYPE_INVALID';
+}
+
+/** Triton's model configuration: dims are whole shapes, since `max_batch_size` is 0; requests are batched all the same. */
+export function modelConfig(service: ScoringService, file: ModelFile): object {
+  const { name, platform, inputs, outputs } = modelMetadata(service, file);
+  const part = ({ name: named, datatype, shape }: TensorMetadata) => ({
+    name: named,
+    data_type: configType(datatype),
+    dims: shape,
+  });
+  return {
+    name,
+    platform,
+    backend: 'millrace',
+    max_batch_size: 0,
+    input: inputs.map((input) => ({ ...part(input), optional: true })),
+    output: outputs.map(part),
+    dynamic_batching: {},
+  };
+}
+
+/** Triton's statistics, as far as there are counts for them; what is not measured by model is left out. */
+export function modelStatistics(service: ScoringService, models: readonly string[]): object {
+  return {
+    model_stats: models.map((model) => {
+      const { items, batches, lastMs } = service.scoredBy(model);
+      return {
+        name: model,
+        version: String(listingOf(service, model).version),
+        last_inference: lastMs ?? 0,
+        inference_count: items,
+        execution_count: batches,
+      };
+    }),
   };
 }
 
@@ -98,6 +147,11 @@ function numberFrom(version: unknown): number {
   const number = typeof version === 'string' ? Number(version) : version;
   if (Number.isSafeInteger(number) && (number as number) > 0) return number as number;
   throw refusedPart('parameters.version', 'the number of a version', shownValue(version));
+}
+
+/** Of all models that this node serves by now. */
+export function namesOf(service: ScoringService): readonly string[] {
+  return service.models().flatMap(({ name, engine }) => (engine === noEngine ? [] : [name]));
 }
 
 /** @throws MILL_MODEL_UNKNOWN */

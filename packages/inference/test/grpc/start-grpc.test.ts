@@ -47,6 +47,32 @@ test('grpc: inference: live, ready and metadata', async () => {
   ]);
 });
 
+test('grpc: inference: configuration and statistics', async () => {
+  const { face } = await openGrpc();
+  const { call } = clientOf(face.address, inferenceServiceName);
+  expect(await call('ModelConfig', { name: 'demo' })).toMatchObject({
+    config: {
+      name: 'demo',
+      platform: 'millrace-wasm',
+      backend: 'millrace',
+      max_batch_size: 0,
+      input: expect.arrayContaining([
+        { name: 'seen', data_type: 'TYPE_STRING', dims: ['-1', '-1'], optional: true },
+        { name: 'price', data_type: 'TYPE_FP32', dims: ['-1'], optional: true },
+      ]),
+      output: [{ name: 'score', data_type: 'TYPE_FP32', dims: ['-1'] }],
+    },
+  });
+  const counts = {
+    version: '7',
+    last_inference: '1700000000000',
+    inference_count: '5',
+    execution_count: '2',
+  };
+  for (const name of ['demo', ''])
+    expect(await call('ModelStatistics', { name })).toEqual({ model_stats: [{ name: 'demo', ...counts }] });
+});
+
 test('grpc: inference: typed contents in, typed contents out', async () => {
   const { face, service } = await openGrpc();
   const { call } = clientOf(face.address, inferenceServiceName);

@@ -105,6 +105,41 @@ test('access: every route of the API is in the table above', async () => {
   expect(routes.filter((route) => !table.some(([known]) => known === route))).toEqual([]);
 });
 
+/** Routes that want no key. */
+const openRoutes = ['/health/live', '/health/ready', '/v2/health/live', '/v2/health/ready'].flatMap(
+  (path) => [`GET ${path}`, `HEAD ${path}`],
+);
+
+test.each(['plain', 'of page calls'])(
+  'access: at every route that the server has (%s), none and a wrong key get 401, a weaker role never a 2xx of admins',
+  async (kind) => {
+    const corsOrigins = kind === 'plain' ? [] : ['https://shop.example'];
+    const server = await listen({ access: createKeyedAccess(keys, clock), corsOrigins });
+    const { routes } = server;
+    expect(routes).toEqual(expect.arrayContaining(['POST /v2/models/:model/infer', 'POST /v1/models/*']));
+    expect(openRoutes.filter((route) => !routes.includes(route))).toEqual([]);
+    const found: string[] = [];
+    // Browsers show no key when they ask what a page may do; what is no such question gets 400.
+    const isAsked = (route: string) => route !== 'OPTIONS *' && !openRoutes.includes(route);
+    for (const route of routes.filter(isAsked)) {
+      const path = route.replace(/:\w+/g, 'demo').replace(/\*$/, 'demo:predict');
+      const statuses: number[] = [];
+      for (const key of [null, 'wrong', 'key-of-clicks']) {
+        const response = await ask(server, path, key);
+        await response.arrayBuffer();
+        statuses.push(response.status);
+      }
+      const [method, pattern] = route.split(' ') as [string, string];
+      const isAllowed = ['events', 'any'].includes(needOf(method, pattern));
+      if (statuses[0] !== 401 || statuses[1] !== 401 || (statuses[2] === 403) === isAllowed)
+        found.push(`${route}: ${statuses}`);
+    }
+    expect(found).toEqual([]);
+    expect(server.service.scored).toEqual([]);
+    expect(server.service.created).toEqual([]);
+  },
+);
+
 test('access: refusals are coded, name the key, and never show it', async () => {
   const server = await withKeys();
   const wrong = await ask(server, 'POST /v1/score', 'a-secret-that-is-wrong');

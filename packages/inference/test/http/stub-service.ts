@@ -112,6 +112,7 @@ export function stubService(parts: StubParts = {}): Stub {
         timeMs: 1_700_000_000_000,
       },
     ],
+    scoredBy: () => ({ items: 5, batches: 2, lastMs: 1_700_000_000_000 }),
     measures: (model) => [measured(model)],
     status: () => ({
       cluster: 'test',
@@ -198,6 +199,7 @@ export interface LogLine {
 
 export interface Listening {
   readonly url: string;
+  readonly routes: readonly string[];
   readonly port: number;
   readonly service: Stub;
   readonly registry: Registry;
@@ -230,6 +232,7 @@ export async function openServer(options: ListenOptions = {}): Promise<Listening
   const face = await startHttp({ service, logger, registry, port: 0, ...limits, ...rest });
   return {
     url: face.url,
+    routes: face.routes,
     port: Number(new URL(face.url).port),
     service,
     registry,

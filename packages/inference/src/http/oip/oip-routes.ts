@@ -7,7 +7,10 @@ import { infer } from '../../tensors/infer.ts';
 import {
   changeLoaded,
   isReady,
+  modelConfig,
   modelMetadata,
+  modelStatistics,
+  namesOf,
   repositoryIndex,
   serverMetadata,
 } from '../../tensors/metadata.ts';
@@ -52,6 +55,7 @@ function addServerRoutes(scope: FastifyInstance, service: ScoringService): void 
 }
 
 function addModelRoutes(scope: FastifyInstance, { service, requestTimeoutMs }: ForeignOptions): void {
+  scope.get('/models/stats', hidden, async () => modelStatistics(service, namesOf(service)));
   /** Checks name and version before anything is said of a model. */
   const found = ({ params: { model, version } }: FastifyRequest<OfModel>) => {
     const file = service.fileOf(model);
@@ -71,6 +75,10 @@ function addModelRoutes(scope: FastifyInstance, { service, requestTimeoutMs }: F
       const ready = isReady(service, name, request.params.version ?? '');
       return reply.code(ready ? 200 : 503).send({ name, ready });
     });
+    scope.get<OfModel>(`${path}/config`, hidden, async (request) => modelConfig(service, found(request)));
+    scope.get<OfModel>(`${path}/stats`, hidden, async (request) =>
+      modelStatistics(service, [found(request).name]),
+    );
     scope.post<OfModel>(`${path}/infer`, hidden, onInfer);
   }
 }

@@ -70,7 +70,7 @@ async function answerCall(
     return { [form]: Array.from((await scored(groups)).scores) };
   }
   const { scores } = await scored(examplesFrom(file, request.body));
-  return { result: verb === 'regress' ? Array.from(scores) : Array.from(scores, classesOf) };
+  return { results: verb === 'regress' ? Array.from(scores) : Array.from(scores, classesOf) };
 }
 
 /** Nothing is logged: the protocol has no place for a request's id, so no outcome could name what was scored. */
