@@ -84,7 +84,7 @@ const doors: Readonly<Record<string, RegExp>> = {
   hashring: /^packages\/core\/src\/placement\.ts$/,
   pino: /^packages\/runtime\/src\/logger\.ts$/,
   '@grpc/grpc-js': /^packages\/inference\/src\/grpc\//,
-  fastify: /^packages\/inference\/src\/http\//,
+  fastify: /^packages\/(inference\/src\/http|bench\/src\/score)\//,
   '@peculiar/x509': /^packages\/cli\/src\/certificates\//,
   picocolors: /^packages\/cli\/src\/screen\/colours\.ts$/,
   '@tensorflow/*': /^packages\/model\/src\//,
