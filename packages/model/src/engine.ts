@@ -7,7 +7,16 @@
 import type { NetShape } from './net-shape.ts';
 
 /** Engine names, best first; the order in which `auto` tries them. */
-export const engineNames = ['tfjs-node-gpu', 'tfjs-node', 'wasm', 'cpu', 'plain'] as const;
+export const engineNames = [
+  'onnx-tensorrt',
+  'onnx-cuda',
+  'tfjs-node-gpu',
+  'onnx',
+  'tfjs-node',
+  'wasm',
+  'cpu',
+  'plain',
+] as const;
 export type EngineName = (typeof engineNames)[number];
 
 /** Gathered inputs of one batch. Arrays may be longer than needed; only the leading part is read. Owned by the caller. */

@@ -30,13 +30,15 @@ test('engine choice: auto takes the best that loads and tells each skip once', a
   const machine = machineWith('wasm', 'cpu', 'plain');
   const engine = await openEngine({ wanted: 'auto', shape: layered, ...machine });
   expect(engine.name).toBe('wasm');
-  expect(machine.skipped).toEqual(['tfjs-node-gpu: no tfjs-node-gpu here', 'tfjs-node: no tfjs-node here']);
+  expect(machine.skipped).toEqual(
+    ['onnx-cuda', 'tfjs-node-gpu', 'onnx', 'tfjs-node'].map((name) => `${name}: no ${name} here`),
+  );
 });
 
 test('engine choice: auto takes the GPU when it is there', async () => {
   const machine = machineWith(...engineNames);
   const engine = await openEngine({ wanted: 'auto', shape: layered, ...machine });
-  expect(engine.name).toBe('tfjs-node-gpu');
+  expect(engine.name).toBe('onnx-cuda');
   expect(machine.skipped).toEqual([]);
 });
 
@@ -65,7 +67,7 @@ test('engine choice: auto finds a real engine for layers here, and says why it i
       skipped.push(name);
     },
   });
-  expect(skipped).toEqual(engineNames.slice(0, engineNames.indexOf(engine.name)));
+  expect(skipped).toEqual(engineNames.slice(1, engineNames.indexOf(engine.name)));
   expect(engineNames.indexOf(engine.name)).toBeLessThanOrEqual(engineNames.indexOf('wasm'));
   engine.dispose();
 });
