@@ -9,6 +9,7 @@ import { answer, answers } from './answer-schemas.ts';
 import { isOverdue } from './deadlines.ts';
 import { lineTypes } from './outcome-lines.ts';
 import { modelParamsSchema, noQuerySchema, rejectedQuerySchema } from './schemas.ts';
+import { scoreJson } from './score-json.ts';
 import { within } from './time-limit.ts';
 
 /** What all routes that wait for the service share. */
@@ -30,7 +31,13 @@ export function addScoringRoutes(app: FastifyInstance, { service, requestTimeout
         response: answers({ 200: answer('ScoreResponse', 'One score for each item.') }),
       },
     },
-    (request, reply) => within(requestTimeoutMs, service.score(request.body, callerOf(reply.raw))),
+    async (request, reply) => {
+      const response = await within(requestTimeoutMs, service.score(request.body, callerOf(reply.raw)));
+      const asJson = (payload: unknown) =>
+        payload === response ? scoreJson(response) : JSON.stringify(payload);
+      reply.type('application/json; charset=utf-8').serializer(asJson);
+      return response;
+    },
   );
   app.post<{ Body: RankRequest }>(
     '/v1/rank',
