@@ -97,6 +97,14 @@ export const inferenceSettings = defineConfig({
     unit: 'rows',
     sentence: 'Items that may wait for a batch; a request that would exceed it gets MILL_OVERLOADED.',
   },
+  queueDelayMsMax: {
+    env: 'MILL_QUEUE_DELAY_MS_MAX',
+    parser: numberSetting({ min: 1, max: 600_000 }),
+    default: 30,
+    unit: 'ms',
+    sentence:
+      'Once requests have waited for a batch for so long, new ones get MILL_OVERLOADED; those of priority low after half, high after twice of it.',
+  },
   lanes: {
     env: 'MILL_BATCH_LANES',
     parser: wholeSetting({ min: 1, max: 64 }),

@@ -143,7 +143,8 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     const { user = noFeatures, context = noFeatures, items } = request;
     const requestId = request.requestId ?? options.newRequestId();
     const traced = request.log !== false;
-    const scored = await model.batcher.submit({ user, context, items, traced, caller }, items.length);
+    const input = { user, context, items, traced, caller };
+    const scored = await model.batcher.submit(input, items.length, caller?.priority);
     const { scores } = scored;
     // A node that was paused finds requests whose callers have long gone to another one: logged, they would count again.
     if (traced && caller?.gone !== true) {
@@ -159,7 +160,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     const plan = rankingPlanFrom(request, model.net.file);
     const requestId = request.requestId ?? options.newRequestId();
     const input = { user, context, items, traced: true, ranked: true, caller };
-    const scored = await model.batcher.submit(input, items.length);
+    const scored = await model.batcher.submit(input, items.length, caller?.priority);
     const drawn = drawFor(plan, scored, model.net.file, requestId);
     const policy = plan.exploration.type;
     if (caller?.gone !== true) {
@@ -205,6 +206,14 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       model === undefined ? rejected : rejected.filter((entry) => entry.model === model),
     measures: (model) => modelNamed(model).measures.records,
     status: () => statusOf(options, served),
+    // One loop of one process serves all models: where one's requests wait, those of the others will.
+    refusal(priority) {
+      for (const { batcher } of served.values()) {
+        const refusal = batcher.refusal(priority);
+        if (refusal !== null) return refusal;
+      }
+      return null;
+    },
     get ready() {
       return [...view.models.values()].every((file) => isModelReady(view, file, served.get(file.name)));
     },

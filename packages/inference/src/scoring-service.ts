@@ -3,6 +3,7 @@ import type {
   ClusterStatus,
   CreateModelResponse,
   Measures,
+  MillraceError,
   ModelFile,
   ModelListing,
   OutcomeRequest,
@@ -13,11 +14,14 @@ import type {
   ScoreRequest,
   ScoreResponse,
 } from '@millrace/protocol';
+import type { Priority } from './priority.ts';
 
 /** Who waits for an answer. */
 export interface Caller {
   /** True once nobody waits any more: the connection broke, or the time was up. */
   readonly gone: boolean;
+  /** Default `normal`. */
+  readonly priority?: Priority;
 }
 
 export interface ScoringService {
@@ -52,6 +56,11 @@ export interface ScoringService {
   /** What the updater told of a model in the last hour, oldest first. @throws MILL_MODEL_UNKNOWN, MILL_NOT_READY */
   measures(model: string): readonly Measures[];
   status(): ClusterStatus;
+  /**
+   * What a request of this priority would be refused with now, whatever it asks for; null, or no such function: it is taken. A
+   * face asks before it reads a request, since those that are refused under overload are the many.
+   */
+  refusal?(priority: Priority): MillraceError | null;
   /** True once this node can score. */
   readonly ready: boolean;
 }

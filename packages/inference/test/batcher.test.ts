@@ -282,3 +282,63 @@ test('batcher: every request is answered once, in order, whatever its size and h
     { numRuns: 60 },
   );
 }, 20_000);
+
+test('batcher: once requests have waited too long new ones are refused, until what waits is younger again', async () => {
+  const { clock, runs, batcher } = open({ lanes: 1, queueRowsMax: 1_000, queueDelayMsMax: 50 });
+  void batcher.submit('a', 10);
+  for (const request of ['b', 'c', 'd']) void batcher.submit(request, 10);
+  clock.advanceBy(60);
+  // Nobody looks before a batch leaves: the process may have been stopped for a while.
+  void batcher.submit('e', 10);
+  runs[0].finish();
+  await turn();
+  await expect(batcher.submit('f', 1)).rejects.toMatchObject({
+    code: 'MILL_OVERLOADED',
+    message: 'cannot score now: requests have waited for 60 ms, the limit is 50',
+  });
+  runs[1].finish();
+  await turn();
+  expect(batcher.refusal('normal')).not.toBeNull();
+  runs[2].finish();
+  await turn();
+  // What is left, e, came just now.
+  expect(batcher.refusal('normal')).toBeNull();
+  void batcher.submit('g', 10);
+  for (const run of [3, 4, 5]) {
+    runs[run].finish();
+    await turn();
+  }
+  expect(requestsOf(runs)).toEqual(['a', 'b', 'c', 'd', 'e', 'g']);
+});
+
+test('batcher: what has waited long and leaves with the next batch refuses nobody', async () => {
+  const { clock, runs, batcher } = open({ lanes: 1, queueDelayMsMax: 50 });
+  void batcher.submit('a', 10);
+  void batcher.submit('b', 1);
+  clock.advanceBy(1_000);
+  runs[0].finish();
+  await turn();
+  expect([requestsOf(runs), batcher.refusal('low')]).toEqual([['a', 'b'], null]);
+});
+
+test('batcher: priority: the urgent leave first, and are refused last', async () => {
+  const { clock, runs, batcher } = open({ lanes: 1, queueRowsMax: 1_000, queueDelayMsMax: 50 });
+  void batcher.submit('a', 10);
+  void batcher.submit('low', 10, 'low');
+  void batcher.submit('normal', 10);
+  void batcher.submit('high', 10, 'high');
+  clock.advanceBy(60);
+  runs[0].finish();
+  await turn();
+  expect(requestsOf(runs)).toEqual(['a', 'high']);
+  // Nothing as urgent waits any more; what is less urgent does not count.
+  expect(batcher.refusal('high')).toBeNull();
+  expect(batcher.refusal('normal')).not.toBeNull();
+  await expect(batcher.submit('late', 1, 'low')).rejects.toMatchObject({ code: 'MILL_OVERLOADED' });
+  void batcher.submit('urgent', 10, 'high');
+  for (const run of [1, 2, 3]) {
+    runs[run].finish();
+    await turn();
+  }
+  expect(requestsOf(runs)).toEqual(['a', 'high', 'urgent', 'normal', 'low']);
+});

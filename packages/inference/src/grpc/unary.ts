@@ -10,6 +10,7 @@ import { MillraceError } from '@millrace/protocol';
 import type { Clock } from '@millrace/runtime';
 import type { Logger } from '../http/refusals.ts';
 import { within } from '../http/time-limit.ts';
+import { priorityFrom, priorityHeader } from '../priority.ts';
 import type { Caller, ScoringService } from '../scoring-service.ts';
 import { grpcStatusOf, type StatusName, serviceErrorFrom } from './grpc-refusals.ts';
 
@@ -93,6 +94,7 @@ function callerOf(call: ServerUnaryCall<unknown, object>, clock: Clock): Caller 
     get gone() {
       return call.cancelled || clock.now() > Number(call.getDeadline());
     },
+    priority: priorityFrom(call.metadata.get(priorityHeader).at(0)),
   };
 }
 

@@ -4,6 +4,7 @@ import type { OutcomeRequest, RankRequest, ScoreRequest } from '@millrace/protoc
 import { MillraceError } from '@millrace/protocol';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
+import { priorityFrom, priorityHeader } from '../priority.ts';
 import type { Caller, ScoringService } from '../scoring-service.ts';
 import { answer, answers } from './answer-schemas.ts';
 import { isOverdue } from './deadlines.ts';
@@ -181,6 +182,7 @@ export function callerOf(answer: ServerResponse): Caller {
     get gone() {
       return answer.destroyed || answer.writableEnded || isOverdue(answer);
     },
+    priority: priorityFrom(answer.req.headers[priorityHeader]),
   };
 }
 

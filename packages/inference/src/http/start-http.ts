@@ -19,6 +19,7 @@ import { acceptOutcomeLines } from './outcome-lines.ts';
 import { type Logger, type Refuser, refuserWith } from './refusals.ts';
 import { routeUnknown } from './route-unknown.ts';
 import { addModelRoutes, addOperationRoutes, addScoringRoutes } from './routes.ts';
+import { shedLoad } from './shed-load.ts';
 import { addTfsRoutes } from './tfs/tfs-routes.ts';
 import { unreadBodies } from './unread-body.ts';
 
@@ -74,6 +75,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   if (options.accessLog === true) logRequests(app, options.logger, guard);
   askForKeys(app, guard);
   honourDeadlines(app, options.clock ?? systemClock);
+  shedLoad(app, service);
   answerUnknownRoutes(app);
   app.setErrorHandler((error, request, reply) => refuser.refuse(error, request, reply));
   await describeApi(app);

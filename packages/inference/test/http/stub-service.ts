@@ -50,7 +50,9 @@ export interface Stub extends ScoringService {
 }
 
 /** Parts of the stub that a test replaces. */
-export type StubParts = Partial<Pick<ScoringService, 'score' | 'acceptOutcomes' | 'createModel' | 'status'>>;
+export type StubParts = Partial<
+  Pick<ScoringService, 'score' | 'acceptOutcomes' | 'createModel' | 'status' | 'refusal'>
+>;
 
 export function answerTo(request: ScoreRequest): ScoreResponse {
   return {
