@@ -1,50 +1,28 @@
 /**
  * Requests a second that a cluster scores within 50 ms (p99), and a stack of Redis, ONNX Runtime and fastify beside it.
  *
- *   npm run bench -- score [--json] [--smoke] [--reference on|off] [--log on|off] [--cache-rows N] [--rows N] [--steps N] [--step-ms N] [--seed N]
+ *   npm run bench -- score [--json] [--smoke] [--reference on|off] [--log on|off] [--cache-rows N] [--rows N] …
  */
 import { parseArgs } from 'node:util';
 import { thisMachine } from './common/machine.ts';
 import { startProgress } from './common/progress.ts';
 import { textTable } from './common/text-table.ts';
-import { fullSize, type ScoreParameters, smokeSize } from './score/parameters.ts';
+import { scoreOptions, scoreOptionsUsage, scoreParametersFrom } from './score/command.ts';
+import { fullSize, smokeSize } from './score/parameters.ts';
 import { runScoreBench, type ScoreResult, stepsOf } from './score/score-bench.ts';
 
-const usage =
-  'npm run bench -- score [--json] [--smoke] [--reference on|off] [--log on|off] [--cache-rows N] [--rows N] [--steps N] [--step-ms N] [--seed N]';
+const usage = `npm run bench -- score ${scoreOptionsUsage} [--reference on|off] [--log on|off]`;
 const { values } = parseArgs({
   options: {
-    json: { type: 'boolean', default: false },
-    smoke: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
+    ...scoreOptions,
     reference: { type: 'string', default: 'on' },
     log: { type: 'string', default: 'off' },
-    'cache-rows': { type: 'string' },
-    rows: { type: 'string' },
-    steps: { type: 'string' },
-    'step-ms': { type: 'string' },
-    seed: { type: 'string' },
   },
 });
 const say = (text: string) => void process.stdout.write(`${text}\n`);
-const size = values.smoke ? smokeSize : fullSize;
-
-function wholeNumber(text: string | undefined, otherwise: number, least = 1): number {
-  if (text === undefined) return otherwise;
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < least)
-    throw new TypeError(`wanted a whole number from ${least}, found ${text}`);
-  return value;
-}
-
-const parameters: ScoreParameters = {
-  ...size,
+const parameters = {
+  ...scoreParametersFrom(values, values.smoke ? smokeSize : fullSize),
   log: values.log === 'on',
-  cacheRows: wholeNumber(values['cache-rows'], size.cacheRows, 0),
-  rows: wholeNumber(values.rows, size.rows),
-  steps: wholeNumber(values.steps, size.steps),
-  stepMs: wholeNumber(values['step-ms'], size.stepMs),
-  seed: wholeNumber(values.seed, size.seed),
 };
 
 function asText(result: ScoreResult): string {

@@ -4,9 +4,12 @@
  */
 import { connect, type Socket } from 'node:net';
 
+/** @param sentMs  when the request went to its connection, by performance.now. */
+export type OnAnswer = (status: number, sentMs: number) => void;
+
 export interface HttpCaller {
   /** Sends bytes that requestBytes made, on a connection that is free or the first that becomes so. */
-  send(request: Uint8Array, onAnswer: (status: number) => void): void;
+  send(request: Uint8Array, onAnswer: OnAnswer): void;
   close(): void;
 }
 
@@ -28,12 +31,13 @@ export function requestBytes(url: URL, body: string, headers: Readonly<Record<st
 
 interface Waiting {
   readonly request: Uint8Array;
-  readonly onAnswer: (status: number) => void;
+  readonly onAnswer: OnAnswer;
 }
 
 interface Line {
   readonly socket: Socket;
   waiting: Waiting | null;
+  sentMs: number;
 }
 
 /** An answer is told with its status, 0 where the connection ended before it was whole; the connection is then opened anew. */
@@ -55,15 +59,16 @@ export function createHttpCaller(url: URL, connectionsMax: number): HttpCaller {
   };
   const start = (line: Line, waiting: Waiting) => {
     line.waiting = waiting;
+    line.sentMs = performance.now();
     line.socket.write(waiting.request);
   };
   const finish = (line: Line, status: number) => {
-    const { waiting } = line;
+    const { waiting, sentMs } = line;
     line.waiting = null;
     const next = take();
     if (next) start(line, next);
     else free.push(line);
-    waiting?.onAnswer(status);
+    waiting?.onAnswer(status, sentMs);
   };
 
   const open = (): Line => {
@@ -96,10 +101,10 @@ export function createHttpCaller(url: URL, connectionsMax: number): HttpCaller {
       lines.delete(line);
       const place = free.indexOf(line);
       if (place >= 0) free.splice(place, 1);
-      line.waiting?.onAnswer(noAnswer);
+      line.waiting?.onAnswer(noAnswer, line.sentMs);
       line.waiting = null;
     });
-    const line: Line = { socket, waiting: null };
+    const line: Line = { socket, waiting: null, sentMs: 0 };
     lines.add(line);
     return line;
   };

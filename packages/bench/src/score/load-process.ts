@@ -20,6 +20,10 @@ export interface LoadOrder {
   /** Requests due before this are not counted, ms. */
   readonly warmMs: number;
   readonly seed: number;
+  /** At most; default 256. */
+  readonly connections?: number;
+  /** Where a request's time begins: when it was due (default), or when it was sent. */
+  readonly from?: 'due' | 'sent';
 }
 
 export interface LoadFigures {
@@ -36,7 +40,7 @@ export interface LoadFigures {
   readonly unsent: number;
 }
 
-const connections = 256;
+const connectionsDefault = 256;
 /** Requests under way and waiting for a connection; what is due beyond that is given up. */
 const underwayMax = 20_000;
 const lastAnswerMsMax = 15_000;
@@ -53,7 +57,7 @@ function requestsFrom({ url, bodies, headers }: LoadOrder): readonly Buffer[] {
 }
 
 async function drive(order: LoadOrder): Promise<LoadFigures> {
-  const caller = createHttpCaller(new URL(order.url), connections);
+  const caller = createHttpCaller(new URL(order.url), order.connections ?? connectionsDefault);
   const requests = requestsFrom(order);
   const latenciesMs: number[] = [];
   const refused: Record<number, number> = {};
@@ -70,10 +74,11 @@ async function drive(order: LoadOrder): Promise<LoadFigures> {
     const isCounted = dueMs - startMs >= order.warmMs;
     sent += 1;
     underway += 1;
-    caller.send(request, (status) => {
+    caller.send(request, (status, sentMs) => {
       underway -= 1;
       lastMs = performance.now();
-      if (isCounted && status === 200) latenciesMs.push(lastMs - dueMs);
+      const fromMs = order.from === 'sent' ? sentMs : dueMs;
+      if (isCounted && status === 200) latenciesMs.push(lastMs - fromMs);
       else if (isCounted) refused[status] = (refused[status] ?? 0) + 1;
       onEnd();
     });
