@@ -5,13 +5,16 @@
  * what has waited for a lane leaves as soon as there is one, the most urgent first. Lanes overlap: while one batch waits for
  * rows the next one is encoded.
  *
- * Overload (I7): with no free lane the queue grows up to `queueRowsMax`. Before that comes a limit in time: when a batch has
- * left and what is still there has waited for longer than `queueDelayMsMax`, requests are refused until a batch has left that
- * leaves nothing so old. This is looked at as batches leave alone: a process that did not run for a while finds old requests,
- * takes them along with the next batch and refuses nobody. So what is accepted under any load waits about as long as that.
+ * Overload (I7): with no free lane the queue grows up to `queueRowsMax`. Before that comes a limit in time, `queueDelayMsMax`:
+ * - When a batch has left and what is still there has waited for longer, requests are refused until a batch has left that
+ *   leaves nothing so old. This is looked at as batches leave alone: a process that did not run for a while finds old
+ *   requests, takes them along with the next batch and refuses nobody.
+ * - What waits is not let grow beyond what leaves within that time, by how long batches took lately (drain-rate.ts).
+ * So what is accepted waits about as long as that, whatever is asked.
  */
 import { MillraceError } from '@millrace/protocol';
 import type { Clock } from '@millrace/runtime';
+import { createDrainRate } from './drain-rate.ts';
 import { type Priority, priorities } from './priority.ts';
 import { createWaitingQueue } from './waiting-queue.ts';
 
@@ -30,8 +33,8 @@ export interface BatchingLimits {
 export interface Batcher<Request, Result> {
   /** @throws MILL_OVERLOADED when the queue is full, MILL_CLOSED after close. */
   submit(request: Request, rows: number, priority?: Priority): Promise<Result>;
-  /** What a new request of this priority would be refused with now for the time that others wait; null: nothing. */
-  refusal(priority: Priority): MillraceError | null;
+  /** True when a new request of this priority would be refused now for the time that others wait. */
+  isOverdue(priority: Priority): boolean;
   readonly queueRows: number;
   /** Takes no more, and resolves when all that were taken are answered. */
   close(): Promise<void>;
@@ -73,6 +76,7 @@ export function createBatcher<Request, Result>(
   const delayMsMax = limits.queueDelayMsMax ?? Number.POSITIVE_INFINITY;
   /** By priority how long those had waited whom the last batch left behind, ms. */
   const waitedMs: Record<Priority, number> = { high: 0, normal: 0, low: 0 };
+  const drain = createDrainRate();
   let scheduled = false;
   let closed = false;
   let drained: (() => void) | null = null;
@@ -100,16 +104,22 @@ export function createBatcher<Request, Result>(
     for (const priority of priorities) waitedMs[priority] = nowMs - (queue.oldestMs(priority) ?? nowMs);
   };
 
-  const refusal = (priority: Priority): MillraceError | null => {
-    const limitMs = patience[priority] * delayMsMax;
-    if (waitedMs[priority] <= limitMs) return null;
-    const message = `cannot score now: requests have waited for ${Math.round(waitedMs[priority])} ms, the limit is ${limitMs}`;
-    return new MillraceError('MILL_OVERLOADED', message);
+  /** How long a new request of this priority would wait by all that is known, ms. */
+  const waitMs = (priority: Priority): number => {
+    const ahead = drain.msFor(queue.rows, clock.monotonicMs());
+    return Math.max(waitedMs[priority], priority === 'high' ? 0 : ahead);
   };
+  const isOverdue = (priority: Priority) =>
+    queue.length > 0 && waitMs(priority) > patience[priority] * delayMsMax;
 
-  const finishLane = (lane: number) => {
-    freeLanes.push(lane);
-    dispatch();
+  const start = (lane: number, tickets: readonly Ticket<Request, Result>[]) => {
+    const startedMs = clock.monotonicMs();
+    const rows = tickets.reduce((sum, ticket) => sum + ticket.rows, 0);
+    void run(lane, tickets).finally(() => {
+      drain.note(rows, startedMs, clock.monotonicMs(), queue.length > 0);
+      freeLanes.push(lane);
+      dispatch();
+    });
   };
 
   const dispatch = () => {
@@ -119,7 +129,7 @@ export function createBatcher<Request, Result>(
       if (lane === undefined) return;
       const tickets = takeBatch();
       noteWaits();
-      if (tickets.length > 0) void run(lane, tickets).finally(() => finishLane(lane));
+      if (tickets.length > 0) start(lane, tickets);
       else freeLanes.push(lane);
     }
     if (closed && freeLanes.length === limits.lanes) drained?.();
@@ -142,14 +152,16 @@ export function createBatcher<Request, Result>(
         const message = `cannot score now: ${queueRows} rows wait, the limit is ${limits.queueRowsMax}`;
         return Promise.reject(new MillraceError('MILL_OVERLOADED', message));
       }
-      const late = refusal(priority);
-      if (late !== null) return Promise.reject(late);
+      if (isOverdue(priority)) {
+        const message = `cannot score now: a request would wait for ${Math.ceil(waitMs(priority))} ms, the limit is ${patience[priority] * delayMsMax}`;
+        return Promise.reject(new MillraceError('MILL_OVERLOADED', message));
+      }
       return new Promise((resolve, reject) => {
         queue.add({ request, rows, resolve, reject, priority, sinceMs: clock.monotonicMs() });
         schedule();
       });
     },
-    refusal,
+    isOverdue,
     get queueRows() {
       return queue.rows;
     },

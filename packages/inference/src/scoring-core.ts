@@ -207,12 +207,9 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     measures: (model) => modelNamed(model).measures.records,
     status: () => statusOf(options, served),
     // One loop of one process serves all models: where one's requests wait, those of the others will.
-    refusal(priority) {
-      for (const { batcher } of served.values()) {
-        const refusal = batcher.refusal(priority);
-        if (refusal !== null) return refusal;
-      }
-      return null;
+    isOverdue(priority) {
+      for (const { batcher } of served.values()) if (batcher.isOverdue(priority)) return true;
+      return false;
     },
     get ready() {
       return [...view.models.values()].every((file) => isModelReady(view, file, served.get(file.name)));

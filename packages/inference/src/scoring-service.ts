@@ -3,7 +3,6 @@ import type {
   ClusterStatus,
   CreateModelResponse,
   Measures,
-  MillraceError,
   ModelFile,
   ModelListing,
   OutcomeRequest,
@@ -57,10 +56,10 @@ export interface ScoringService {
   measures(model: string): readonly Measures[];
   status(): ClusterStatus;
   /**
-   * What a request of this priority would be refused with now, whatever it asks for; null, or no such function: it is taken. A
-   * face asks before it reads a request, since those that are refused under overload are the many.
+   * True when a request to score of this priority would be refused now, whatever it asks for; no such function: never. A face asks
+   * before it reads a request, since those that are refused under overload are the many.
    */
-  refusal?(priority: Priority): MillraceError | null;
+  isOverdue?(priority: Priority): boolean;
   /** True once this node can score. */
   readonly ready: boolean;
 }

@@ -294,15 +294,15 @@ test('batcher: once requests have waited too long new ones are refused, until wh
   await turn();
   await expect(batcher.submit('f', 1)).rejects.toMatchObject({
     code: 'MILL_OVERLOADED',
-    message: 'cannot score now: requests have waited for 60 ms, the limit is 50',
+    message: 'cannot score now: a request would wait for 180 ms, the limit is 50',
   });
   runs[1].finish();
   await turn();
-  expect(batcher.refusal('normal')).not.toBeNull();
+  expect(batcher.isOverdue('normal')).toBe(true);
   runs[2].finish();
   await turn();
   // What is left, e, came just now.
-  expect(batcher.refusal('normal')).toBeNull();
+  expect(batcher.isOverdue('normal')).toBe(false);
   void batcher.submit('g', 10);
   for (const run of [3, 4, 5]) {
     runs[run].finish();
@@ -318,7 +318,32 @@ test('batcher: what has waited long and leaves with the next batch refuses nobod
   clock.advanceBy(1_000);
   runs[0].finish();
   await turn();
-  expect([requestsOf(runs), batcher.refusal('low')]).toEqual([['a', 'b'], null]);
+  expect([requestsOf(runs), batcher.isOverdue('low')]).toEqual([['a', 'b'], false]);
+});
+
+test('batcher: no more is taken than leaves within the limit, by what batches took', async () => {
+  const { clock, runs, batcher } = open({ lanes: 1, queueRowsMax: 1_000, queueDelayMsMax: 50 });
+  for (const request of ['a', 'b', 'c', 'd']) void batcher.submit(request, 10);
+  clock.advanceBy(20);
+  runs[0].finish();
+  await turn();
+  // 2 ms a row: c and d leave within 40 ms, three such requests would not.
+  expect(batcher.isOverdue('normal')).toBe(false);
+  void batcher.submit('e', 10);
+  expect([batcher.isOverdue('low'), batcher.isOverdue('normal'), batcher.isOverdue('high')]).toEqual([
+    true,
+    true,
+    false,
+  ]);
+  await expect(batcher.submit('f', 10)).rejects.toMatchObject({
+    message: 'cannot score now: a request would wait for 60 ms, the limit is 50',
+  });
+  for (const run of [1, 2, 3, 4]) {
+    runs[run].finish();
+    await turn();
+  }
+  expect(requestsOf(runs)).toEqual(['a', 'b', 'c', 'd', 'e']);
+  expect(batcher.isOverdue('low')).toBe(false);
 });
 
 test('batcher: priority: the urgent leave first, and are refused last', async () => {
@@ -332,8 +357,8 @@ test('batcher: priority: the urgent leave first, and are refused last', async ()
   await turn();
   expect(requestsOf(runs)).toEqual(['a', 'high']);
   // Nothing as urgent waits any more; what is less urgent does not count.
-  expect(batcher.refusal('high')).toBeNull();
-  expect(batcher.refusal('normal')).not.toBeNull();
+  expect(batcher.isOverdue('high')).toBe(false);
+  expect(batcher.isOverdue('normal')).toBe(true);
   await expect(batcher.submit('late', 1, 'low')).rejects.toMatchObject({ code: 'MILL_OVERLOADED' });
   void batcher.submit('urgent', 10, 'high');
   for (const run of [1, 2, 3]) {

@@ -51,7 +51,7 @@ export interface Stub extends ScoringService {
 
 /** Parts of the stub that a test replaces. */
 export type StubParts = Partial<
-  Pick<ScoringService, 'score' | 'acceptOutcomes' | 'createModel' | 'status' | 'refusal'>
+  Pick<ScoringService, 'score' | 'acceptOutcomes' | 'createModel' | 'status' | 'isOverdue'>
 >;
 
 export function answerTo(request: ScoreRequest): ScoreResponse {
