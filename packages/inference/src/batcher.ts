@@ -9,7 +9,9 @@
  * - When a batch has left and what is still there has waited for longer, requests are refused until a batch has left that
  *   leaves nothing so old. This is looked at as batches leave alone: a process that did not run for a while finds old
  *   requests, takes them along with the next batch and refuses nobody.
- * - What waits is not let grow beyond what leaves within that time, by how long batches took lately (drain-rate.ts).
+ * - What waits or is under way is not let grow beyond what ends within that time, by how long batches took lately
+ *   (drain-rate.ts).
+ * - While that is less than a batch nobody is refused.
  * So what is accepted waits about as long as that, whatever is asked.
  */
 import { MillraceError } from '@millrace/protocol';
@@ -77,6 +79,8 @@ export function createBatcher<Request, Result>(
   /** By priority how long those had waited whom the last batch left behind, ms. */
   const waitedMs: Record<Priority, number> = { high: 0, normal: 0, low: 0 };
   const drain = createDrainRate();
+  /** Of batches that have left and not ended. */
+  let underwayRows = 0;
   let scheduled = false;
   let closed = false;
   let drained: (() => void) | null = null;
@@ -106,16 +110,18 @@ export function createBatcher<Request, Result>(
 
   /** How long a new request of this priority would wait by all that is known, ms. */
   const waitMs = (priority: Priority): number => {
-    const ahead = drain.msFor(queue.rows, clock.monotonicMs());
+    const ahead = drain.msFor(queue.rows + underwayRows, clock.monotonicMs());
     return Math.max(waitedMs[priority], priority === 'high' ? 0 : ahead);
   };
   const isOverdue = (priority: Priority) =>
-    queue.length > 0 && waitMs(priority) > patience[priority] * delayMsMax;
+    queue.rows + underwayRows >= limits.rowsMax && waitMs(priority) > patience[priority] * delayMsMax;
 
   const start = (lane: number, tickets: readonly Ticket<Request, Result>[]) => {
     const startedMs = clock.monotonicMs();
     const rows = tickets.reduce((sum, ticket) => sum + ticket.rows, 0);
+    underwayRows += rows;
     void run(lane, tickets).finally(() => {
+      underwayRows -= rows;
       drain.note(rows, startedMs, clock.monotonicMs(), queue.length > 0);
       freeLanes.push(lane);
       dispatch();
