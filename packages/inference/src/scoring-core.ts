@@ -2,6 +2,7 @@
 import type { RowSource } from '@millrace/client';
 import type { EngineName } from '@millrace/model';
 import {
+  answeredScore,
   decodeHeads,
   headsSubject,
   type Impression,
@@ -151,7 +152,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       const bytes = new Uint8Array(scores.buffer, scores.byteOffset, scores.byteLength);
       logImpression(model, { ...request, requestId }, scored, { items, scores: bytes });
     }
-    return { ...answerOf(model, requestId, scored), scores: Array.from(scores) };
+    return { ...answerOf(model, requestId, scored), scores: Array.from(scores, answeredScore) };
   };
 
   const rank = async (request: RankRequest, caller?: Caller): Promise<RankResponse> => {

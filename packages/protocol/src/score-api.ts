@@ -27,7 +27,10 @@ export interface ScoreResponse {
   readonly model: string;
   /** Version of the dense weights that made every score of this answer: the sequence in the dense log. */
   readonly version: number;
-  /** Probabilities, one for each item, in the caller's order. */
+  /**
+   * Probabilities, one for each item, in the caller's order. They travel as decimals; as float32 (Math.fround) they are what was
+   * computed and logged, to the bit.
+   */
   readonly scores: readonly number[];
   /**
    * Upper bound in ms on how long ago the newest update that these scores miss was appended to the log;

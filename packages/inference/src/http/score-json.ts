@@ -1,10 +1,10 @@
 /**
- * Writes the answer to a score request. Nearly all of it is numbers, and the shortest text of a number is dear to find; a
- * score is a float32 below 1, of which twelve decimals are more than enough.
+ * Writes the answer to a score request. Nearly all of it is numbers, and the shortest text of a number is dear to find; scores
+ * have twelve decimals (answeredScore), which are written as they are.
  */
 import type { ScoreResponse } from '@millrace/protocol';
 
-/** From here on half a unit in the twelfth decimal is less than half of a float32's last bit. */
+/** Smaller ones have more than twelve decimals. */
 const scoreMin = 2 ** -15;
 const scale = 1e12;
 const scoreBytesMax = 32;
