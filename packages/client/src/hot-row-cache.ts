@@ -15,7 +15,7 @@
  * Nobody answered for a partition: first values stand in for all its rows of the batch, hits too, since a log of reads has no
  * form for a partition of which only some rows were read.
  */
-import { copyRows, findRow, lookupRows, rowTarget } from '@millrace/core';
+import { copyRows, findRow, lookupRows, rowTarget, touchRows } from '@millrace/core';
 import type { Bus, Clock, ClusterView, Logger } from '@millrace/runtime';
 import {
   alignHits,
@@ -28,7 +28,7 @@ import {
 } from './cache-pull.ts';
 import { type CachedModel, openCachedModel } from './cached-model.ts';
 import { noteAnswer } from './cached-partitions.ts';
-import { type CachedTable, cachedTableBytes, putCopy } from './cached-table.ts';
+import { type CachedTable, cachedTableBytes, isOf, putCopy } from './cached-table.ts';
 import type { ReadFloor } from './read-floor.ts';
 import {
   addReadMark,
@@ -169,8 +169,11 @@ class OwnHotRowCache implements HotRowCache {
     lookupRows(table.rows, keys, count, pull.rows);
     const floorOf = (partition: number) => floor.of(request.model, partition);
     const missed = sortHits(pull, model, table, request, floorOf, clock.monotonicMs() - stalenessMsMax);
-    if (missed < count)
+    if (missed < count) {
+      // Scattered rows are cache misses; fetched together they overlap.
+      pull.mix = touchRows(table.rows, pull.rows, 0, count);
       copyRows(table.rows, pull.rows, inOrder, 0, count, rowTarget(out, 0, count, layout.dim));
+    }
     for (let t = 0; t < pull.touchedCount; t += 1) {
       const p = pull.touched[t];
       if (pull.misses[p] > 0) continue;
@@ -246,7 +249,7 @@ function markPulled({ marks, torn }: CachePull, request: PullRequest): void {
 
 /** Copies a row as it was at `sequence`, where the cache knows that; what it knows now it has known since then. */
 function copyAsOf(
-  { rows, generations, since }: CachedTable,
+  table: CachedTable,
   low: number,
   high: number,
   generation: number,
@@ -254,8 +257,9 @@ function copyAsOf(
   { out, layout }: PullRequest,
   to: number,
 ): boolean {
+  const { rows } = table;
   const row = findRow(rows, low, high);
-  if (row < 0 || generations[row] !== generation || since[row] > sequence) return false;
+  if (row < 0 || !isOf(table, row, generation) || table.since[2 * row] > sequence) return false;
   for (let d = 0; d < layout.dim; d += 1) out[to + d] = rows.weights[row * layout.dim + d];
   return true;
 }
