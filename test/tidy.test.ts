@@ -88,14 +88,14 @@ const doors: Readonly<Record<string, RegExp>> = {
   hashring: /^packages\/core\/src\/placement\.ts$/,
   pino: /^packages\/runtime\/src\/logger\.ts$/,
   '@grpc/grpc-js': /^packages\/inference\/src\/grpc\//,
-  fastify: /^packages\/inference\/src\/http\//,
+  fastify: /^packages\/(inference\/src\/http|bench\/src\/score)\//,
   '@peculiar/x509': /^packages\/cli\/src\/certificates\//,
   picocolors: /^packages\/cli\/src\/screen\/colours\.ts$/,
   '@opentelemetry/*': /^packages\/inference\/src\/tracing\/open-tracing\.ts$/,
   thrift: /^packages\/inference\/src\/thrift\/library\.ts$/,
   '@tensorflow/*': /^packages\/model\/src\//,
   // The benchmark runs a graph on it bare, beside the engine.
-  'onnxruntime-node': /^packages\/(model\/src|bench\/src\/dense)\//,
+  'onnxruntime-node': /^packages\/(model\/src|bench\/src\/(dense|score))\//,
 };
 
 /** What makes two runs differ, or is seen outside the process. */

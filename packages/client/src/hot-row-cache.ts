@@ -15,7 +15,7 @@
  * Nobody answered for a partition: first values stand in for all its rows of the batch, hits too, since a log of reads has no
  * form for a partition of which only some rows were read.
  */
-import { findRow, lookupRows } from '@millrace/core';
+import { findRow, lookupRows, touchRows } from '@millrace/core';
 import type { Bus, Clock, ClusterView, Logger } from '@millrace/runtime';
 import {
   alignHits,
@@ -32,6 +32,7 @@ import {
   type CachedTable,
   type CopyFormat,
   cachedTableBytes,
+  isOf,
   putCopy,
   readCopies,
   readCopy,
@@ -178,7 +179,11 @@ class OwnHotRowCache implements HotRowCache {
     lookupRows(table.rows, keys, count, pull.rows);
     const floorOf = (partition: number) => floor.of(request.model, partition);
     const missed = sortHits(pull, model, table, request, floorOf, clock.monotonicMs() - stalenessMsMax);
-    if (missed < count) readCopies(table, pull.rows, inOrder, count, out);
+    if (missed < count) {
+      // Scattered rows are cache misses; fetched together they overlap.
+      if (table.packed === null) pull.mix = touchRows(table.rows, pull.rows, 0, count);
+      readCopies(table, pull.rows, inOrder, count, out);
+    }
     for (let t = 0; t < pull.touchedCount; t += 1) {
       const p = pull.touched[t];
       if (pull.misses[p] > 0) continue;
@@ -263,7 +268,7 @@ function copyAsOf(
   to: number,
 ): boolean {
   const row = findRow(table.rows, low, high);
-  if (row < 0 || table.generations[row] !== generation || table.since[row] > sequence) return false;
+  if (row < 0 || !isOf(table, row, generation) || table.since[2 * row] > sequence) return false;
   readCopy(table, row, out, to);
   return true;
 }

@@ -105,7 +105,7 @@ export const inferenceSettings = defineConfig({
   batchRowsMax: {
     env: 'MILL_BATCH_ROWS_MAX',
     parser: wholeSetting({ min: 1, max: 65_536 }),
-    default: 512,
+    default: 1_024,
     unit: 'rows',
     sentence: 'A batch leaves once it has this many items.',
   },
@@ -122,6 +122,14 @@ export const inferenceSettings = defineConfig({
     default: 20_000,
     unit: 'rows',
     sentence: 'Items that may wait for a batch; a request that would exceed it gets MILL_OVERLOADED.',
+  },
+  queueDelayMsMax: {
+    env: 'MILL_QUEUE_DELAY_MS_MAX',
+    parser: numberSetting({ min: 1, max: 600_000 }),
+    default: 50,
+    unit: 'ms',
+    sentence:
+      'Once requests have waited for a batch for so long, or would, new ones get MILL_OVERLOADED; those of priority low after half, high after twice of it.',
   },
   lanes: {
     env: 'MILL_BATCH_LANES',
@@ -147,10 +155,9 @@ export const inferenceSettings = defineConfig({
   cacheRows: {
     env: 'MILL_CACHE_ROWS',
     parser: wholeSetting({ min: 0, max: 100_000_000 }),
-    default: 0,
+    default: 262_144,
     unit: 'rows',
-    sentence:
-      'Rows of each table that are kept and read without asking a shard; 0 keeps none, 262144 is a good start.',
+    sentence: 'Rows of each table that are kept and read without asking a shard; 0 keeps none.',
   },
   cacheStalenessMsMax: {
     env: 'MILL_CACHE_STALENESS_MS_MAX',

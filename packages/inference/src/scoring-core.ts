@@ -2,6 +2,7 @@
 import type { RowSource } from '@millrace/client';
 import { type EngineName, importsNet, type OpenNet, openNet, parseModelFile } from '@millrace/model';
 import {
+  answeredScore,
   decodeHeads,
   headsSubject,
   type Impression,
@@ -194,14 +195,15 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     const requestId = request.requestId ?? options.newRequestId();
     const traced = request.log !== false;
     const route = routeOf(model, request);
-    const scored = await route.line.batcher.submit({ user, context, items, traced, caller }, items.length);
+    const input = { user, context, items, traced, caller };
+    const scored = await route.line.batcher.submit(input, items.length, caller?.priority);
     const { scores } = scored;
     // A node that was paused finds requests whose callers have long gone to another one: logged, they would count again.
     if (traced && caller?.gone !== true) {
       const bytes = new Uint8Array(scores.buffer, scores.byteOffset, scores.byteLength);
       logImpression(model, route, { ...request, requestId }, scored, { items, scores: bytes });
     }
-    return { ...answerOf(model, route, requestId, scored), scores: Array.from(scores) };
+    return { ...answerOf(model, route, requestId, scored), scores: Array.from(scores, answeredScore) };
   };
 
   const rank = async (request: RankRequest, caller?: Caller): Promise<RankResponse> => {
@@ -211,7 +213,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     const requestId = request.requestId ?? options.newRequestId();
     const input = { user, context, items, traced: true, ranked: true, caller };
     const route = routeOf(model, request);
-    const scored = await route.line.batcher.submit(input, items.length);
+    const scored = await route.line.batcher.submit(input, items.length, caller?.priority);
     const drawn = drawFor(plan, scored, model.net.file, requestId);
     const policy = plan.exploration.type;
     if (caller?.gone !== true) {
@@ -273,6 +275,14 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     },
     measures: (model) => modelNamed(model).measures.records,
     status: () => statusOf(options, served),
+    // One loop of one process serves all models: where one's requests wait, those of the others will.
+    isOverdue(priority) {
+      for (const model of served.values()) {
+        if (model.batcher.isOverdue(priority)) return true;
+        for (const { batcher } of model.versions.lines) if (batcher.isOverdue(priority)) return true;
+      }
+      return false;
+    },
     get ready() {
       return [...view.models.values()].every((file) => isModelReady(view, file, served.get(file.name)));
     },

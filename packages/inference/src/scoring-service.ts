@@ -13,6 +13,7 @@ import type {
   ScoreRequest,
   ScoreResponse,
 } from '@millrace/protocol';
+import type { Priority } from './priority.ts';
 import type { Span } from './tracing/span.ts';
 import type { VersionControl } from './version-control.ts';
 
@@ -22,6 +23,8 @@ export interface Caller {
   readonly gone: boolean;
   /** What is done for this caller is told below it; undefined: he is not traced. */
   readonly span?: Span | undefined;
+  /** Default `normal`. */
+  readonly priority?: Priority;
 }
 
 export interface ScoredCounts {
@@ -68,6 +71,11 @@ export interface ScoringService {
   /** What the updater told of a model in the last hour, oldest first. @throws MILL_MODEL_UNKNOWN, MILL_NOT_READY */
   measures(model: string): readonly Measures[];
   status(): ClusterStatus;
+  /**
+   * True when a request to score of this priority would be refused now, whatever it asks for; no such function: never. A face asks
+   * before it reads a request, since those that are refused under overload are the many.
+   */
+  isOverdue?(priority: Priority): boolean;
   /** True once this node can score. */
   readonly ready: boolean;
 }

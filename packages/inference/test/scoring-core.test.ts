@@ -161,7 +161,7 @@ test('scoring core: score: the impression says what was asked and what was answe
     reads: logged.reads,
   });
   const bytes = new Uint8Array(logged.scores);
-  expect(Array.from(new Float32Array(bytes.buffer))).toEqual(scores);
+  expect(Array.from(new Float32Array(bytes.buffer))).toEqual(scores.map(Math.fround));
 });
 
 test('scoring core: score: the impression says where the rows of its own keys were read, and whether some were not', async () => {

@@ -2,7 +2,7 @@
  * From features as callers give them to keys: each value is hashed in its field's key space, lists are pooled by weighting
  * their keys, crosses combine the keys of their fields. What depends on the request alone is hashed once a request.
  */
-import { hashPair, hashText } from '@millrace/core';
+import { hashInteger, hashPair, hashText } from '@millrace/core';
 import { type DenseTransform, type Features, type FeatureValue, MillraceError } from '@millrace/protocol';
 import { boundKey } from './bounded-key.ts';
 import type { DenseInput, FeaturePlan, KeyField, MomentField } from './feature-plan.ts';
@@ -23,6 +23,7 @@ const noFeatures: Features = {};
 /** Whose feature it is: `user`, `context`, or the place of an item, which becomes text only where a message needs it. */
 type Where = string | number;
 const float32Max = 3.4028234663852886e38;
+const int32Max = 2 ** 31 - 1;
 
 export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
   // Keys of one example by field: words[2 · (starts[f] … starts[f] + counts[f])], weight xs[f].
@@ -52,6 +53,17 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     if (field.buckets > 0) boundKey(words, 2 * used, field.buckets, field);
     used += 1;
   };
+  /** As addText of the number's text. */
+  const addNumber = (field: KeyField, value: number, where: Where) => {
+    if (!(value >= 0 && value <= int32Max && Math.floor(value) === value)) {
+      addText(field, textOf(value, where, field.name));
+      return;
+    }
+    reserve(1);
+    hashInteger(value, field.seedLow, field.seedHigh, words, 2 * used);
+    if (field.buckets > 0) boundKey(words, 2 * used, field.buckets, field);
+    used += 1;
+  };
 
   const encodeField = (f: number, features: Features, where: Where) => {
     const field = plan.keyFields[f];
@@ -62,8 +74,9 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     if (value === undefined || value === null || value === '') return;
     switch (field.kind) {
       case 'single':
-        if (typeof value === 'object') throw wrong(where, field.name, 'one value', value);
-        addText(field, typeof value === 'string' ? value : textOf(value, where, field.name));
+        if (typeof value === 'number') addNumber(field, value, where);
+        else if (typeof value === 'object') throw wrong(where, field.name, 'one value', value);
+        else addText(field, typeof value === 'string' ? value : textOf(value, where, field.name));
         break;
       case 'list':
         encodeList(field, value, where);
@@ -113,7 +126,7 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       const entry = values[i];
       if (entry === '') continue;
       if (typeof entry === 'string') addText(field, entry);
-      else if (typeof entry === 'number') addText(field, textOf(entry, where, field.name));
+      else if (typeof entry === 'number') addNumber(field, entry, where);
       else throw wrong(where, field.name, 'text or numbers throughout', entry);
     }
   };

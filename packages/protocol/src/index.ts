@@ -1,3 +1,4 @@
+export { answeredScore } from './answered-score.ts';
 export {
   type BatchRecord,
   comparePlaces,

@@ -32,7 +32,10 @@ export interface ScoreResponse {
   readonly modelVersion?: number;
   /** Label that the request followed; absent: none. */
   readonly label?: string;
-  /** Probabilities, one for each item, in the caller's order. */
+  /**
+   * Probabilities, one for each item, in the caller's order. They travel as decimals; as float32 (Math.fround) they are what was
+   * computed and logged, to the bit.
+   */
   readonly scores: readonly number[];
   /**
    * Upper bound in ms on how long ago the newest update that these scores miss was appended to the log;

@@ -12,6 +12,7 @@ import { MillraceError } from '@millrace/protocol';
 import type { Clock } from '@millrace/runtime';
 import type { Logger } from '../http/refusals.ts';
 import { within } from '../http/time-limit.ts';
+import { priorityFrom, priorityHeader } from '../priority.ts';
 import type { Caller, ScoringService } from '../scoring-service.ts';
 import type { Span, Tracing } from '../tracing/span.ts';
 import { grpcStatusOf, type StatusName, serviceErrorFrom } from './grpc-refusals.ts';
@@ -101,6 +102,7 @@ function callerOf(call: ServerUnaryCall<unknown, object>, clock: Clock, span: Sp
     get gone() {
       return call.cancelled || clock.now() > Number(call.getDeadline());
     },
+    priority: priorityFrom(call.metadata.get(priorityHeader).at(0)),
   };
 }
 

@@ -13,7 +13,7 @@ import { trackConnections } from './connections.ts';
 import { allowOrigins } from './cors.ts';
 import { honourDeadlines } from './deadlines.ts';
 import { isForeignPath } from './foreign-scope.ts';
-import { httpMetricsIn } from './http-metrics.ts';
+import { type HttpMetrics, httpMetricsIn } from './http-metrics.ts';
 import { acceptJsonOnly } from './json-body.ts';
 import { addOipRoutes } from './oip/oip-routes.ts';
 import { addDescriptionRoutes, describeApi } from './openapi.ts';
@@ -21,6 +21,7 @@ import { acceptOutcomeLines } from './outcome-lines.ts';
 import { errorResponseFrom, type Logger, plainErrorFrom, type Refuser, refuserWith } from './refusals.ts';
 import { routeUnknown } from './route-unknown.ts';
 import { addModelRoutes, addOperationRoutes, addScoringRoutes } from './routes.ts';
+import { createShed, shedBefore } from './shed-load.ts';
 import { addTfsRoutes } from './tfs/tfs-routes.ts';
 import { traceRequests } from './trace-requests.ts';
 import { unreadBodies } from './unread-body.ts';
@@ -82,7 +83,14 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   acceptJsonOnly(app);
   acceptOutcomeLines(app);
   await allowOrigins(app, options.corsOrigins ?? []);
-  addHooks(app, options);
+  const metrics = httpMetricsIn(registry);
+  addHooks(app, options, metrics);
+  // Where refusals too need a line or headers of their own the framework makes them, from what the queue says.
+  const isPlain = options.accessLog !== true && (options.corsOrigins ?? []).length === 0;
+  if (isPlain) {
+    const onRefused = (route: string, status: number) => metrics.observe(route, status, 0);
+    shedBefore(app.server, createShed({ service, access: options.access ?? openAccess, onRefused }));
+  }
   if (options.accessLog === true) logRequests(app, options.logger, guard);
   askForKeys(app, guard);
   if (options.tracing) traceRequests(app, options.tracing);
@@ -157,9 +165,8 @@ function createApp(options: HttpOptions, guard: Guard): { app: FastifyInstance; 
 /** Of every protocol. */
 const readiness = /^(\/v2)?\/health\/ready$/;
 
-function addHooks(app: FastifyInstance, options: HttpOptions): void {
+function addHooks(app: FastifyInstance, options: HttpOptions, metrics: HttpMetrics): void {
   const connections = trackConnections(app.server, options.connectionsMax);
-  const metrics = httpMetricsIn(options.registry);
   let closing = false;
   app.addHook('preClose', (done) => {
     closing = true;

@@ -55,7 +55,7 @@ export interface Stub extends ScoringService {
 
 /** Parts of the stub that a test replaces. */
 export type StubParts = Partial<
-  Pick<ScoringService, 'score' | 'acceptOutcomes' | 'createModel' | 'status' | 'models'>
+  Pick<ScoringService, 'score' | 'acceptOutcomes' | 'createModel' | 'status' | 'models' | 'isOverdue'>
 >;
 
 export function answerTo(request: ScoreRequest): ScoreResponse {
