@@ -6,7 +6,7 @@ import { filesUnder, importsOf, jsonAt, packageOf, root, type SourceFile } from 
 
 /**
  * Which package may import which: protocol ← core ← runtime ← snapshot ← client ← {shard (without client), inference, updater} ← cli;
- * model and joiner stand on protocol and core, learner on model, sdk on protocol alone; traffic, testkit and bench are private, and
+ * model and joiner stand on protocol and core, learner on model, registry on runtime and model, sdk on protocol alone; traffic, testkit and bench are private, and
  * the last two import what they test.
  */
 const edges: Readonly<Record<string, readonly string[]>> = {
@@ -17,12 +17,13 @@ const edges: Readonly<Record<string, readonly string[]>> = {
   client: ['protocol', 'core', 'runtime', 'snapshot'],
   model: ['protocol', 'core'],
   joiner: ['protocol', 'core'],
+  registry: ['protocol', 'core', 'runtime', 'model'],
   learner: ['protocol', 'core', 'model'],
   traffic: [],
   sdk: ['protocol'],
   shard: ['protocol', 'core', 'runtime', 'snapshot'],
-  inference: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model'],
-  updater: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model', 'joiner'],
+  inference: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model', 'registry'],
+  updater: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model', 'joiner', 'registry'],
   cli: [
     'protocol',
     'core',
@@ -32,6 +33,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'model',
     'joiner',
     'learner',
+    'registry',
     'traffic',
     'sdk',
     'shard',
@@ -47,6 +49,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'model',
     'joiner',
     'learner',
+    'registry',
     'sdk',
     'shard',
     'inference',
@@ -61,6 +64,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'model',
     'joiner',
     'learner',
+    'registry',
     'traffic',
     'sdk',
     'shard',

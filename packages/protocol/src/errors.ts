@@ -60,7 +60,25 @@ export const errorTable = {
     'never',
     404,
     'NOT_FOUND',
-    'No such version or label of the model here; GET /v2/models/NAME tells which is served.',
+    'No such version or label of the model here; the message names those that there are.',
+  ),
+  MILL_VERSION_INVALID: kind(
+    'never',
+    400,
+    'INVALID_ARGUMENT',
+    'A version cannot be made, labelled or loaded so; the message names the part, wanted and found.',
+  ),
+  MILL_VERSION_IN_USE: kind(
+    'never',
+    409,
+    'FAILED_PRECONDITION',
+    'The version is labelled or loaded; the message says what to undo first.',
+  ),
+  MILL_VERSION_DAMAGED: kind(
+    'never',
+    500,
+    'DATA_LOSS',
+    'The stored weights of a version are missing or not those of its record; it is never served. Make it again.',
   ),
   MILL_UNSUPPORTED: kind(
     'never',

@@ -46,6 +46,7 @@ export {
 } from './log-block.ts';
 export * from './measures.ts';
 export * from './model-file.ts';
+export * from './model-version.ts';
 export { outcomeKindNumber, outcomeKindsOf, outcomeKindUnknown } from './outcome-kinds.ts';
 export { jsonBytes, jsonFrom, packed, unpacked } from './packing.ts';
 export { decodePartitionMap, encodePartitionMap, type PartitionMap } from './partition-map.ts';

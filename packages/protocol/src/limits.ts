@@ -82,3 +82,12 @@ export const eventsPerPostMax = 10_000;
 export const featureCharsMax = 1_024;
 /** Values of one multi-valued or sequence field in one example; more are refused, not cut silently. */
 export const featureValuesMax = 1_000;
+
+/** Versions of one model that are kept. Each may be loaded on every node: 64 of the largest nets take 256 MB there. */
+export const versionsMax = 64;
+/** Labels of one model. */
+export const versionLabelsMax = 32;
+/** Characters of a version's note, and of the reason of a label's move. */
+export const versionNoteCharsMax = 500;
+/** Moves of labels that a model's catalog remembers. */
+export const labelMovesKept = 64;

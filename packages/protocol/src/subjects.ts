@@ -33,6 +33,8 @@ export const buckets = {
   judged: 'mill-judged',
   /** Trim marks by log subject (trim-mark.ts); under `log` what tells these logs from others (snapshot/log-identity.ts). */
   trims: 'mill-trims',
+  /** Catalogs by model name, and records of versions by `<model>.<version>` (model-version.ts). */
+  versions: 'mill-versions',
 } as const;
 
 export type BucketName = keyof typeof buckets;
@@ -41,6 +43,8 @@ export type BucketName = keyof typeof buckets;
 export const blobBuckets = {
   /** Snapshots of partitions and of dense weights. */
   snapshots: 'mill-snapshots',
+  /** Dense weights of versions (model-version.ts). */
+  versions: 'mill-versions',
 } as const;
 
 export type BlobBucketName = keyof typeof blobBuckets;
