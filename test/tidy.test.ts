@@ -24,7 +24,17 @@ const edges: Readonly<Record<string, readonly string[]>> = {
   sdk: ['protocol'],
   shard: ['protocol', 'core', 'runtime', 'snapshot'],
   inference: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model', 'registry', 'experiments'],
-  updater: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model', 'joiner', 'registry', 'experiments'],
+  updater: [
+    'protocol',
+    'core',
+    'runtime',
+    'snapshot',
+    'client',
+    'model',
+    'joiner',
+    'registry',
+    'experiments',
+  ],
   cli: [
     'protocol',
     'core',

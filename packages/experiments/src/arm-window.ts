@@ -129,6 +129,18 @@ export function createArmWindow(): ArmWindow {
   };
 }
 
+/** How a window calls what was answered where a shadow scored beside. */
+export function besideShadow(arm: string): string {
+  return `${arm}~`;
+}
+
+/** Figures of both; the caller's to keep. */
+export function addedFigures(...parts: readonly ArmFigures[]): ArmFigures {
+  const sum = armFiguresKind.create();
+  for (const part of parts) armFiguresKind.add(sum, part, 1);
+  return sum;
+}
+
 /** Time that a share of requests took at most, ms; null of nothing. */
 export function latencyQuantile({ latencies }: Pick<ArmFigures, 'latencies'>, share: number): number | null {
   const count = latencies.reduce((sum, value) => sum + value, 0);

@@ -42,10 +42,19 @@ interface Layer {
 const nothing: Assignment = { arm: '', units: [], target: { type: 'live' }, exploration: null, shadow: null };
 
 /** @returns a function that allocates nothing to speak of for requests that no arm takes. */
-export function assignerOf({ experiments, kept }: Pick<ExperimentCatalog, 'experiments' | 'kept'>): Assigner {
+export function assignerOf({
+  model,
+  experiments,
+  kept,
+}: Pick<ExperimentCatalog, 'model' | 'experiments' | 'kept'>): Assigner {
   const running = experiments.filter(isRunning);
   const names = [...new Set(running.map(({ layer }) => layer))].sort();
-  const layers = names.map((name) => layerOf(running.filter(({ layer }) => layer === name)));
+  const layers = names.map((name) =>
+    layerOf(
+      model,
+      running.filter(({ layer }) => layer === name),
+    ),
+  );
   const otherwise: Assignment = kept === null ? nothing : { ...nothing, target: kept.target };
   return (source) => {
     let assignment = otherwise;
@@ -73,15 +82,16 @@ function joined(before: Assignment, { arm, target, exploration, shadow }: Placed
 }
 
 /** @param experiments of one layer: they share key and salt. */
-function layerOf(experiments: readonly Experiment[]): Layer {
+function layerOf(model: string, experiments: readonly Experiment[]): Layer {
   const [{ layer, key, salt }] = experiments;
   const arms: Placed[] = [];
   const buckets = new Uint8Array(experimentBuckets);
-  for (const { name, arms: own } of experiments) {
-    const decides = own.some(decidesScorer);
-    for (const { name: armOf, target, exploration, shadow, ranges } of own) {
+  for (const experiment of experiments) {
+    const decides = experiment.arms.some(decidesScorer);
+    for (const arm of experiment.arms) {
+      const { target, exploration, shadow, ranges } = arm;
       arms.push({
-        arm: armName(name, armOf),
+        arm: armName(model, experiment, arm),
         target: decides && !shadow ? target : null,
         exploration,
         shadow: shadow ? target : null,

@@ -1,4 +1,11 @@
-export { type ArmFigures, type ArmWindow, armSlotMs, createArmWindow } from './arm-window.ts';
+export {
+  type ArmFigures,
+  type ArmWindow,
+  addedFigures,
+  armSlotMs,
+  besideShadow,
+  createArmWindow,
+} from './arm-window.ts';
 export { type Assigner, type Assignment, assignerOf } from './assign.ts';
 export { emptyExperiments, experimentIn, isRunning } from './catalog.ts';
 export { experimentFrom } from './experiment-file.ts';

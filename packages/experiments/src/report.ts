@@ -68,8 +68,8 @@ export function reportOn(
   scoring: ScoringByArm,
 ): ExperimentReport {
   const { name, arms, ...about } = experiment;
-  const reports = arms.map((arm) => armReport(experiment, arm, sums, scoring));
-  const comparisons = comparisonsOf(experiment, sums);
+  const reports = arms.map((arm) => armReport(model, experiment, arm, sums, scoring));
+  const comparisons = comparisonsOf(model, experiment, sums);
   return {
     name,
     model,
@@ -103,9 +103,15 @@ export function takenOutOf({ changes }: Experiment, { name }: Pick<Arm, 'name'>)
   return why;
 }
 
-function armReport(experiment: Experiment, arm: Arm, sums: SumsByArm, scoring: ScoringByArm): ArmReport {
+function armReport(
+  model: string,
+  experiment: Experiment,
+  arm: Arm,
+  sums: SumsByArm,
+  scoring: ScoringByArm,
+): ArmReport {
   const { name, target, learn, shadow } = arm;
-  const full = armName(experiment.name, name);
+  const full = armName(model, experiment, arm);
   const own = sums.get(full);
   const sumOf = (column: number) => own?.column(column).reduce((sum, value) => sum + value, 0) ?? 0;
   const shown = sumOf(sumColumns.shown);
@@ -156,14 +162,15 @@ function valueMetric(kind: string, index: number): Metric {
   };
 }
 
-function comparisonsOf(experiment: Experiment, sums: SumsByArm): readonly ArmComparison[] {
-  const { name, control, arms } = experiment;
-  const controlSums = sums.get(armName(name, control));
+function comparisonsOf(model: string, experiment: Experiment, sums: SumsByArm): readonly ArmComparison[] {
+  const { control, arms } = experiment;
+  const sumsOf = (arm: Arm) => sums.get(armName(model, experiment, arm));
+  const controlSums = arms.filter((arm) => arm.name === control).map(sumsOf)[0];
   const others = arms.filter((arm) => arm.name !== control);
   // Together they err at the confidence that was asked for, whatever depends on what (Bonferroni).
   const alpha = (1 - experiment.confidence) / Math.max(1, others.length);
   return others.flatMap((arm) => {
-    const own = sums.get(armName(name, arm.name));
+    const own = sumsOf(arm);
     if (own === undefined) return [];
     if (arm.shadow) return shadowComparison(arm, own, alpha);
     if (controlSums === undefined) return [];

@@ -115,9 +115,13 @@ export interface ExperimentCatalog {
   readonly kept: { readonly experiment: string; readonly arm: string; readonly target: ArmTarget } | null;
 }
 
-/** How impressions name an arm. */
-export function armName(experiment: string, arm: string): string {
-  return `${experiment}/${arm}`;
+/** How impressions name an arm: `experiment/arm`, and `model:experiment/arm` where it is of another model's log. */
+export function armName(
+  model: string,
+  { name }: Pick<Experiment, 'name'>,
+  arm: Pick<Arm, 'name' | 'learn'>,
+): string {
+  return `${arm.learn === 'apart' ? `${model}:` : ''}${name}/${arm.name}`;
 }
 
 /** Share of a layer's units, 0 … 1. */

@@ -1,5 +1,6 @@
 /** The updater process: learns every model of the cluster. */
 import { createHedgeCounters, createPullClient, type PullPreferences } from '@millrace/client';
+import { openExperiments, watchExperiments } from '@millrace/experiments';
 import type { EngineName } from '@millrace/model';
 import type { LearningCounters } from '@millrace/protocol';
 import {
@@ -11,6 +12,7 @@ import {
   watchCluster,
 } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
+import { createArmGuards } from './experiments/arm-guards.ts';
 import { addLearningGauges } from './learning-gauges.ts';
 import { createMeasureGauges } from './measures/measure-gauges.ts';
 import { type ModelUpdater, startModelUpdater } from './model-updater.ts';
@@ -61,6 +63,13 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
   const { driftAlert } = options;
   const measures =
     driftAlert === undefined ? null : { driftAlert, gauges: createMeasureGauges(options.metrics) };
+  const experiments = await watchExperiments(bus, logger);
+  const guards = createArmGuards({
+    ...options,
+    view: experiments,
+    registry: await openExperiments(bus, clock),
+  });
+  const arms = { view: experiments, guards };
   const updaters = new Map<string, ModelUpdater>();
   let reconciling: Promise<void> = Promise.resolve();
   let closed = false;
@@ -71,7 +80,7 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
         if (closed || updaters.has(file.name)) continue;
         updaters.set(
           file.name,
-          await startModelUpdater(file, { ...options, rows, measures, drive: 'timers' }),
+          await startModelUpdater(file, { ...options, rows, measures, experiments: arms, drive: 'timers' }),
         );
       }
     });
@@ -91,6 +100,8 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
       stopListening();
       await reconciling.catch(() => {});
       await Promise.all([...updaters.values()].map((updater) => updater.close()));
+      await guards.close();
+      await experiments.close();
       rows.close();
       await view.close();
     },

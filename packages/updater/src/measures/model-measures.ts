@@ -138,7 +138,8 @@ export function createModelMeasures({ file, driftAlert, judged }: ModelMeasuresO
     take(examples, step) {
       for (const example of examples) {
         judge(all, example);
-        if (example.arm !== undefined && example.arm !== '') judge(armNamed(example.arm), example);
+        if (example.arm !== undefined && example.arm !== '')
+          for (const arm of example.arm.split(' ')) judge(armNamed(arm), example);
         if (example.shown === 0) continue;
         taken += 1;
         if (taken % fieldEvery !== 0) continue;
