@@ -21,7 +21,7 @@ import {
   type RankRequest,
   thompsonWorkMax,
 } from '@millrace/protocol';
-import type { Scored } from './served-model.ts';
+import type { Scored } from './scored.ts';
 
 /** What a request wants drawn. */
 export interface RankingPlan {

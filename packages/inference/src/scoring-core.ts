@@ -16,7 +16,14 @@ import {
   type RejectedOutcome,
   type ScoreRequest,
   type ScoreResponse,
+  type VersionAddress,
 } from '@millrace/protocol';
+import {
+  openVersionRegistry,
+  type VersionRegistry,
+  type VersionsView,
+  watchVersions,
+} from '@millrace/registry';
 import type { Bus, Clock, ClusterView, Logger, LogReader } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
 import { createAcceptOutcomes } from './accept-outcomes.ts';
@@ -25,8 +32,13 @@ import { isModelReady, statusOf } from './cluster-status.ts';
 import { createImpressionLog } from './impression-log.ts';
 import { storeModel } from './model-catalog.ts';
 import { drawFor, rankedItems, rankingPlanFrom, shownPart } from './ranking.ts';
+import { refusedPart } from './refused-part.ts';
+import { release } from './release.ts';
+import type { Scored } from './scored.ts';
 import type { Caller, ScoringService } from './scoring-service.ts';
-import { type Scored, type ServedModel, serveModel } from './served-model.ts';
+import { type ServedModel, serveModel } from './served-model.ts';
+import type { Route } from './served-versions.ts';
+import { createVersionControl } from './version-control.ts';
 
 export interface ScoringCoreOptions {
   readonly bus: Bus;
@@ -42,6 +54,8 @@ export interface ScoringCoreOptions {
   readonly limits: BatchingLimits;
   readonly swapEveryMs: number;
   readonly newRequestId: () => string;
+  /** Release and commit that versions taken here tell of; asked at each. Default: the release. */
+  readonly code?: () => string;
   readonly onFailed: (error: Error) => void;
 }
 
@@ -66,8 +80,21 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
   let reconciling: Promise<void> = Promise.resolve();
   let closed = false;
 
+  let opening: Promise<{ readonly registry: VersionRegistry; readonly versions: VersionsView }> | null = null;
+  /** Opened at the first use. */
+  const openVersions = () => {
+    opening ??= (async () => {
+      const registry = await openVersionRegistry(bus, clock);
+      return { registry, versions: await watchVersions(bus, logger) };
+    })();
+    opening.catch(() => {
+      opening = null;
+    });
+    return opening;
+  };
+
   const serve = async (file: ModelFile) => {
-    const model = await serveModel(file, options);
+    const model = await serveModel(file, { ...options, ...(await openVersions()) });
     served.set(file.name, model);
     heads.push(
       bus.onNotice(headsSubject(modelNameFrom(file.name)), (payload) => {
@@ -115,6 +142,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
   /** @param shown  the items in the order shown, and what goes with them. */
   const logImpression = (
     model: ServedModel,
+    { line }: Route,
     { user = noFeatures, context = noFeatures, requestId }: ScoreRequest & { readonly requestId: string },
     { version, degraded, reads }: Scored,
     shown: Pick<Impression, 'items' | 'scores'> & Partial<Impression>,
@@ -129,7 +157,8 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       context,
       ...shown,
       version,
-      engine: model.net.engine.name,
+      ...(line.number !== null && { modelVersion: line.number }),
+      engine: line.engine,
       ...(reads && { reads }),
       ...(degraded && { degraded }),
       ...(negativeRate < 1 && { negativeRate }),
@@ -143,14 +172,15 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     const { user = noFeatures, context = noFeatures, items } = request;
     const requestId = request.requestId ?? options.newRequestId();
     const traced = request.log !== false;
-    const scored = await model.batcher.submit({ user, context, items, traced, caller }, items.length);
+    const route = routeOf(model, request);
+    const scored = await route.line.batcher.submit({ user, context, items, traced, caller }, items.length);
     const { scores } = scored;
     // A node that was paused finds requests whose callers have long gone to another one: logged, they would count again.
     if (traced && caller?.gone !== true) {
       const bytes = new Uint8Array(scores.buffer, scores.byteOffset, scores.byteLength);
-      logImpression(model, { ...request, requestId }, scored, { items, scores: bytes });
+      logImpression(model, route, { ...request, requestId }, scored, { items, scores: bytes });
     }
-    return { ...answerOf(model, requestId, scored), scores: Array.from(scores) };
+    return { ...answerOf(model, route, requestId, scored), scores: Array.from(scores) };
   };
 
   const rank = async (request: RankRequest, caller?: Caller): Promise<RankResponse> => {
@@ -159,27 +189,30 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     const plan = rankingPlanFrom(request, model.net.file);
     const requestId = request.requestId ?? options.newRequestId();
     const input = { user, context, items, traced: true, ranked: true, caller };
-    const scored = await model.batcher.submit(input, items.length);
+    const route = routeOf(model, request);
+    const scored = await route.line.batcher.submit(input, items.length);
     const drawn = drawFor(plan, scored, model.net.file, requestId);
     const policy = plan.exploration.type;
     if (caller?.gone !== true) {
       const shown = shownPart(drawn, { items, scores: scored.scores, policy });
-      logImpression(model, { ...request, requestId }, scored, shown);
+      logImpression(model, route, { ...request, requestId }, scored, shown);
     }
     const ranking = rankedItems(drawn, scored.scores);
-    return { ...answerOf(model, requestId, scored), ranking, policy };
+    return { ...answerOf(model, route, requestId, scored), ranking, policy };
   };
 
   const acceptOutcomes = createAcceptOutcomes({ bus, clock, fileOf: (model) => modelNamed(model).net.file });
 
   const listing = (file: ModelFile): ModelListing => {
     const model = served.get(file.name);
+    const versions = model?.versions.list() ?? [];
     return {
       name: file.name,
       partitions: file.partitions ?? partitionsDefault,
       engine: model?.net.engine.name ?? 'none yet',
       version: model?.net.versions.current.version ?? 0,
       ready: isModelReady(view, file, model),
+      ...(versions.length > 0 && { versions }),
     };
   };
 
@@ -188,6 +221,15 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     rank,
     acceptOutcomes,
     reconcile,
+    versions: createVersionControl({
+      bus,
+      clock,
+      code: options.code ?? (() => release),
+      registry: async () => (await openVersions()).registry,
+      view: async () => (await openVersions()).versions,
+      modelNamed,
+      readyModel,
+    }),
     models: () => [...view.models.values()].map(listing),
     fileOf(name) {
       const file = view.models.get(name);
@@ -216,21 +258,40 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       await reconciling.catch(() => {});
       for (const reader of heads) await reader.close();
       for (const model of served.values()) await model.close();
+      const opened = await opening?.catch(() => null);
+      await opened?.versions.close();
       await impressions.close();
     },
   };
 }
 
 /** What every answer says of how it came about. */
-function answerOf(model: ServedModel, requestId: string, { version, degraded, stalenessMs }: Scored) {
+function answerOf(
+  model: ServedModel,
+  { line, label }: Route,
+  requestId: string,
+  { version, degraded, stalenessMs }: Scored,
+) {
   return {
     requestId,
     model: model.net.file.name,
     version,
+    ...(line.number !== null && { modelVersion: line.number }),
+    ...(label !== null && { label }),
     stalenessMs: stalenessMs === null ? null : Math.round(10 * stalenessMs) / 10,
     degraded,
-    engine: model.net.engine.name,
+    engine: line.engine,
   };
+}
+
+/** @throws MILL_VERSION_UNKNOWN, MILL_NOT_READY, MILL_BAD_REQUEST when both a version and a label are named. */
+function routeOf(model: ServedModel, { version, label }: VersionAddress): Route {
+  if (version !== undefined && label !== undefined)
+    throw refusedPart('label', 'a version or a label', 'both');
+  return model.versions.route({
+    ...(version !== undefined && { version }),
+    ...(label !== undefined && { label }),
+  });
 }
 
 function modelUnknown(name: string): MillraceError {

@@ -13,6 +13,7 @@ import type {
   ScoreRequest,
   ScoreResponse,
 } from '@millrace/protocol';
+import type { VersionControl } from './version-control.ts';
 
 /** Who waits for an answer. */
 export interface Caller {
@@ -24,8 +25,8 @@ export interface ScoringService {
   /**
    * Scores the items in the caller's order. What a caller who has gone will never see is no impression and is not logged;
    * a request whose caller has gone before its batch left is not computed.
-   * @throws MILL_MODEL_UNKNOWN, MILL_FEATURE_INVALID, MILL_OVERLOADED, MILL_SHARD_UNAVAILABLE, MILL_NOT_READY,
-   *   MILL_LOG_UNAVAILABLE
+   * @throws MILL_MODEL_UNKNOWN, MILL_VERSION_UNKNOWN, MILL_FEATURE_INVALID, MILL_OVERLOADED, MILL_SHARD_UNAVAILABLE,
+   *   MILL_NOT_READY, MILL_LOG_UNAVAILABLE
    */
   score(request: ScoreRequest, caller?: Caller): Promise<ScoreResponse>;
   /**
@@ -39,6 +40,8 @@ export interface ScoringService {
    */
   acceptOutcomes(outcomes: readonly OutcomeRequest[]): Promise<OutcomeResponse>;
   models(): readonly ModelListing[];
+  /** Versions of models: what there are, and changes of them. */
+  readonly versions: VersionControl;
   /** The file of a model, loaded here or not yet. @throws MILL_MODEL_UNKNOWN */
   fileOf(model: string): ModelFile;
   /**

@@ -62,6 +62,8 @@ export interface InferenceOptions {
   readonly httpTls?: { readonly cert: string; readonly key: string } | null;
   /** Who may do what. Default: no key is asked for. */
   readonly access?: Access;
+  /** Release and commit that versions taken here tell of. Default: the release. */
+  readonly code?: () => string;
   readonly onFailed: (error: Error) => void;
 }
 

@@ -64,6 +64,12 @@ export interface Program {
    * @param weights float32[parameters] or longer, NetShape.parameters; copied.
    */
   load(weights: Float32Array): LoadedWeights;
+  /**
+   * Puts weights in the memory of some that no pass reads any more, so that a swap makes no garbage. Absent: the engine cannot
+   * overwrite what it has loaded.
+   * @param weights as for load; copied.
+   */
+  reload?(loaded: LoadedWeights, weights: Float32Array): void;
   /** Writes `rows` logits to `logits`. */
   forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> | undefined;
   /**

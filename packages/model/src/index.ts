@@ -20,6 +20,7 @@ export {
 } from './engine.ts';
 export { createFeatureEncoder, type FeatureEncoder } from './feature-encoder.ts';
 export { compileFeatures, type FeaturePlan } from './feature-plan.ts';
+export { type FrozenNet, openFrozenNet, warmUp } from './frozen-net.ts';
 export { type ExampleGradients, gather, type KeyGradients, scatter } from './gather.ts';
 export {
   createGradientStep,

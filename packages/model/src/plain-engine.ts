@@ -62,6 +62,10 @@ class PlainProgram implements Program {
     return new PlainWeights(weights.slice(0, this.#shape.parameters));
   }
 
+  reload(loaded: LoadedWeights, weights: Float32Array): void {
+    (loaded as PlainWeights).parameters.set(weights.subarray(0, this.#shape.parameters));
+  }
+
   forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): undefined {
     const { parameters } = loaded as PlainWeights;
     for (let b = 0; b < input.rows; b++) logits[b] = this.#logit(parameters, input, b);

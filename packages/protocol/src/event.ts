@@ -28,6 +28,8 @@ export interface Impression {
   readonly scores: Uint8Array;
   /** Dense version that scored. */
   readonly version: number;
+  /** Number of the model's version that scored; absent: the live line. */
+  readonly modelVersion?: number;
   /** Engine that ran the net; with `reads` what it takes to compute the score again, bit for bit. */
   readonly engine?: string;
   /** Where the rows were read (read-log.ts). */
@@ -141,6 +143,7 @@ function impressionFrom(value: Record<string, unknown>, timeMs: number): Impress
     // A copy: an impression waits for its outcomes long after the message's bytes were the receiver's.
     scores: new Uint8Array(scores),
     version,
+    ...(isCount(value.modelVersion) && { modelVersion: value.modelVersion }),
     ...(typeof engine === 'string' && { engine }),
     ...(reads instanceof Uint8Array && { reads: new Uint8Array(reads) }),
     ...(degraded === true && { degraded }),

@@ -99,6 +99,8 @@ export interface LabelMove {
 
 export interface VersionCatalog {
   readonly model: string;
+  /** How often it was changed, so that a reader knows whether it has seen a change. */
+  readonly changes: number;
   /** The highest number handed out so far. */
   readonly newest: number;
   /** Ascending. */
@@ -177,6 +179,7 @@ export function decodeVersionCatalog(bytes: Uint8Array): VersionCatalog {
   const value = readRecord(what, () => jsonFrom(bytes));
   const catalog = checkedRecord<VersionCatalog>(what, value, {
     model: 'text',
+    changes: 'count',
     newest: 'count',
     versions: 'counts',
     labels: 'map',

@@ -23,6 +23,7 @@ import {
 export function emptyCatalog(model: string): VersionCatalog {
   return {
     model,
+    changes: 0,
     newest: 0,
     versions: [],
     labels: {},
@@ -167,6 +168,30 @@ export function withUnload(catalog: VersionCatalog, version: number): VersionCat
   const next = { ...catalog, load: without(catalog.load, version) };
   if (!wantedVersions(next).includes(version)) return next;
   return { ...next, unload: [...next.unload, version] };
+}
+
+/**
+ * Without every loaded version that no label points at.
+ * @throws MILL_VERSION_IN_USE when labels point at all of them, MILL_UNSUPPORTED when nothing but the live line is loaded.
+ */
+export function withUnlabelledUnloaded(catalog: VersionCatalog): VersionCatalog {
+  const wanted = wantedVersions(catalog);
+  if (wanted.length === 0)
+    throw new MillraceError(
+      'MILL_UNSUPPORTED',
+      `cannot unload model "${catalog.model}": its live line is always served, and no other version is loaded; stop sending it requests instead`,
+    );
+  const idle = wanted.filter((version) => labelsOf(catalog, version).length === 0);
+  if (idle.length === 0)
+    throw inUse(
+      `cannot unload "${catalog.model}": labels point at every version that is loaded; move or unset them first`,
+    );
+  return idle.reduce(withUnload, catalog);
+}
+
+/** What was loaded or unloaded by hand is forgotten: the policy says again. */
+export function withPolicyAlone(catalog: VersionCatalog): VersionCatalog {
+  return { ...catalog, load: [], unload: [] };
 }
 
 /** @throws MILL_VERSION_UNKNOWN, MILL_VERSION_IN_USE while it is labelled or loaded. */

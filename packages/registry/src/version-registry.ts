@@ -38,7 +38,9 @@ import {
   withoutLabel,
   withoutVersion,
   withPolicy,
+  withPolicyAlone,
   withRollback,
+  withUnlabelledUnloaded,
   withUnload,
   withVersion,
 } from './catalog.ts';
@@ -115,6 +117,10 @@ export interface VersionRegistry {
   load(model: string, version: number): Promise<VersionCatalog>;
   /** @throws MILL_VERSION_UNKNOWN, MILL_VERSION_IN_USE */
   unload(model: string, version: number): Promise<VersionCatalog>;
+  /** Every loaded version that no label points at. @throws MILL_VERSION_IN_USE, MILL_UNSUPPORTED when there is none. */
+  unloadUnlabelled(model: string): Promise<VersionCatalog>;
+  /** Forgets what was loaded and unloaded by hand, so that the policy says again. */
+  loadByPolicy(model: string): Promise<VersionCatalog>;
   /** Forgets a version and its weights. @throws MILL_VERSION_UNKNOWN, MILL_VERSION_IN_USE */
   remove(model: string, version: number): Promise<VersionCatalog>;
 }
@@ -136,8 +142,9 @@ export async function openVersionRegistry(bus: Bus, clock: Pick<Clock, 'now'>): 
   const change = async (model: string, next: (catalog: VersionCatalog) => VersionCatalog) => {
     for (let tries = 0; tries < triesMax; tries += 1) {
       const { catalog, revision } = await readCatalog(kv, model);
-      const changed = next(catalog);
-      if (changed === catalog) return catalog;
+      const made = next(catalog);
+      if (made === catalog) return catalog;
+      const changed = { ...made, changes: catalog.changes + 1 };
       if ((await kv.putIf(model, encodeVersionCatalog(changed), revision)) !== null) return changed;
     }
     throw new MillraceError('MILL_OVERLOADED', `the versions of "${model}" change too fast to change them`);
@@ -222,6 +229,8 @@ export async function openVersionRegistry(bus: Bus, clock: Pick<Clock, 'now'>): 
     setPolicy: (model, policy) => change(model, (catalog) => withPolicy(catalog, policy)),
     load: (model, version) => change(model, (catalog) => withLoad(catalog, version)),
     unload: (model, version) => change(model, (catalog) => withUnload(catalog, version)),
+    unloadUnlabelled: (model) => change(model, withUnlabelledUnloaded),
+    loadByPolicy: (model) => change(model, withPolicyAlone),
     async remove(model, version) {
       const catalog = await change(model, (before) => withoutVersion(before, version));
       await kv.delete(versionKey(model, version));

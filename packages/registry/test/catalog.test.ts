@@ -8,7 +8,9 @@ import {
   withoutLabel,
   withoutVersion,
   withPolicy,
+  withPolicyAlone,
   withRollback,
+  withUnlabelledUnloaded,
   withUnload,
 } from '../src/catalog.ts';
 
@@ -91,6 +93,15 @@ test('catalog: what is loaded is not removed, and a removed one is nowhere named
   expect(codeOf(() => withoutVersion(catalog, 2))).toBe('MILL_VERSION_IN_USE');
   const gone = withoutVersion(withUnload(catalog, 2), 2);
   expect([gone.versions, gone.policy, gone.unload]).toEqual([[1], { type: 'specific', versions: [1] }, []]);
+});
+
+test('catalog: unloading a model is unloading what no label points at', () => {
+  const catalog = withPolicy(of(1, 2, 3), { type: 'all' });
+  expect(wantedVersions(withUnlabelledUnloaded(withLabel(catalog, move('stable', 2))))).toEqual([2]);
+  const labelled = withLabel(of(3), move('stable', 3));
+  expect(codeOf(() => withUnlabelledUnloaded(labelled))).toBe('MILL_VERSION_IN_USE');
+  expect(codeOf(() => withUnlabelledUnloaded(of()))).toBe('MILL_UNSUPPORTED');
+  expect(wantedVersions(withPolicyAlone(withUnlabelledUnloaded(catalog)))).toEqual([1, 2, 3]);
 });
 
 test('catalog: what is not there is named beside what is', () => {

@@ -17,6 +17,14 @@ export {
   type RejectedOutcome,
   type ScoreRequest,
   type ScoreResponse,
+  type SetLabelRequest,
+  type TakeVersionRequest,
+  type TakeVersionResponse,
+  type VersionListing,
+  type VersionPolicy,
+  type VersionRecord,
+  type VersionsResponse,
 } from '@millrace/protocol';
 export { createMillraceClient, type MillraceClient } from './client.ts';
 export type { MillraceClientOptions } from './exchange.ts';
+export type { VersionsClient } from './versions.ts';

@@ -7,7 +7,7 @@ import * as https from 'node:https';
 import { MillraceError, reasonFrom } from '@millrace/protocol';
 
 export interface Call {
-  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Starts with a slash; comes after the base URL's own path. */
   readonly path: string;
   /** JSON text. */

@@ -38,6 +38,7 @@ import { Command } from 'commander';
 import { advertisedHost } from '../advertised-host.ts';
 import { cliSettings } from '../cli-settings.ts';
 import { type OpenPorts, securityWarnings } from '../security-warnings.ts';
+import { codeVersion } from '../training/code-version.ts';
 
 /** Every table there is: a MILL_… variable that none of them knows is most likely misspelt. */
 export const settingsTables = {
@@ -132,6 +133,10 @@ export function inferenceCommand(): Command {
         cluster: shell.common.cluster,
         limits: { rowsMax: batchRowsMax, delayUs: batchDelayUs, queueRowsMax, lanes },
         pull: pullPreferences(shell),
+        code: () => {
+          const { version, commit } = codeVersion();
+          return commit === null ? version : `${version} ${commit}`;
+        },
       });
       shell.service.own('inference', running);
       tellParent({ ready: true, url: running.url });

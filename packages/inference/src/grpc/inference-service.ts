@@ -3,15 +3,15 @@ import { refusedPart } from '../refused-part.ts';
 import type { ScoringService } from '../scoring-service.ts';
 import { infer, type Parameters } from '../tensors/infer.ts';
 import {
+  changeLoaded,
   isReady,
   modelMetadata,
-  refuseUnload,
   repositoryIndex,
   serverMetadata,
 } from '../tensors/metadata.ts';
 import { bytesFromTensor } from '../tensors/raw-tensor.ts';
-import { requireVersion } from '../tensors/score-rows.ts';
 import { scoreOutput } from '../tensors/signature.ts';
+import { versionNamed } from '../tensors/version-address.ts';
 import {
   type InputMessage,
   type ParameterMessage,
@@ -24,6 +24,11 @@ import type { Answer } from './unary.ts';
 interface NamedMessage {
   readonly name: string;
   readonly version: string;
+}
+
+interface ChangeMessage {
+  readonly model_name: string;
+  readonly parameters: Readonly<Record<string, ParameterMessage>>;
 }
 
 export interface InferMessage {
@@ -42,10 +47,12 @@ export interface InferMessage {
 export function inferenceAnswers(service: ScoringService): Readonly<Record<string, Answer>> {
   const found = ({ name, version }: NamedMessage) => {
     const file = service.fileOf(name);
-    if (version !== '') requireVersion(service, name, version);
+    versionNamed(service, name, version);
     return file;
   };
-  const modelReady: Answer<NamedMessage> = (message) => ({ ready: isReady(service, found(message).name) });
+  const modelReady: Answer<NamedMessage> = (message) => ({
+    ready: isReady(service, found(message).name, message.version),
+  });
   const metadata: Answer<NamedMessage> = (message) => modelMetadata(service, found(message));
   const modelInfer: Answer<InferMessage> = async (message, caller) => {
     for (const { name, parameters } of message.outputs)
@@ -74,12 +81,10 @@ export function inferenceAnswers(service: ScoringService): Readonly<Record<strin
   const index: Answer<{ readonly ready: boolean }> = ({ ready }) => ({
     models: repositoryIndex(service).filter(({ state }) => !ready || state === 'READY'),
   });
-  const load: Answer<{ readonly model_name: string }> = ({ model_name: model }) => {
-    service.fileOf(model);
-    return {};
-  };
-  const unload: Answer<{ readonly model_name: string }> = ({ model_name: model }) =>
-    refuseUnload(service.fileOf(model).name);
+  const change =
+    (verb: 'load' | 'unload'): Answer<ChangeMessage> =>
+    ({ model_name: model, parameters }) =>
+      changeLoaded(service, model, verb, parametersFrom('parameters', parameters).version);
   return {
     ServerLive: () => ({ live: true }),
     ServerReady: () => ({ ready: service.ready }),
@@ -88,8 +93,8 @@ export function inferenceAnswers(service: ScoringService): Readonly<Record<strin
     ModelMetadata: metadata,
     ModelInfer: modelInfer,
     RepositoryIndex: index,
-    RepositoryModelLoad: load,
-    RepositoryModelUnload: unload,
+    RepositoryModelLoad: change('load'),
+    RepositoryModelUnload: change('unload'),
   };
 }
 

@@ -21,6 +21,7 @@ import { routeUnknown } from './route-unknown.ts';
 import { addModelRoutes, addOperationRoutes, addScoringRoutes } from './routes.ts';
 import { addTfsRoutes } from './tfs/tfs-routes.ts';
 import { unreadBodies } from './unread-body.ts';
+import { addVersionRoutes } from './version-routes.ts';
 
 export interface HttpOptions {
   readonly service: ScoringService;
@@ -79,6 +80,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   await describeApi(app);
   addScoringRoutes(app, options);
   addModelRoutes(app, options);
+  addVersionRoutes(app, options);
   addOperationRoutes(app, service, registry);
   addDescriptionRoutes(app);
   await addOipRoutes(app, { ...options, refuser });
@@ -167,7 +169,7 @@ function addHooks(app: FastifyInstance, options: HttpOptions): void {
 }
 
 function answerUnknownRoutes(app: FastifyInstance): void {
-  const methods = ['GET', 'POST', 'PUT'] as const;
+  const methods = ['GET', 'POST', 'PUT', 'DELETE'] as const;
   app.setNotFoundHandler((request) => {
     const path = request.url.split('?', 1)[0] ?? '';
     const taken = methods.filter((method) => app.findRoute({ method, url: path }) !== null);

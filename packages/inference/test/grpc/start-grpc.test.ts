@@ -34,8 +34,17 @@ test('grpc: inference: live, ready and metadata', async () => {
     models: [{ name: 'demo', version: '7', state: 'READY', reason: '' }],
   });
   expect(await call('RepositoryModelLoad', { model_name: 'demo' })).toEqual({});
-  const unload = await call('RepositoryModelUnload', { model_name: 'demo' }).catch(refusalOf);
-  expect(unload).toMatchObject({ code: status.UNIMPLEMENTED, mill: 'MILL_UNSUPPORTED' });
+  const parameters = { version: { string_param: '3' } };
+  for (const verb of ['Load', 'Unload']) {
+    await call(`RepositoryModel${verb}`, { model_name: 'demo' });
+    await call(`RepositoryModel${verb}`, { model_name: 'demo', parameters });
+  }
+  expect(service.versionCalls.slice(-4)).toEqual([
+    ['loadByPolicy', 'demo'],
+    ['load', 'demo', 3],
+    ['unloadUnlabelled', 'demo'],
+    ['unload', 'demo', 3],
+  ]);
 });
 
 test('grpc: inference: typed contents in, typed contents out', async () => {

@@ -20,6 +20,8 @@ const bodies: Readonly<Record<string, string>> = {
   'POST /v1/rank': '{"items":[{}]}',
   'POST /v1/events': '{"requestId":"r"}',
   'PUT /v1/models/demo': '{}',
+  'PUT /v1/models/demo/policy': '{"type":"all"}',
+  'PUT /v1/models/demo/labels/stable': '{"version":1}',
 };
 
 function ask(server: Listening, route: string, key: string | null): Promise<Response> {
@@ -55,7 +57,19 @@ const table: readonly [string, number, number, number, number, number][] = [
   ['POST /v2/models/demo/infer', 401, 401, 400, 403, 400],
   ['POST /v2/repository/index', 401, 401, 200, 403, 200],
   ['POST /v2/repository/models/demo/load', 401, 401, 403, 403, 200],
-  ['POST /v2/repository/models/demo/unload', 401, 401, 403, 403, 400],
+  ['POST /v2/repository/models/demo/unload', 401, 401, 403, 403, 200],
+  ['GET /v1/models/demo/versions', 401, 401, 200, 403, 200],
+  ['GET /v1/models/demo/versions/1/record', 401, 401, 404, 403, 404],
+  ['POST /v1/models/demo/versions', 401, 401, 403, 403, 201],
+  ['PUT /v1/models/demo/policy', 401, 401, 403, 403, 200],
+  ['POST /v1/models/demo/versions/1/load', 401, 401, 403, 403, 200],
+  ['POST /v1/models/demo/versions/1/unload', 401, 401, 403, 403, 200],
+  ['DELETE /v1/models/demo/versions/1', 401, 401, 403, 403, 200],
+  ['PUT /v1/models/demo/labels/stable', 401, 401, 403, 403, 200],
+  ['DELETE /v1/models/demo/labels/stable', 401, 401, 403, 403, 200],
+  ['POST /v1/models/demo/labels/stable/rollback', 401, 401, 403, 403, 200],
+  ['POST /v1/models/demo/versions/1:predict', 401, 401, 404, 403, 404],
+  ['POST /v1/models/demo/labels/stable:predict', 401, 401, 404, 403, 404],
   ['GET /v2/health/ready', 200, 200, 200, 200, 200],
   ['GET /v1/models/demo', 401, 401, 200, 403, 200],
   ['GET /v1/models/demo/metadata', 401, 401, 200, 403, 200],
@@ -82,7 +96,10 @@ test('access: every route of the API is in the table above', async () => {
     paths: Record<string, object>;
   };
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace('{name}', 'demo')}`),
+    Object.keys(methods).map(
+      (method) =>
+        `${method.toUpperCase()} ${path.replace('{name}', 'demo').replace('{version}', '1').replace('{label}', 'stable')}`,
+    ),
   );
   expect(routes.length).toBeGreaterThan(8);
   expect(routes.filter((route) => !table.some(([known]) => known === route))).toEqual([]);

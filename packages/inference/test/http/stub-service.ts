@@ -8,11 +8,13 @@ import {
   type RankRequest,
   type ScoreRequest,
   type ScoreResponse,
+  type VersionsResponse,
 } from '@millrace/protocol';
 import { Registry } from 'prom-client';
 import { onTestFinished } from 'vitest';
 import { type HttpOptions, startHttp } from '../../src/http/start-http.ts';
 import type { ScoringService } from '../../src/scoring-service.ts';
+import type { VersionControl } from '../../src/version-control.ts';
 
 export const demoListing: ModelListing = {
   name: 'demo',
@@ -43,6 +45,8 @@ export const demoFile: ModelFile = {
 
 export interface Stub extends ScoringService {
   ready: boolean;
+  /** Changes of versions that were asked for: the method, then what it was given. */
+  readonly versionCalls: readonly (readonly unknown[])[];
   readonly scored: ScoreRequest[];
   readonly ranked: RankRequest[];
   readonly outcomes: OutcomeRequest[];
@@ -50,7 +54,9 @@ export interface Stub extends ScoringService {
 }
 
 /** Parts of the stub that a test replaces. */
-export type StubParts = Partial<Pick<ScoringService, 'score' | 'acceptOutcomes' | 'createModel' | 'status'>>;
+export type StubParts = Partial<
+  Pick<ScoringService, 'score' | 'acceptOutcomes' | 'createModel' | 'status' | 'models'>
+>;
 
 export function answerTo(request: ScoreRequest): ScoreResponse {
   return {
@@ -65,8 +71,11 @@ export function answerTo(request: ScoreRequest): ScoreResponse {
 }
 
 export function stubService(parts: StubParts = {}): Stub {
+  const versionCalls: unknown[][] = [];
   const stub: Stub = {
     ready: true,
+    versionCalls,
+    versions: stubVersions(versionCalls),
     scored: [],
     ranked: [],
     outcomes: [],
@@ -145,6 +154,40 @@ export function stubService(parts: StubParts = {}): Stub {
     ...parts,
   };
   return stub;
+}
+
+const noVersions: VersionsResponse = {
+  model: 'demo',
+  policy: { type: 'all' },
+  labels: {},
+  moves: [],
+  versions: [],
+};
+
+function stubVersions(calls: unknown[][]): VersionControl {
+  const noted =
+    (method: keyof VersionControl) =>
+    async (...given: unknown[]): Promise<VersionsResponse> => {
+      calls.push([method, ...given]);
+      return noVersions;
+    };
+  return {
+    list: () => noVersions,
+    record: (model, version) =>
+      Promise.reject(new MillraceError('MILL_VERSION_UNKNOWN', `model "${model}" has no version ${version}`)),
+    async take(...given) {
+      return { ...(await noted('take')(...given)), version: 1 };
+    },
+    setLabel: noted('setLabel'),
+    unsetLabel: noted('unsetLabel'),
+    rollBackLabel: noted('rollBackLabel'),
+    setPolicy: noted('setPolicy'),
+    load: noted('load'),
+    unload: noted('unload'),
+    unloadUnlabelled: noted('unloadUnlabelled'),
+    loadByPolicy: noted('loadByPolicy'),
+    remove: noted('remove'),
+  };
 }
 
 export interface LogLine {

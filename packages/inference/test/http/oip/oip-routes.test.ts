@@ -74,7 +74,7 @@ test('oip: model: metadata names every field as an input', async () => {
 });
 
 test('oip: repository: index, load and unload', async () => {
-  const { post } = await open();
+  const { post, service } = await open();
   const listed = [{ name: 'demo', version: '7', state: 'READY', reason: '' }];
   expect(await post('/v2/repository/index')).toEqual([200, listed]);
   expect(await post('/v2/repository/index', { ready: true })).toEqual([200, listed]);
@@ -84,9 +84,23 @@ test('oip: repository: index, load and unload', async () => {
   ]);
   expect(await post('/v2/repository/models/demo/load', {})).toEqual([200, {}]);
   expect((await post('/v2/repository/models/other/load', {}))[0]).toBe(404);
-  expect(await post('/v2/repository/models/demo/unload', {})).toEqual([
+  expect(await post('/v2/repository/models/demo/unload', {})).toEqual([200, {}]);
+  for (const verb of ['load', 'unload'])
+    expect(await post(`/v2/repository/models/demo/${verb}`, { parameters: { version: '3' } })).toEqual([
+      200,
+      {},
+    ]);
+  expect(service.versionCalls).toEqual([
+    ['loadByPolicy', 'demo'],
+    ['unloadUnlabelled', 'demo'],
+    ['load', 'demo', 3],
+    ['unload', 'demo', 3],
+  ]);
+  expect(await post('/v2/repository/models/demo/unload', { parameters: { version: 'x' } })).toEqual([
     400,
-    { error: expect.stringMatching(/^MILL_UNSUPPORTED: cannot unload model "demo": every node serves/) },
+    {
+      error: 'MILL_BAD_REQUEST: parameters.version: wanted the number of a version, found the text "x"',
+    },
   ]);
 });
 
