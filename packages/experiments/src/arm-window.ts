@@ -10,6 +10,7 @@ import {
   latencyCellCount,
   latencyOfCell,
   resultArmsMax,
+  versionArm,
 } from '@millrace/protocol';
 import { countsOf, type JudgedExample, lossOf } from './judged-example.ts';
 
@@ -75,7 +76,7 @@ export interface ArmWindow {
   noteExample(example: JudgedExample): void;
   /** Ends a slot. */
   advance(): void;
-  /** Of the last minute, of `experiment/arm`, or '' for requests in no arm; null: nothing is known of it. */
+  /** Of the last minute, of `experiment/arm` or a version (versionArm; 0: the live line); null: nothing is known of it. */
   figuresOf(arm: string): ArmFigures | null;
   /** What status tells of scoring, by arm. */
   scoring(): ReadonlyMap<string, ArmScoring>;
@@ -113,8 +114,11 @@ export function createArmWindow(): ArmWindow {
       }
     },
     noteExample(example) {
-      const { arm = '', score, shadow } = example;
-      if (Number.isFinite(score)) for (const name of arm.split(' ')) addExample(name, example, score);
+      const { arm = '', modelVersion, score, shadow } = example;
+      if (Number.isFinite(score)) {
+        if (arm !== '') for (const name of arm.split(' ')) addExample(name, example, score);
+        addExample(versionArm(modelVersion ?? 0), example, score);
+      }
       if (shadow !== undefined && Number.isFinite(shadow.score))
         addExample(shadow.arm, example, shadow.score);
     },

@@ -39,7 +39,13 @@ interface Layer {
   readonly arms: readonly Placed[];
 }
 
-const nothing: Assignment = { arm: '', units: [], target: { type: 'live' }, exploration: null, shadow: null };
+const nothing: Assignment = {
+  arm: '',
+  units: [],
+  target: { type: 'default' },
+  exploration: null,
+  shadow: null,
+};
 
 /** @returns a function that allocates nothing to speak of for requests that no arm takes. */
 export function assignerOf({

@@ -1,7 +1,6 @@
 /** What may become of a catalog of experiments, as functions from one to the next; the registry writes by compare-and-set. */
 import {
   type Arm,
-  type ArmTarget,
   type Experiment,
   type ExperimentCatalog,
   type ExperimentChange,
@@ -135,6 +134,20 @@ export function withArmOut(
   return withShares(catalog, name, { [arm]: 0 }, { ...change, by: 'guard' });
 }
 
+/** How long outcomes of an arm that has ended are still sent to its own model: the longest time that they could be late. */
+const lateMsMax = 24 * 3_600_000;
+
+/** Models of arms that learn apart, and that outcomes sent to the experiments' model may belong to. */
+export function modelsApart({ experiments, kept }: ExperimentCatalog, nowMs: number): readonly string[] {
+  const models = new Set<string>();
+  for (const { arms, endedMs } of experiments) {
+    if (endedMs !== null && nowMs - endedMs > lateMsMax) continue;
+    for (const { target, shadow } of arms) if (target.type === 'model' && !shadow) models.add(target.model);
+  }
+  if (kept?.target.type === 'model') models.add(kept.target.model);
+  return [...models];
+}
+
 export function sharesOf({ arms }: Pick<Experiment, 'arms'>): Readonly<Record<string, number>> {
   return Object.fromEntries(arms.map((arm) => [arm.name, shareOf(arm)]));
 }
@@ -143,7 +156,7 @@ type Decision = Pick<Arm, 'target' | 'shadow' | 'exploration'>;
 
 /** True for an arm that makes its experiment one about what scores. */
 export function decidesScorer({ target, shadow }: Pick<Arm, 'target' | 'shadow'>): boolean {
-  return !shadow && target.type !== 'live';
+  return !shadow && target.type !== 'default';
 }
 
 function runningIn(catalog: ExperimentCatalog, name: string): Experiment {
@@ -177,8 +190,7 @@ function refuseSecondDecider(running: readonly Experiment[], wanted: CheckedExpe
 function keptOf(experiment: Experiment, arm: string): ExperimentCatalog['kept'] {
   const { target, shadow } = requireArm(experiment, arm);
   if (shadow) throw invalid('keep', 'an arm that answered', `"${arm}", a shadow`);
-  const live: ArmTarget = { type: 'live' };
-  return target.type === live.type ? null : { experiment: experiment.name, arm, target };
+  return target.type === 'default' ? null : { experiment: experiment.name, arm, target };
 }
 
 function keptWithout({ kept }: ExperimentCatalog, name: string): ExperimentCatalog['kept'] {

@@ -46,7 +46,13 @@ const properties = [
   'note',
 ] as const;
 const armProperties = ['name', 'share', 'target', 'learn', 'shadow', 'exploration'] as const;
-const targetProperties = { live: [], version: ['version'], label: ['label'], model: ['model'] } as const;
+const targetProperties = {
+  default: [],
+  live: [],
+  version: ['version'],
+  label: ['label'],
+  model: ['model'],
+} as const;
 
 /** As the schema of POST /v1/rank has them. */
 const explorationRanges = {
@@ -112,7 +118,7 @@ function armFrom(value: unknown, path: string, model: string): CheckedArm {
   if (!isMap(value)) throw invalid(path, 'an object', value);
   refuseOthers(`${path}.`, value, armProperties);
   const name = nameAt(`${path}.name`, value.name);
-  const target = targetFrom(value.target ?? { type: 'live' }, `${path}.target`);
+  const target = targetFrom(value.target ?? { type: 'default' }, `${path}.target`);
   if (target.type === 'model' && target.model === model)
     throw invalid(`${path}.target.model`, 'another model than the experiment’s', target.model);
   const own: ArmLearning = target.type === 'model' ? 'apart' : 'shared';
@@ -126,13 +132,14 @@ function armFrom(value: unknown, path: string, model: string): CheckedArm {
 }
 
 function targetFrom(value: unknown, path: string): ArmTarget {
-  if (!isMap(value)) throw invalid(path, '{ "type": live, version, label or model }', value);
+  if (!isMap(value)) throw invalid(path, '{ "type": default, live, version, label or model }', value);
   const { type, version, label, model } = value;
   if (typeof type !== 'string' || !Object.hasOwn(targetProperties, type))
     throw invalid(`${path}.type`, Object.keys(targetProperties).join(', '), type);
   const kind = type as keyof typeof targetProperties;
   refuseOthers(`${path}.`, value, ['type', ...targetProperties[kind]]);
   switch (kind) {
+    case 'default':
     case 'live':
       return { type: kind };
     case 'version':

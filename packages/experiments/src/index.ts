@@ -7,7 +7,7 @@ export {
   createArmWindow,
 } from './arm-window.ts';
 export { type Assigner, type Assignment, assignerOf } from './assign.ts';
-export { emptyExperiments, experimentIn, isRunning } from './catalog.ts';
+export { emptyExperiments, experimentIn, isRunning, modelsApart } from './catalog.ts';
 export { experimentFrom } from './experiment-file.ts';
 export { type ExperimentRegistry, openExperiments } from './experiment-registry.ts';
 export { guardReason } from './guard.ts';

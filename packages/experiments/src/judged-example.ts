@@ -13,6 +13,8 @@ export interface JudgedExample {
   readonly units?: readonly number[];
   /** What a shadow made of it. */
   readonly shadow?: { readonly arm: string; readonly unit: number; readonly score: number };
+  /** Version that scored it; absent: the live line. */
+  readonly modelVersion?: number;
   /** Kind of the outcome that it comes of, among the model's, and its value; absent: it is a negative. */
   readonly kind?: number;
   readonly value?: number;

@@ -29,7 +29,7 @@ describe('experiments: assign', () => {
     for (const user of users) {
       const { arm, target } = assign(requestOf(user, 'first'));
       expect(assign(requestOf(user, 'second')).arm).toBe(arm);
-      expect(target.type).toBe(arm === 'button/b' ? 'label' : 'live');
+      expect(target.type).toBe(arm === 'button/b' ? 'label' : 'default');
       counts.set(arm, (counts.get(arm) ?? 0) + 1);
     }
     for (const [arm, share] of [
@@ -132,6 +132,6 @@ describe('experiments: assign', () => {
     const kept = assignerOf(withStopped(catalog, 'button', 'b', change));
     expect(kept(requestOf('u1'))).toMatchObject({ arm: '', target: { type: 'version', version: 3 } });
     const stopped = assignerOf(withStopped(catalog, 'button', null, change));
-    expect(stopped(requestOf('u1'))).toMatchObject({ arm: '', target: { type: 'live' } });
+    expect(stopped(requestOf('u1'))).toMatchObject({ arm: '', target: { type: 'default' } });
   });
 });

@@ -14,7 +14,7 @@ describe('experiments: file', () => {
       confidence: 0.95,
       guards: { logloss: 0.1, nan: 0 },
       arms: [
-        { name: 'a', buckets: 5_000, learn: 'shared', shadow: false, target: { type: 'live' } },
+        { name: 'a', buckets: 5_000, learn: 'shared', shadow: false, target: { type: 'default' } },
         { name: 'b' },
       ],
     });
@@ -36,7 +36,7 @@ describe('experiments: file', () => {
     [
       'a bad target',
       { ...buttonSpec, arms: [{ ...arm, target: { type: 'best' } }] },
-      /target\.type: wanted live/,
+      /target\.type: wanted default/,
     ],
     [
       'its own model',

@@ -42,6 +42,10 @@ export interface ScoringLineOptions {
   readonly dense: () => DenseVersion;
   /** Runs before each pass, between two of them. */
   readonly beforePass?: () => void;
+  /** Puts the weights before in the place of the present ones, on trial (model, dense-versions.ts). Absent: there are none. */
+  readonly revert?: () => ((keep: boolean) => void) | null;
+  /** Requests whose scores were no numbers by the present weights: `taken back` where earlier ones took their place. */
+  readonly onNotFinite?: (requests: number, outcome: 'taken back' | 'refused') => void;
   /** Of the model's rows; all its lines share these. */
   readonly staleness: Staleness;
   readonly counts: ServedCounts;
@@ -94,13 +98,25 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
     return result;
   };
 
-  const forward = (space: BatchSpace) =>
+  const pass = async (space: BatchSpace) => {
+    const { version, loaded, scales } = options.dense();
+    await net.program.forward(loaded, gatherSpace(space, scales), space.logits);
+    return version;
+  };
+  const forward = (space: BatchSpace, encoded: readonly EncodedTicket[]) =>
     inTurn(async () => {
       options.beforePass?.();
-      const { version, loaded, scales } = options.dense();
-      const input = gatherSpace(space, scales);
-      await net.program.forward(loaded, input, space.logits);
-      return version;
+      const version = await pass(space);
+      const failed = withoutNumbers(space, encoded);
+      if (failed === 0) return version;
+      const end = options.revert?.() ?? null;
+      const before = end === null ? version : await pass(space);
+      // Where the weights before make numbers of the same features it was the weights; else it was the features.
+      const isWeights = end !== null && withoutNumbers(space, encoded) === 0;
+      end?.(isWeights);
+      options.onNotFinite?.(failed, isWeights ? 'taken back' : 'refused');
+      if (isWeights || end === null) return before;
+      return await pass(space);
     });
 
   const run = async ({ space, marks }: Lane, tickets: readonly Ticket<ScoreInput, Scored>[]) => {
@@ -111,7 +127,7 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
       if (encoded.length === 0) return;
       shapes.note(space.batch.rows);
       const { degraded } = await pullTables(rows, tablesToPull(space), { model, marks, onAbsent: 'default' });
-      const version = await forward(space);
+      const version = await forward(space, encoded);
       const stalenessMs = staleness.ofRead(
         marks.partitions,
         marks.sequences,
@@ -122,6 +138,10 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
       counts.stalenessMs = stalenessMs;
       trace.begin(marks);
       for (const { ticket, from, occurrencesFrom, occurrencesTo } of encoded) {
+        if (hasNaN(space.logits, from, from + ticket.rows)) {
+          ticket.reject(notFinite(model, version));
+          continue;
+        }
         counts.scored += ticket.rows;
         if (degraded) counts.degraded += ticket.rows;
         const scores = probabilities(space.logits, from, ticket.rows);
@@ -149,6 +169,25 @@ interface EncodedTicket {
   /** By table its run of the batch's occurrences. */
   readonly occurrencesFrom: readonly number[];
   readonly occurrencesTo: readonly number[];
+}
+
+/** Requests of a batch that have a logit that is no number. */
+function withoutNumbers({ logits }: BatchSpace, encoded: readonly EncodedTicket[]): number {
+  let count = 0;
+  for (const { ticket, from } of encoded) if (hasNaN(logits, from, from + ticket.rows)) count += 1;
+  return count;
+}
+
+function hasNaN(values: Float32Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i += 1) if (Number.isNaN(values[i])) return true;
+  return false;
+}
+
+function notFinite(model: string, version: number): MillraceError {
+  return new MillraceError(
+    'MILL_SCORES_NOT_FINITE',
+    `model "${model}" makes scores of this request that are no numbers, with dense weights of sequence ${version}`,
+  );
 }
 
 /** Encodes each request's items; one with a bad feature is refused and leaves its rows unread. */

@@ -93,7 +93,7 @@ export async function startInference(options: InferenceOptions): Promise<Running
   });
   const cache = openCache(options, { view, rows: pulls, floor });
   const rows = cache ?? pulls;
-  const core = createScoringCore({ ...options, view, rows, newRequestId: randomUUID });
+  const core = createScoringCore({ ...options, view, rows, newRequestId: randomUUID, node: randomUUID() });
   const stopListening = view.onChange(() => {
     core.reconcile().catch(options.onFailed);
   });
@@ -105,6 +105,13 @@ export async function startInference(options: InferenceOptions): Promise<Running
   metrics.gauge(
     { name: 'mill_lost_impressions', help: 'Impressions that the log did not take.' },
     () => core.lostImpressions,
+  );
+  metrics.gauge(
+    {
+      name: 'mill_scores_not_finite',
+      help: 'Requests whose scores were no numbers since the start; answered by earlier weights, or not at all.',
+    },
+    () => core.notFinite,
   );
   const http = await startHttp({
     service: core,

@@ -66,11 +66,12 @@ export function createEmitter(
 }
 
 function armsOf(
-  { arm, units, shadow }: Entry,
+  { arm, units, shadow, modelVersion }: Entry,
   index: number,
-): Pick<Example, 'arm' | 'units' | 'shadow'> | undefined {
-  if (arm === undefined && shadow === undefined) return undefined;
+): Pick<Example, 'arm' | 'units' | 'shadow' | 'modelVersion'> | undefined {
+  if (arm === undefined && shadow === undefined && modelVersion === undefined) return undefined;
   return {
+    ...(modelVersion !== undefined && { modelVersion }),
     ...(arm !== undefined && { arm }),
     ...(units !== undefined && { units }),
     ...(shadow !== undefined && {

@@ -16,6 +16,8 @@ export interface Entry extends Waiting {
   readonly items: readonly Features[];
   /** Place of each in the request; undefined: they stand in its order. */
   readonly places: readonly number[] | undefined;
+  /** Version that scored; undefined: the live line. */
+  readonly modelVersion: number | undefined;
   /** float32[items], little-endian. */
   readonly scores: DataView;
   /** Experiment arms that it is in, and the unit of each; undefined: none. */
@@ -44,6 +46,7 @@ export function entryFrom(impression: Impression, at: Waiting): Entry {
     places,
     arm,
     units,
+    modelVersion: impression.modelVersion,
     shadow: shadow && { arm: shadow.arm, unit: shadow.unit, scores: viewOf(shadow.scores) },
     scores: viewOf(impression.scores),
     rate,

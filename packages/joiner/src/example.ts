@@ -26,6 +26,8 @@ export interface Example {
   readonly units?: readonly number[];
   /** What a shadow arm made of it; absent: none did. */
   readonly shadow?: { readonly arm: string; readonly unit: number; readonly score: number };
+  /** Version that scored it; absent: the live line. */
+  readonly modelVersion?: number;
   /** Kind of the outcome that makes it a positive, among the model's, and its value; absent: it is a negative. */
   readonly kind?: number;
   readonly value?: number;

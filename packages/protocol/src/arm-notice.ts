@@ -8,7 +8,7 @@ import { checkedRecord, isCount, readRecord, recordInvalid } from './record-chec
 const what = 'notice of arms';
 
 export interface ArmCounts {
-  /** `experiment/arm`; '' for requests that are in none. */
+  /** `experiment/arm`, or what versionArm says of a version. */
   readonly arm: string;
   readonly requests: number;
   readonly errors: number;
@@ -39,6 +39,11 @@ export function latencyCellOf(ms: number): number {
 /** Upper edge of a cell, ms. */
 export function latencyOfCell(cell: number): number {
   return latencyMsMin * latencyRatio ** cell;
+}
+
+/** How figures of a version are called among those of arms; no arm has such a name. */
+export function versionArm(version: number): string {
+  return `@${version}`;
 }
 
 export function encodeArmNotice(notice: ArmNotice): Uint8Array {

@@ -80,6 +80,12 @@ export const errorTable = {
     'DATA_LOSS',
     'The stored weights of a version are missing or not those of its record; it is never served. Make it again.',
   ),
+  MILL_SCORES_NOT_FINITE: kind(
+    'backoff',
+    503,
+    'UNAVAILABLE',
+    'The weights make scores that are no numbers, which are never answered, and no earlier weights are at hand.',
+  ),
   MILL_EXPERIMENT_UNKNOWN: kind(
     'never',
     404,

@@ -73,6 +73,8 @@ export interface Outcome {
   readonly index?: number;
   /** The item's value of the model's `item` field, as text. */
   readonly item?: string;
+  /** Sent to several models, since any of them may have its impression: those that have not pass it over. */
+  readonly spread?: boolean;
   /** Kind of outcome, one of the model's (learning.outcomes); absent: `click`. */
   readonly outcome?: string;
   /** 1 click, 0 known not to be clicked; amounts for other kinds, ≥ 0. */
@@ -207,6 +209,7 @@ function outcomeFrom(value: Record<string, unknown>, timeMs: number): Outcome {
     timeMs,
     ...itemOf(value.index ?? undefined, value.item ?? undefined),
     ...kindOf(value.outcome ?? undefined),
+    ...(value.spread === true && { spread: true }),
     value: amount,
   };
 }

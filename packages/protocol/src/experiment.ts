@@ -18,8 +18,12 @@ import { jsonBytes, jsonFrom } from './packing.ts';
 import { checkedRecord, isCount, isMap, readRecord, recordInvalid } from './record-checks.ts';
 import type { ExplorationSpec } from './score-api.ts';
 
-/** What scores an arm's requests: the line that is being trained, a version, what a label points at, or a model of its own. */
+/**
+ * What scores an arm's requests: what scores those in no arm, the line that is being trained, a version, what a label points at,
+ * or a model of its own.
+ */
 export type ArmTarget =
+  | { readonly type: 'default' }
   | { readonly type: 'live' }
   | { readonly type: 'version'; readonly version: number }
   | { readonly type: 'label'; readonly label: string }
@@ -32,7 +36,7 @@ export interface ArmSpec {
   readonly name: string;
   /** Of the layer's units, in steps of 1/10,000. */
   readonly share: number;
-  /** Default: live. */
+  /** Default: default. */
   readonly target?: ArmTarget;
   /** Default: apart for a model of its own, else shared; nothing else goes together. */
   readonly learn?: ArmLearning;
@@ -111,7 +115,7 @@ export interface ExperimentCatalog {
   readonly model: string;
   /** In the order they were started; ended ones are forgotten when there are too many, oldest first. */
   readonly experiments: readonly Experiment[];
-  /** What an ended experiment left in charge of all requests that no arm takes; null: the live line. */
+  /** What an ended experiment left in charge of all requests that no arm takes; null: none did. */
   readonly kept: { readonly experiment: string; readonly arm: string; readonly target: ArmTarget } | null;
 }
 
@@ -180,7 +184,8 @@ function checkExperiment(value: Experiment): void {
       shadow: 'flag',
       ranges: 'list',
     });
-    if (!isTarget(arm.target)) throw recordInvalid(what, 'target: live, version, label or model', 'another');
+    if (!isTarget(arm.target))
+      throw recordInvalid(what, 'target: default, live, version, label or model', 'another');
     if (!areRanges(arm.ranges)) throw recordInvalid(what, 'ascending ranges of buckets', 'others');
   }
   for (const change of changes)
@@ -198,7 +203,7 @@ function isTarget(value: unknown): value is ArmTarget {
   if (type === 'version') return isCount(version);
   if (type === 'label') return typeof label === 'string';
   if (type === 'model') return typeof model === 'string' && isName(model);
-  return type === 'live';
+  return type === 'default' || type === 'live';
 }
 
 function areRanges(ranges: readonly BucketRange[]): boolean {

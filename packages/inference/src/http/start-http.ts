@@ -11,6 +11,7 @@ import { brokenRequestHandler } from './broken-requests.ts';
 import { trackConnections } from './connections.ts';
 import { allowOrigins } from './cors.ts';
 import { honourDeadlines } from './deadlines.ts';
+import { addExperimentRoutes } from './experiment-routes.ts';
 import { httpMetricsIn } from './http-metrics.ts';
 import { acceptJsonOnly } from './json-body.ts';
 import { addOipRoutes } from './oip/oip-routes.ts';
@@ -81,6 +82,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   addScoringRoutes(app, options);
   addModelRoutes(app, options);
   addVersionRoutes(app, options);
+  addExperimentRoutes(app, options);
   addOperationRoutes(app, service, registry);
   addDescriptionRoutes(app);
   await addOipRoutes(app, { ...options, refuser });
