@@ -32,7 +32,8 @@ export interface CheckedExperiment extends Required<Omit<ExperimentSpec, 'guards
 }
 
 const layerDefault = 'main';
-const guardDefaults: GuardBounds = { logloss: 0.1, calibration: 0.5, nan: 0, errors: 0.02, p99: 1 };
+/** Bounds where nothing is said of them. */
+export const guardBounds: GuardBounds = { logloss: 0.1, calibration: 0.5, nan: 0, errors: 0.02, p99: 1 };
 const properties = [
   'name',
   'model',
@@ -175,7 +176,7 @@ function explorationAt(path: string, value: unknown, shadow: boolean): Explorati
 
 function guardsFrom(value: unknown): GuardBounds {
   if (!isMap(value)) throw invalid('guards', 'an object', value);
-  const names = Object.keys(guardDefaults) as (keyof GuardBounds)[];
+  const names = Object.keys(guardBounds) as (keyof GuardBounds)[];
   refuseOthers('guards.', value, names);
   for (const name of names) {
     const bound = value[name];
@@ -183,7 +184,7 @@ function guardsFrom(value: unknown): GuardBounds {
     if (typeof bound !== 'number' || !(bound >= 0 && bound <= 1e6))
       throw invalid(`guards.${name}`, 'a number from 0, or null', bound);
   }
-  return { ...guardDefaults, ...(value as Partial<GuardBounds>) };
+  return { ...guardBounds, ...(value as Partial<GuardBounds>) };
 }
 
 function nameAt(path: string, value: unknown): string {

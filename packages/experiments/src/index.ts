@@ -8,7 +8,7 @@ export {
 } from './arm-window.ts';
 export { type Assigner, type Assignment, assignerOf } from './assign.ts';
 export { emptyExperiments, experimentIn, isRunning, modelsApart } from './catalog.ts';
-export { experimentFrom } from './experiment-file.ts';
+export { experimentFrom, guardBounds } from './experiment-file.ts';
 export { type ExperimentRegistry, openExperiments } from './experiment-registry.ts';
 export { guardReason } from './guard.ts';
 export type { JudgedExample } from './judged-example.ts';

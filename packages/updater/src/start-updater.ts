@@ -3,6 +3,7 @@ import { createHedgeCounters, createPullClient, type PullPreferences } from '@mi
 import { openExperiments, watchExperiments } from '@millrace/experiments';
 import type { EngineName } from '@millrace/model';
 import type { LearningCounters } from '@millrace/protocol';
+import { openVersionRegistry, watchVersions } from '@millrace/registry';
 import {
   type Bus,
   type Clock,
@@ -64,10 +65,13 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
   const measures =
     driftAlert === undefined ? null : { driftAlert, gauges: createMeasureGauges(options.metrics) };
   const experiments = await watchExperiments(bus, logger);
+  const versions = await watchVersions(bus, logger);
   const guards = createArmGuards({
     ...options,
     view: experiments,
     registry: await openExperiments(bus, clock),
+    versions,
+    labels: await openVersionRegistry(bus, clock),
   });
   const arms = { view: experiments, guards };
   const updaters = new Map<string, ModelUpdater>();
@@ -102,6 +106,7 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
       await Promise.all([...updaters.values()].map((updater) => updater.close()));
       await guards.close();
       await experiments.close();
+      await versions.close();
       rows.close();
       await view.close();
     },

@@ -25,7 +25,9 @@ import {
   reasonFrom,
   shareOf,
 } from '@millrace/protocol';
+import type { VersionRegistry, VersionsView } from '@millrace/registry';
 import type { Bus, Clock, Logger, LogReader, Metrics } from '@millrace/runtime';
+import { createLabelGuards } from './label-guards.ts';
 
 export interface ArmGuardsOptions {
   readonly bus: Bus;
@@ -34,6 +36,8 @@ export interface ArmGuardsOptions {
   readonly metrics: Metrics;
   readonly view: ExperimentsView;
   readonly registry: ExperimentRegistry;
+  readonly versions: VersionsView;
+  readonly labels: Pick<VersionRegistry, 'setLabel'>;
 }
 
 export interface ArmGuards {
@@ -50,14 +54,8 @@ interface Watched {
   readonly notices: LogReader;
 }
 
-export function createArmGuards({
-  bus,
-  clock,
-  logger,
-  metrics,
-  view,
-  registry,
-}: ArmGuardsOptions): ArmGuards {
+export function createArmGuards(options: ArmGuardsOptions): ArmGuards {
+  const { bus, clock, logger, metrics, view, registry } = options;
   const watched = new Map<string, Watched>();
   const takenOut = metrics.counter({
     name: 'mill_experiment_arms_taken_out_total',
@@ -66,6 +64,14 @@ export function createArmGuards({
   });
   let looks = 0;
   let looking: Promise<void> = Promise.resolve();
+
+  const labels = createLabelGuards({
+    clock,
+    logger,
+    versions: options.versions,
+    registry: options.labels,
+    windowOf: (model) => watched.get(model)?.window,
+  });
 
   const figuresOf = (model: string, name: string, arm: Arm): ArmFigures | null => {
     const parts = [watched.get(model)?.window.figuresOf(name) ?? null];
@@ -98,6 +104,9 @@ export function createArmGuards({
 
   const lookAtAll = async () => {
     for (const model of watched.keys()) {
+      await labels.lookAt(model).catch((error: unknown) => {
+        logger.warn({ model, reason: reasonFrom(error) }, 'labels not guarded now');
+      });
       for (const experiment of view.catalogOf(model).experiments) {
         if (!isRunning(experiment)) continue;
         try {
@@ -134,6 +143,7 @@ export function createArmGuards({
     },
     async close() {
       timer.cancel();
+      labels.close();
       await looking;
       for (const { notices } of watched.values()) await notices.close();
     },

@@ -41,6 +41,8 @@ export interface KeptSums {
 const storeEveryMs = 2_000;
 /** Without one only so often: late outcomes still come. */
 const quietTurns = 30;
+/** Unacknowledged writes that are remembered; after more of them the store has been away for long. */
+const unsureMax = 8;
 
 export async function keepSums(options: KeepSumsOptions): Promise<KeptSums> {
   const { bus, clock, logger, file, record, isRunning } = options;
@@ -60,32 +62,37 @@ export async function keepSums(options: KeepSumsOptions): Promise<KeptSums> {
   const fold = createSumsFold(started);
   let revision = entry?.revision ?? 0;
   let stored: ExperimentSums['place'] | null = found?.place ?? null;
-  let tried: Uint8Array | null = null;
+  /** Writes that were not acknowledged: one of them may be there. */
+  let unsure: readonly Uint8Array[] = [];
   let fenced = false;
   let turns = 0;
   let writing: Promise<void> = Promise.resolve();
 
-  const write = async () => {
+  const write = async (): Promise<void> => {
     const { place } = fold;
     const isNew = stored === null || comparePlaces(place, stored) > 0;
     if (fenced || !isNew || !(fold.hasArms || isRunning())) return;
+    // Its bytes are copied out here, so the fold may go on meanwhile.
+    const bytes = encodeExperimentSums(fold.record());
     try {
-      // Its bytes are copied out here, so the fold may go on meanwhile.
-      tried = encodeExperimentSums(fold.record());
-      const written = await kv.putIf(model, tried, revision);
-      if (written !== null) {
-        revision = written;
-        stored = place;
-      } else await lookAgain(kv);
+      const written = await kv.putIf(model, bytes, revision);
+      if (written === null) return await lookAgain(kv);
+      revision = written;
+      stored = place;
+      unsure = [];
     } catch (error) {
+      unsure = [...unsure, bytes].slice(-unsureMax);
       logger.warn({ model, reason: reasonFrom(error) }, 'sums of experiments not stored');
     }
   };
   /** Somebody has written: a write of ours that was not acknowledged, or an updater that has taken over. */
   const lookAgain = async (bucket: Kv) => {
     const now = await bucket.get(model);
-    if (now !== null && tried !== null && Buffer.compare(now.value, tried) === 0) revision = now.revision;
-    else {
+    if (now !== null && unsure.some((bytes) => Buffer.compare(now.value, bytes) === 0)) {
+      revision = now.revision;
+      unsure = [];
+      await write();
+    } else {
       fenced = true;
       logger.warn({ model }, 'sums of experiments are kept by another updater');
     }
