@@ -130,6 +130,7 @@ const shell: Readonly<Record<string, readonly (keyof typeof effects)[]>> = {
   'packages/runtime/src/nats-process.ts': ['monotonic clock', 'timers', 'randomness'],
   // Hands a batch over once the events of this turn of the loop are in.
   'packages/inference/src/batcher.ts': ['timers'],
+  'packages/inference/src/next-turn.ts': ['timers'],
   'packages/inference/src/http/start-http.ts': ['timers'],
   'packages/inference/src/http/time-limit.ts': ['timers'],
   // Ids of requests that brought none.

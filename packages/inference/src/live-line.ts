@@ -27,7 +27,12 @@ export async function liveLineOf(bus: Bus, model: ServedModel): Promise<LiveLine
     file,
     weights: dense.weights,
     sequences: { dense: dense.sequence, gradients: model.heads?.partitions ?? [], events },
-    data: { firstEventMs, lastEventMs, examples: record?.learned ?? 0 },
+    // The record counts the batches before its own; heads may not have come yet.
+    data: {
+      firstEventMs,
+      lastEventMs,
+      examples: Math.max(record?.learned ?? 0, model.heads?.counters.learned ?? 0),
+    },
     metrics,
   };
 }

@@ -4,14 +4,7 @@
  */
 import { type DenseFollower, followDense, type RowSource } from '@millrace/client';
 import { createStaleness } from '@millrace/core';
-import {
-  type EngineName,
-  type OpenNet,
-  openFrozenNet,
-  openNet,
-  parseModelFile,
-  warmUp,
-} from '@millrace/model';
+import { type EngineName, type OpenNet, openFrozenNet, openNet, warmUp } from '@millrace/model';
 import { type LogHeads, MillraceError, type ModelFile, type VersionRecord } from '@millrace/protocol';
 import { denseFloatsOf, type VersionRegistry, type VersionsView } from '@millrace/registry';
 import type { Bus, Clock, Logger } from '@millrace/runtime';
@@ -19,8 +12,9 @@ import type { Archive } from '@millrace/snapshot';
 import { createBatchShapes } from './batch-shapes.ts';
 import type { Batcher, BatchingLimits } from './batcher.ts';
 import { type MeasuresView, openMeasuresView } from './measures-view.ts';
+import { nextTurn } from './next-turn.ts';
 import type { Scored, ScoreInput, ServedCounts } from './scored.ts';
-import { createScoringLine } from './scoring-line.ts';
+import { createScoringLine, type ScoringLineOptions } from './scoring-line.ts';
 import { type ServedVersions, serveVersions, type VersionLine } from './served-versions.ts';
 
 export interface ServedModel {
@@ -119,7 +113,7 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
         return net.versions.current.version;
       },
     },
-    open: (record) => openVersion(record, options, shared),
+    open: (record) => openVersion(record, options, { ...shared, opened: net.engine.name }),
   });
   const stopSwapping = swaps.start((swap) => line.inTurn(swap));
 
@@ -203,17 +197,19 @@ function createSwaps(net: OpenNet, { clock, logger, swapEveryMs, onFailed }: Ser
   };
 }
 
+type SharedByLines = Omit<ScoringLineOptions, 'net' | 'dense'>;
+
 /**
  * A version that can answer: its weights read and checked, its net opened and warmed up at the batch sizes in use.
- * @throws MILL_VERSION_DAMAGED, MILL_MODEL_INVALID, MILL_STORE_UNAVAILABLE, MILL_ENGINE_UNAVAILABLE
+ * @throws MILL_VERSION_DAMAGED, MILL_STORE_UNAVAILABLE, MILL_ENGINE_UNAVAILABLE
  */
 async function openVersion(
   record: VersionRecord,
   { registry, engine, logger }: ServedModelOptions,
-  shared: Omit<Parameters<typeof createScoringLine>[0], 'net' | 'dense'>,
+  { opened, ...shared }: SharedByLines & { readonly opened: EngineName },
 ): Promise<VersionLine> {
-  const { model, version } = record;
-  const file = parseModelFile(record.file);
+  // Checked by the registry when it was made; a damaged one is stopped by its weights.
+  const { model, version, file } = record;
   const weights = await registry.weightsOf(record);
   if (weights.length !== denseFloatsOf(file))
     throw new MillraceError(
@@ -223,8 +219,11 @@ async function openVersion(
   const net = await openFrozenNet(file, weights, record.sequences.dense, {
     wanted: engine,
     onSkip: (name, reason) => logger.info({ engine: name, reason }, 'engine skipped'),
+    opened,
   });
   for (const rows of shared.shapes.inUse()) {
+    // Requests have their turn between two passes.
+    await nextTurn();
     if (await warmUp(net, rows)) continue;
     net.dispose();
     throw new MillraceError(

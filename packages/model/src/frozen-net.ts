@@ -5,9 +5,10 @@ import { featureValuesMax, invariant, type ModelFile } from '@millrace/protocol'
 import { openEngine } from './choose-engine.ts';
 import { compileNet } from './compile-model.ts';
 import type { DenseVersion } from './dense-versions.ts';
-import type { Engine, Program } from './engine.ts';
+import type { Engine, EngineName, Program } from './engine.ts';
 import { compileFeatures, type FeaturePlan } from './feature-plan.ts';
 import { scalesFrom } from './moments.ts';
+import { hasMatrices } from './net-shape.ts';
 import type { OpenNetOptions } from './open-net.ts';
 
 export interface FrozenNet {
@@ -19,6 +20,11 @@ export interface FrozenNet {
   dispose(): void;
 }
 
+export interface FrozenNetOptions extends OpenNetOptions {
+  /** What `auto` has chosen in this process for another net; null: nothing yet. Default null. */
+  readonly opened?: EngineName | null;
+}
+
 /**
  * @param weights float32, the parameters of the file's net and its moments; copied.
  * @param version sequence of the dense log that they are told to be of.
@@ -28,13 +34,16 @@ export async function openFrozenNet(
   file: ModelFile,
   weights: Float32Array,
   version: number,
-  options: OpenNetOptions,
+  options: FrozenNetOptions,
 ): Promise<FrozenNet> {
+  const { opened = null, ...choice } = options;
   const shape = compileNet(file);
   const moments = shape.moments.length;
   invariant(weights.length === shape.parameters + momentFloats * moments, 'weights are those of the net');
   const plan = compileFeatures(file, shape, featureValuesMax);
-  const engine = await openEngine({ ...options, shape });
+  // To find out again which engines do not load takes milliseconds.
+  const known = opened !== null && opened !== 'plain' && hasMatrices(shape);
+  const engine = await openEngine({ ...choice, shape, ...(known && { wanted: opened }) });
   const program = engine.compile(shape);
   const dense = { version, loaded: program.load(weights), scales: scalesFrom(weights, moments) };
   return {
