@@ -32,12 +32,18 @@ export function createAcceptOutcomes({ bus, clock, fileOf, alsoOf }: AcceptOutco
     const nowMs = clock.now();
     const files = outcomes.map(({ model }) => fileOf(model));
     for (const [i, { outcome }] of outcomes.entries()) assertKind(files[i], outcome, i, outcomes.length);
+    const found = new Map<string, readonly string[]>();
+    const othersOf = (name: string) => {
+      const others = found.get(name) ?? alsoOf(name);
+      found.set(name, others);
+      return others;
+    };
     const append = (request: OutcomeRequest, i: number) => {
       const { requestId, index, item, outcome, value = 1, timeMs = nowMs } = request;
       const which = item === undefined ? { index: index ?? 0 } : { item: String(item) };
       const kind = outcome === undefined ? {} : { outcome };
       const { name } = files[i];
-      const others = alsoOf(name);
+      const others = othersOf(name);
       const spread = others.length > 0 && { spread: true };
       const payload = encodeEvent({
         type: 'outcome',
