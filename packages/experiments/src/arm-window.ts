@@ -119,8 +119,9 @@ export function createArmWindow(): ArmWindow {
         if (arm !== '') for (const name of arm.split(' ')) addExample(name, example, score);
         addExample(versionArm(modelVersion ?? 0), example, score);
       }
-      if (shadow !== undefined && Number.isFinite(shadow.score))
-        addExample(shadow.arm, example, shadow.score);
+      if (shadow === undefined || !Number.isFinite(shadow.score) || !Number.isFinite(score)) return;
+      addExample(shadow.arm, example, shadow.score);
+      addExample(besideShadow(shadow.arm), example, score);
     },
     advance() {
       for (const [name, arm] of arms) {

@@ -166,7 +166,7 @@ function comparisonsOf(model: string, experiment: Experiment, sums: SumsByArm): 
   const { control, arms } = experiment;
   const sumsOf = (arm: Arm) => sums.get(armName(model, experiment, arm));
   const controlSums = arms.filter((arm) => arm.name === control).map(sumsOf)[0];
-  const others = arms.filter((arm) => arm.name !== control);
+  const others = arms.filter((arm) => arm.name !== control || arm.shadow);
   // Together they err at the confidence that was asked for, whatever depends on what (Bonferroni).
   const alpha = (1 - experiment.confidence) / Math.max(1, others.length);
   return others.flatMap((arm) => {

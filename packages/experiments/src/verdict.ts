@@ -36,7 +36,7 @@ export function experimentVerdict(
     .filter(({ takenOut }) => takenOut !== null)
     .map(({ name, takenOut }) => `${name} was taken out by a guard: ${takenOut}.`);
   const decided = arms
-    .filter(({ name, takenOut }) => name !== control && takenOut === null)
+    .filter(({ name, shadow, takenOut }) => (name !== control || shadow) && takenOut === null)
     .map(({ name }) =>
       sentenceOn(
         name,

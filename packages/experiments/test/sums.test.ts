@@ -143,4 +143,40 @@ describe('experiments: report', () => {
     expect(few.verdict).toMatch(/too little to say anything/);
     expect(reportOf([]).verdict).toBe('Nothing came of b yet.');
   });
+
+  test('experiments: report: an arm that learns apart is found where it is summed, in the sums of its own model', () => {
+    const target = { type: 'model', model: 'other' };
+    const apart = catalogWith({
+      ...buttonSpec,
+      arms: [buttonSpec.arms[0], { name: 'own', share: 0.5, target }],
+    });
+    const foldOf = (model: string, arm: string) => {
+      const fold = createSumsFold({ ...start, model });
+      for (const one of stream(20_000, { [arm]: 0.1 }, 9)) fold.take(one);
+      return fold.record();
+    };
+    const sums = openSums([foldOf('shop', 'button/a'), foldOf('other', 'shop:button/own')]);
+    const { arms, comparisons } = reportOn(apart, experimentIn(apart, 'button'), sums, new Map());
+    expect(arms.map(({ learn, shown }) => [learn, shown])).toEqual([
+      ['shared', 20_000],
+      ['apart', 20_000],
+    ]);
+    expect(comparisons[0]).toMatchObject({ arm: 'own', metric: 'clickRate', difference: 0 });
+  });
+
+  test('experiments: report: a shadow is compared item by item with what was answered', () => {
+    const dark = catalogWith({
+      ...buttonSpec,
+      arms: [{ name: 'next', share: 1, shadow: true, target: { type: 'version', version: 9 } }],
+    });
+    const fold = createSumsFold(start);
+    for (const { arm: _arm, units, ...one } of stream(20_000, { any: 0.1 }, 4))
+      fold.take({ ...one, score: 0.2, shadow: { arm: 'button/next', unit: units?.[0] ?? 0, score: 0.1 } });
+    const report = reportOn(dark, experimentIn(dark, 'button'), openSums([fold.record()]), new Map());
+    // Its scores are right and those answered are not: −ln of what each gave the truth, on average.
+    const [compared] = report.comparisons;
+    expect(compared.difference).toBeCloseTo(0.325 - 0.362, 2);
+    expect(compared.interval?.[1]).toBeLessThan(0);
+    expect(compared.verdict).toMatch(/^better: the logloss of next is lower than that of what was answered/);
+  });
 });

@@ -110,7 +110,8 @@ export function createArmRouting({ clock, counter, experiments, readyModel }: Ar
     const name = way.asked.net.file.name;
     const arms = armsOf(way.assignment);
     const { number } = way.route.line;
-    if (number !== null) arms.push(versionArm(number));
+    // The live line is told of where it is compared with something.
+    if (number !== null || way.assignment !== null) arms.push(versionArm(number ?? 0));
     const startMs = clock.monotonicMs();
     try {
       const scored = await way.route.line.batcher.submit(input, input.items.length);

@@ -24,6 +24,7 @@ import {
   modelNameFrom,
   reasonFrom,
   shareOf,
+  versionArm,
 } from '@millrace/protocol';
 import type { VersionRegistry, VersionsView } from '@millrace/registry';
 import type { Bus, Clock, Logger, LogReader, Metrics } from '@millrace/runtime';
@@ -86,14 +87,19 @@ export function createArmGuards(options: ArmGuardsOptions): ArmGuards {
     const { name, control, guards, arms } = experiment;
     const controlArm = arms.find((arm) => arm.name === control) as Arm;
     const controlFigures = figuresOf(model, armName(model, experiment, controlArm), controlArm);
+    const inWindow = (name: string) => watched.get(model)?.window.figuresOf(name) ?? null;
     for (const arm of arms) {
-      if ((arm.name === control && !arm.shadow) || shareOf(arm) === 0) continue;
+      // A control that is scored as without the experiment is what there is; any other is held against the live line.
+      if ((arm.name === control && arm.target.type === 'default' && !arm.shadow) || shareOf(arm) === 0)
+        continue;
       const full = armName(model, experiment, arm);
       const own = figuresOf(model, full, arm);
       if (own === null) continue;
       const against = arm.shadow
-        ? (watched.get(model)?.window.figuresOf(besideShadow(full)) ?? null)
-        : controlFigures;
+        ? inWindow(besideShadow(full))
+        : arm.name === control
+          ? inWindow(versionArm(0))
+          : controlFigures;
       const reason = guardReason(guards, own, against);
       if (reason === null) continue;
       await registry.takeOut(model, name, arm.name, reason);

@@ -56,7 +56,7 @@ function stubVersions(): VersionsView & { catalog: ReturnType<typeof emptyCatalo
   return stub;
 }
 
-async function openGuards() {
+async function openGuards(experiment: object = spec) {
   const bus = createMemoryBus();
   const clock = createManualClock(1_000);
   const view = await watchExperiments(bus);
@@ -77,7 +77,7 @@ async function openGuards() {
     await guards.close();
     await view.close();
   });
-  await registry.start(spec);
+  await registry.start(experiment);
   const shares = () => view.catalogOf(model).experiments[0].changes.at(-1);
   const look = async () => {
     clock.advanceTo(clock.now() + 1_000);
@@ -112,6 +112,31 @@ test('arm guards: one request without numbers is enough, whoever tells of it', a
   await turn();
   await look();
   expect(shares()).toMatchObject({ by: 'guard', shares: { a: 0.5, b: 0 }, reason: /no numbers/ });
+});
+
+test('arm guards: a lone canary is held against the live line', async () => {
+  const canary = { ...spec, arms: [spec.arms[1]] };
+  const { guards, shares, look } = await openGuards(canary);
+  const window = guards.watch(model);
+  for (const one of examples(500, 0.2, {})) window.noteExample(one);
+  await look();
+  for (const one of examples(500, 0.999, { arm: 'button/b', units: [1], modelVersion: 2 }))
+    window.noteExample(one);
+  await look();
+  expect(shares()).toMatchObject({ by: 'guard', shares: { b: 0 }, reason: /logloss/ });
+});
+
+test('arm guards: a shadow is held against what was answered beside it', async () => {
+  const dark = { ...spec, arms: [{ ...spec.arms[1], shadow: true }] };
+  const { guards, shares, look } = await openGuards(dark);
+  const window = guards.watch(model);
+  const shadow = (score: number) => ({ shadow: { arm: 'button/b', unit: 1, score } });
+  for (const one of examples(500, 0.2, shadow(0.21))) window.noteExample(one);
+  await look();
+  expect(shares()).toMatchObject({ by: 'operator' });
+  for (const one of examples(500, 0.2, shadow(0.99))) window.noteExample(one);
+  await look();
+  expect(shares()).toMatchObject({ by: 'guard', shares: { b: 0 } });
 });
 
 test('label guards: a label goes back to the version before when the new one does worse, once', async () => {
