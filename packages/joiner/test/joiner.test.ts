@@ -64,6 +64,18 @@ test('joiner: an example says in which arms its impression is, and what a shadow
   ]);
 });
 
+test('joiner: an outcome that was sent to several models is passed over where its impression is not', () => {
+  const log = logOf(
+    { ...outcome('elsewhere', 0), spread: true },
+    outcome('nowhere', 0),
+    tick(1_000),
+    tick(9_000),
+  );
+  const { rejections, joiner } = fold(log, options);
+  expect(rejections.map(({ requestId }) => requestId)).toEqual(['nowhere']);
+  expect(joiner.counts).toMatchObject({ ignored: 1, rejected: 1 });
+});
+
 test('joiner: an outcome of 0 is a negative at once', () => {
   expect(examplesOf(logOf(impression('r', 1_000), outcome('r', 0, 0)))).toEqual(['2:1/0 −']);
 });
