@@ -34,7 +34,11 @@ COPY --from=manifests /millrace ./
 # tsx runs the command from its sources, which are not in the image; with it goes a second compiler of 10 MB.
 RUN npm ci --omit=dev --workspace packages/cli \
   && rm -rf node_modules/tsx node_modules/esbuild node_modules/@esbuild node_modules/.bin \
-  && rm -rf packages package-lock.json .npmrc /root/.npm
+  && rm -rf packages package-lock.json .npmrc /root/.npm \
+  # ONNX Runtime brings its binaries for every platform; those that are not this one's weigh 245 MB.
+  && if [ -d node_modules/onnxruntime-node ]; then \
+    find node_modules/onnxruntime-node/bin -mindepth 3 -maxdepth 3 -type d \
+      ! -path "*/$(node -p 'process.platform + "/" + process.arch')" -exec rm -rf {} +; fi
 
 FROM production
 LABEL org.opencontainers.image.title="millrace" \

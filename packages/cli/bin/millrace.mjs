@@ -26,8 +26,11 @@ child.on('error', (error) => {
   process.exitCode = 1;
 });
 child.on('exit', (code, signal) => {
-  if (signal) process.kill(process.pid, signal);
-  else process.exitCode = code ?? 1;
+  if (signal) {
+    // Ends as the child ended, which its own listener would keep it from.
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  } else process.exitCode = code ?? 1;
 });
 
 /** Where a package would be imported from; null when it is not installed. */

@@ -36,6 +36,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     init: async () => (await import('./commands/init.ts')).initCommand(),
     backtest: async () => (await import('./commands/backtest.ts')).backtestCommand(),
     train: async () => (await import('./commands/train.ts')).trainCommand(),
+    compress: async () => (await import('./commands/compress.ts')).compressCommand(),
     tune: async () => (await import('./commands/tune.ts')).tuneCommand(),
     evaluate: async () => (await import('./commands/evaluate.ts')).evaluateCommand(),
   },

@@ -1,20 +1,38 @@
 /**
- * Copies of one table's rows, bounded in number: a row table without state, and for each row since when it is as it is.
+ * Copies of one table's rows, bounded in number: a row table without state, and for each row since when it is as it is. Packed
+ * copies lie beside it, and its own rows then have no floats.
  * Which row makes room is found by a clock (Corbató 1968): the hand passes over each row that was read since it came by last,
  * once, and takes the first that was not. A row that was read once only thus goes before one that is read again and again.
  */
 import {
   addKey,
+  copyRows,
+  createPackedRows,
   createRowTable,
   findRow,
+  type PackedFormat,
+  type PackedRows,
+  packedBytes,
+  packRow,
   type RowTable,
   replaceKey,
+  reservePacked,
   rowTableBytes,
+  rowTarget,
   type TableLayout,
+  unpackRow,
+  unpackRows,
 } from '@millrace/core';
+
+/** How copies are kept: as they came, or in fewer bytes (core/quantize). */
+export type CopyFormat = 'float32' | PackedFormat;
 
 export interface CachedTable {
   readonly rows: RowTable;
+  /** The copies, where they are packed; null: they are the weights of `rows`. */
+  readonly packed: PackedRows | null;
+  /** Floats of a row as it is read. */
+  readonly dim: number;
   readonly rowsMax: number;
   /** By row: the sequence from which it is as it is. */
   since: Float64Array;
@@ -25,10 +43,13 @@ export interface CachedTable {
   hand: number;
 }
 
-export function createCachedTable(layout: TableLayout, rowsMax: number): CachedTable {
-  const rows = createRowTable({ ...layout, stateFloats: 0, clockAt: 0, expiry: null, segments: [] });
+export function createCachedTable(layout: TableLayout, rowsMax: number, format: CopyFormat): CachedTable {
+  const bare = { ...layout, stateFloats: 0, clockAt: 0, expiry: null, segments: [] };
+  const isPacked = format !== 'float32';
   return {
-    rows,
+    rows: createRowTable(isPacked ? { ...bare, dim: 0 } : bare),
+    packed: isPacked ? createPackedRows(layout, format) : null,
+    dim: layout.dim,
     rowsMax,
     since: new Float64Array(0),
     generations: new Uint32Array(0),
@@ -56,7 +77,33 @@ export function putCopy(
   }
   table.since[row] = since;
   table.generations[row] = generation;
-  writeRow(rows, row, weights, at);
+  writeCopy(table, row, weights, at);
+}
+
+/**
+ * Copies row rows[i] to place places[i] of `out`, i < count; a row below 0 leaves its place as it is.
+ * @param out  float32[count, dim]; written.
+ */
+export function readCopies(
+  { rows: table, packed, dim }: CachedTable,
+  rows: Int32Array,
+  places: Uint32Array,
+  count: number,
+  out: Float32Array,
+): void {
+  if (packed === null) copyRows(table, rows, places, 0, count, rowTarget(out, 0, count, dim));
+  else unpackRows(packed, rows, places, 0, count, out);
+}
+
+/** Copies row `row` to out[at …]. */
+export function readCopy(
+  { rows, packed, dim }: CachedTable,
+  row: number,
+  out: Float32Array,
+  at: number,
+): void {
+  if (packed === null) for (let d = 0; d < dim; d += 1) out[at + d] = rows.weights[row * dim + d];
+  else unpackRow(packed, row, out, at);
 }
 
 /**
@@ -77,13 +124,14 @@ export function renewCopy(
     return true;
   }
   table.since[row] = sequence;
-  writeRow(table.rows, row, weights, at);
+  writeCopy(table, row, weights, at);
   return true;
 }
 
 /** Bytes of all that is kept. */
-export function cachedTableBytes({ rows, since, generations, used }: CachedTable): number {
-  return rowTableBytes(rows) + since.byteLength + generations.byteLength + used.byteLength;
+export function cachedTableBytes({ rows, packed, since, generations, used }: CachedTable): number {
+  const marks = since.byteLength + generations.byteLength + used.byteLength;
+  return rowTableBytes(rows) + (packed === null ? 0 : packedBytes(packed)) + marks;
 }
 
 /** A row for a key that has none: a new one, or one that makes room. */
@@ -91,7 +139,7 @@ function roomFor(table: CachedTable, low: number, high: number): number {
   const { rows, rowsMax, used } = table;
   if (rows.count < rowsMax) {
     const row = addKey(rows, low, high);
-    if (row >= table.since.length) growMarks(table, Math.min(rowsMax, rows.keys.length / 2));
+    if (row >= table.since.length) growRows(table, Math.min(rowsMax, rows.keys.length / 2));
     return row;
   }
   let row = table.hand;
@@ -104,7 +152,8 @@ function roomFor(table: CachedTable, low: number, high: number): number {
   return row;
 }
 
-function growMarks(table: CachedTable, rows: number): void {
+function growRows(table: CachedTable, rows: number): void {
+  if (table.packed) reservePacked(table.packed, rows);
   const since = new Float64Array(rows);
   since.set(table.since);
   const generations = new Uint32Array(rows);
@@ -116,8 +165,11 @@ function growMarks(table: CachedTable, rows: number): void {
   table.used = used;
 }
 
-function writeRow({ weights, layout }: RowTable, row: number, from: Float32Array, at: number): void {
-  const { dim } = layout;
+function writeCopy({ rows, packed, dim }: CachedTable, row: number, from: Float32Array, at: number): void {
+  if (packed) {
+    packRow(packed, row, from, at);
+    return;
+  }
   const put = row * dim;
-  for (let d = 0; d < dim; d += 1) weights[put + d] = from[at + d];
+  for (let d = 0; d < dim; d += 1) rows.weights[put + d] = from[at + d];
 }

@@ -33,6 +33,7 @@ export type { GradientView, Optimizer, SegmentView } from './optimizer/optimizer
 export { holdersOf, ownersOf, type PlacementInput, partitionsOf, proposeMap } from './placement.ts';
 export { pullRows, pullRowsPlainly } from './pull-kernel.ts';
 export { putRow, putRows, type WholeRows } from './put-rows.ts';
+export * from './quantize/index.ts';
 export { removeKey, replaceKey } from './remove-row.ts';
 export {
   addKey,

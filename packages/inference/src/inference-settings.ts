@@ -1,3 +1,4 @@
+import { packedFormats } from '@millrace/core';
 import { engineNames } from '@millrace/model';
 import {
   choiceSetting,
@@ -74,7 +75,13 @@ export const inferenceSettings = defineConfig({
     env: 'MILL_ENGINE',
     parser: choiceSetting(['auto', ...engineNames]),
     default: 'auto',
-    sentence: 'What runs the dense part; auto takes the best that loads.',
+    sentence: 'What runs the dense part; auto measures those that load, and takes the fastest.',
+  },
+  netsDirectory: {
+    env: 'MILL_NETS_DIR',
+    parser: textSetting(),
+    default: null,
+    sentence: 'Directory with the files of imported nets.',
   },
   batchRowsMax: {
     env: 'MILL_BATCH_ROWS_MAX',
@@ -132,5 +139,12 @@ export const inferenceSettings = defineConfig({
     default: 1_000,
     unit: 'ms',
     sentence: 'Kept rows that are older are pulled instead; shards tell of changes within milliseconds.',
+  },
+  cacheRowFormat: {
+    env: 'MILL_CACHE_ROW_FORMAT',
+    parser: choiceSetting(['float32', ...packedFormats]),
+    default: 'float32',
+    sentence:
+      'How kept rows lie in memory; float16 and int8 take less of it and round scores a little, so they cannot be computed again to the bit.',
   },
 });

@@ -1,7 +1,7 @@
 /** The scoring core behind every protocol: keeps the models of the cluster served, scores, logs, takes outcomes. */
 import type { RowSource } from '@millrace/client';
 import { type ExperimentsView, modelsApart, openExperiments, watchExperiments } from '@millrace/experiments';
-import type { EngineName } from '@millrace/model';
+import { type EngineName, importsNet, type OpenNet, openNet, parseModelFile } from '@millrace/model';
 import {
   decodeHeads,
   headsSubject,
@@ -15,6 +15,7 @@ import {
   type RankRequest,
   type RankResponse,
   type RejectedOutcome,
+  reasonFrom,
   type ScoreRequest,
   type ScoreResponse,
 } from '@millrace/protocol';
@@ -61,6 +62,10 @@ export interface ScoringCoreOptions {
   /** How this node calls itself to whoever guards arms. Default: as its cluster. */
   readonly node?: string;
   readonly onFailed: (error: Error) => void;
+  /** Told of each model once its engine is chosen. */
+  readonly onOpened?: (net: OpenNet) => void;
+  /** Reads the file of an imported net; without it no model with one is served. @throws MILL_FILE_INVALID */
+  readonly readNet?: (file: string) => Promise<Uint8Array>;
 }
 
 interface Opened {
@@ -87,6 +92,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
   const { bus, view, clock, logger } = options;
   const served = new Map<string, ServedModel>();
   const heads: LogReader[] = [];
+  const unserved = new Set<string>();
   const impressions = createImpressionLog(bus, logger, clock);
   const counter = createArmCounter(bus, clock, options.node ?? options.cluster);
   let experiments: ExperimentsView | null = null;
@@ -116,9 +122,24 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     return opening;
   };
 
-  const serve = async (file: ModelFile) => {
+  /** What serves a model; null for an imported net that cannot be had here, which is no reason not to serve the others. */
+  const opened = async (file: ModelFile): Promise<ServedModel | null> => {
     const onNotFinite = () => counter.failed(file.name, [], 'notFinite');
-    const model = await serveModel(file, { ...options, ...(await openVersions()), onNotFinite });
+    try {
+      return await serveModel(file, { ...options, ...(await openVersions()), onNotFinite });
+    } catch (error) {
+      if (!importsNet(file)) throw error;
+      if (!unserved.has(file.name))
+        logger.error({ model: file.name, reason: reasonFrom(error) }, 'imported net not opened');
+      unserved.add(file.name);
+      return null;
+    }
+  };
+
+  const serve = async (file: ModelFile) => {
+    const model = await opened(file);
+    if (model === null) return;
+    unserved.delete(file.name);
     served.set(file.name, model);
     trials.watch(file.name);
     heads.push(
@@ -293,6 +314,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       throw modelUnknown(name);
     },
     async createModel(name, value) {
+      await refuseUnopened(value, options);
       const created = await storeModel(bus, view, name, value);
       await view.waitFor(() => view.models.has(name), ownWriteMsMax);
       await reconcile();
@@ -326,6 +348,14 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       await impressions.close();
     },
   };
+}
+
+/** An imported net is opened before its model is stored: what does not fit is an error of who sends it, not of every node. */
+async function refuseUnopened(value: unknown, { readNet }: ScoringCoreOptions): Promise<void> {
+  const file = parseModelFile(value);
+  if (!importsNet(file)) return;
+  const net = await openNet(file, { wanted: 'auto', onSkip() {}, ...(readNet && { readNet }) });
+  net.dispose();
 }
 
 /** What every answer says of how it came about. */

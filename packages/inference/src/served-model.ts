@@ -4,7 +4,14 @@
  */
 import { type DenseFollower, followDense, type RowSource } from '@millrace/client';
 import { createStaleness } from '@millrace/core';
-import { type EngineName, type OpenNet, openFrozenNet, openNet, warmUp } from '@millrace/model';
+import {
+  type EngineName,
+  type EngineWork,
+  type OpenNet,
+  openFrozenNet,
+  openNet,
+  warmUp,
+} from '@millrace/model';
 import { type LogHeads, MillraceError, type ModelFile, type VersionRecord } from '@millrace/protocol';
 import { denseFloatsOf, type VersionRegistry, type VersionsView } from '@millrace/registry';
 import type { Bus, Clock, Logger } from '@millrace/runtime';
@@ -55,18 +62,28 @@ export interface ServedModelOptions {
   /** Weights were taken back: what they made of a request was no number. */
   readonly onNotFinite?: () => void;
   readonly onFailed: (error: Error) => void;
+  /** Told once the engine is chosen. */
+  readonly onOpened?: (net: OpenNet) => void;
+  /** Reads the file of an imported net. @throws MILL_FILE_INVALID */
+  readonly readNet?: (file: string) => Promise<Uint8Array>;
 }
+
+/** Batches by which `auto` chooses an engine: one item, a request, several of them. */
+export const scoringWork: EngineWork = { kind: 'scores', rows: [1, 32, 128] };
 
 export async function serveModel(file: ModelFile, options: ServedModelOptions): Promise<ServedModel> {
   const { bus, clock, logger } = options;
   const net = await openNet(file, {
     wanted: options.engine,
+    work: scoringWork,
+    ...(options.readNet && { readNet: options.readNet }),
     onSkip: (engine, reason) => logger.info({ engine, reason }, 'engine skipped'),
   });
   logger.info(
-    { model: file.name, engine: net.engine.name, parameters: net.shape.parameters },
+    { model: file.name, engine: net.engine.name, ...net.choice, parameters: net.shape.parameters },
     'model opened',
   );
+  options.onOpened?.(net);
   const staleness = createStaleness();
   const counts: ServedCounts = { scored: 0, batches: 0, degraded: 0, stalenessMs: null };
   const shapes = createBatchShapes(options.limits.rowsMax);
@@ -205,7 +222,7 @@ type SharedByLines = Omit<ScoringLineOptions, 'net' | 'dense'>;
  */
 async function openVersion(
   record: VersionRecord,
-  { registry, engine, logger }: ServedModelOptions,
+  { registry, engine, logger, readNet }: ServedModelOptions,
   { opened, ...shared }: SharedByLines & { readonly opened: EngineName },
 ): Promise<VersionLine> {
   // Checked by the registry when it was made; a damaged one is stopped by its weights.
@@ -218,6 +235,8 @@ async function openVersion(
     );
   const net = await openFrozenNet(file, weights, record.sequences.dense, {
     wanted: engine,
+    work: scoringWork,
+    ...(readNet && { readNet }),
     onSkip: (name, reason) => logger.info({ engine: name, reason }, 'engine skipped'),
     opened,
   });

@@ -1,6 +1,7 @@
 /** The inference process: follows the cluster, serves every model over HTTP, leaves in order. */
 import { randomUUID } from 'node:crypto';
 import {
+  type CopyFormat,
   createCacheGauges,
   createHedgeCounters,
   createHotRowCache,
@@ -22,8 +23,10 @@ import {
 } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
 import type { BatchingLimits } from './batcher.ts';
+import { createEngineGauge } from './engine-gauge.ts';
 import type { GrpcFace } from './grpc/start-grpc.ts';
 import { type HttpFace, startHttp } from './http/start-http.ts';
+import { createNetReader } from './net-files.ts';
 import { createScoringCore } from './scoring-core.ts';
 import type { ScoringService } from './scoring-service.ts';
 
@@ -47,6 +50,8 @@ export interface InferenceOptions {
   readonly cacheRows?: number;
   /** Kept rows are read while they are this old at most, ms. Default 1 s. */
   readonly cacheStalenessMsMax?: number;
+  /** How rows are kept. Default float32. */
+  readonly cacheRowFormat?: CopyFormat;
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
@@ -57,6 +62,7 @@ export interface InferenceOptions {
   /** Whether each HTTP request gets a line in the log. Default: off. */
   readonly accessLog?: 'on' | 'off';
   /** Origins whose pages may call. Default: none. */
+  readonly netsDirectory?: string | null;
   readonly corsOrigins?: readonly string[] | null;
   /** Certificate and key of the HTTP and gRPC ports, PEM; null: without TLS. Default null. */
   readonly httpTls?: { readonly cert: string; readonly key: string } | null;
@@ -93,7 +99,17 @@ export async function startInference(options: InferenceOptions): Promise<Running
   });
   const cache = openCache(options, { view, rows: pulls, floor });
   const rows = cache ?? pulls;
-  const core = createScoringCore({ ...options, view, rows, newRequestId: randomUUID, node: randomUUID() });
+  const onOpened = createEngineGauge(metrics);
+  const readNet = createNetReader(options.netsDirectory ?? null);
+  const core = createScoringCore({
+    ...options,
+    view,
+    rows,
+    newRequestId: randomUUID,
+    node: randomUUID(),
+    onOpened,
+    readNet,
+  });
   const stopListening = view.onChange(() => {
     core.reconcile().catch(options.onFailed);
   });
@@ -142,12 +158,21 @@ export async function startInference(options: InferenceOptions): Promise<Running
 }
 
 function openCache(
-  { bus, clock, logger, metrics, cacheRows = 0, cacheStalenessMsMax = 1_000 }: InferenceOptions,
+  {
+    bus,
+    clock,
+    logger,
+    metrics,
+    cacheRows = 0,
+    cacheStalenessMsMax = 1_000,
+    cacheRowFormat,
+  }: InferenceOptions,
   behind: Pick<HotRowCacheOptions, 'view' | 'rows' | 'floor'>,
 ): HotRowCache | null {
   if (cacheRows === 0) return null;
   const bounds = { rowsMax: cacheRows, stalenessMsMax: cacheStalenessMsMax };
-  const cache = createHotRowCache({ bus, clock, logger, ...behind, ...bounds });
+  const format = cacheRowFormat ?? 'float32';
+  const cache = createHotRowCache({ bus, clock, logger, ...behind, ...bounds, format });
   createCacheGauges(metrics, cache);
   return cache;
 }

@@ -1,10 +1,12 @@
-/** Chooses what runs a net: the best engine that loads here, or the one asked for by name. */
+/**
+ * Chooses what runs a net: the engine asked for by name, or the best of those that load here. Where there is a choice and the
+ * caller says what the net is for, best is what is measured, else the first in the order of `engineNames`.
+ */
 import { MillraceError, reasonFrom } from '@millrace/protocol';
 import { type Engine, type EngineName, engineNames } from './engine.ts';
+import { type EngineWork, measureEngine } from './measure-engine.ts';
 import { hasMatrices, type NetShape } from './net-shape.ts';
-import { createPlainEngine } from './plain-engine.ts';
-import { openTfjsBackend } from './tfjs-backends.ts';
-import { createTfjsEngine } from './tfjs-engine.ts';
+import { openByName } from './open-engine.ts';
 
 /** Opens one engine by name; rejects with the reason when it cannot be loaded here. */
 export type EngineLoader = (name: EngineName) => Promise<Engine>;
@@ -16,43 +18,130 @@ export interface EngineChoice {
   readonly shape: NetShape;
   /** Told once about each engine that `auto` passes over because it does not load. */
   readonly onSkip: (name: EngineName, reason: string) => void;
+  /** What the net is for; without it `auto` measures nothing. */
+  readonly work?: EngineWork;
   /** What opens an engine; tests hand in their own. */
   readonly load?: EngineLoader;
+  readonly nowMs?: () => number;
 }
+
+/** Microseconds a call, by place in EngineWork.rows; fewer where it had lost before the end. */
+export interface EngineSpeed {
+  readonly name: EngineName;
+  readonly callUs: readonly number[];
+}
+
+export interface ChosenEngine {
+  /** The caller disposes it. */
+  readonly engine: Engine;
+  /**
+   * `named`: asked for; `simple`: plain, for a net without matrices; `first`: of those that load, with nothing measured;
+   * `measured`: the fastest; `imported`: what runs an imported net.
+   */
+  readonly reason: 'named' | 'simple' | 'first' | 'measured' | 'imported';
+  /** Of all that were measured, in the order of `engineNames`. */
+  readonly speeds: readonly EngineSpeed[];
+}
+
+/** Time for loading and measuring; engines whose turn comes later are passed over. */
+const budgetMs = 1_500;
+const sliceMs = 50;
+/** Engines as close as this are as fast as each other: the first of them is taken, so that noise decides less. */
+const tie = 1.03;
 
 /**
- * Opens an engine. `auto` takes `plain` for a net without matrices (layers, towers, attention), else the first of {@link engineNames} that loads.
- * @returns the engine; the caller disposes it.
- * @throws MILL_ENGINE_UNAVAILABLE when the engine asked for by name does not load.
+ * An engine is not tried once one of these has loaded: it is of the same kind, and they were faster at every size (DESIGN.md).
+ * So TensorFlow.js, which takes a quarter of a second and 50 MB to load, stays away from a node that has better.
  */
-export async function openEngine({
-  wanted,
-  shape,
-  onSkip,
-  load = openByName,
-}: EngineChoice): Promise<Engine> {
-  if (wanted !== 'auto') {
-    try {
-      return await load(wanted);
-    } catch (error) {
-      const message = `engine "${wanted}" cannot be loaded here: ${reasonFrom(error)}; wanted it installed, or engine auto`;
-      throw new MillraceError('MILL_ENGINE_UNAVAILABLE', message, { cause: error });
-    }
-  }
-  if (!hasMatrices(shape)) return load('plain');
-  for (const name of engineNames) {
-    try {
-      return await load(name);
-    } catch (error) {
-      onSkip(name, reasonFrom(error));
-    }
-  }
-  throw new MillraceError(
-    'MILL_ENGINE_UNAVAILABLE',
-    `none of the engines ${engineNames.join(', ')} can be loaded here`,
-  );
+const behind: Readonly<Partial<Record<EngineName, readonly EngineName[]>>> = {
+  'tfjs-node': ['tfjs-node-gpu'],
+  wasm: ['onnx-cuda', 'tfjs-node-gpu', 'onnx', 'tfjs-node'],
+  cpu: ['onnx-cuda', 'tfjs-node-gpu', 'onnx', 'tfjs-node', 'wasm'],
+};
+
+/** Those that `auto` tries. TensorRT compiles for minutes what it is given, and it is given each version anew: it runs when named. */
+const automatic = engineNames.filter((name) => name !== 'onnx-tensorrt');
+
+/** @throws MILL_ENGINE_UNAVAILABLE when the engine asked for by name does not load. */
+export async function openEngine(choice: EngineChoice): Promise<ChosenEngine> {
+  const { wanted, shape, work, load = openByName } = choice;
+  if (wanted !== 'auto') return { engine: await openNamed(wanted, load), reason: 'named', speeds: [] };
+  if (!hasMatrices(shape)) return { engine: await load('plain'), reason: 'simple', speeds: [] };
+  return work === undefined ? await firstThatLoads(choice) : await fastest({ ...choice, work });
 }
 
-async function openByName(name: EngineName): Promise<Engine> {
-  return name === 'plain' ? createPlainEngine() : createTfjsEngine(await openTfjsBackend[name]());
+async function openNamed(name: EngineName, load: EngineLoader): Promise<Engine> {
+  try {
+    return await load(name);
+  } catch (error) {
+    const message = `engine "${name}" cannot be loaded here: ${reasonFrom(error)}; wanted it installed, or engine auto`;
+    throw new MillraceError('MILL_ENGINE_UNAVAILABLE', message, { cause: error });
+  }
+}
+
+async function firstThatLoads({ onSkip, load = openByName }: EngineChoice): Promise<ChosenEngine> {
+  for (const name of automatic) {
+    const engine = await loadOr(name, load, onSkip);
+    if (engine !== null) return { engine, reason: 'first', speeds: [] };
+  }
+  throw noneLoads();
+}
+
+/** The one with the least product of its times, which weighs a factor at any size of batches alike. */
+async function fastest(choice: EngineChoice & { readonly work: EngineWork }): Promise<ChosenEngine> {
+  const { shape, work, onSkip, load = openByName, nowMs = () => performance.now() } = choice;
+  const endMs = nowMs() + budgetMs;
+  const loaded = new Set<EngineName>();
+  const speeds: EngineSpeed[] = [];
+  let best: { readonly engine: Engine; readonly callUs: readonly number[] } | null = null;
+  for (const name of automatic) {
+    if (behind[name]?.some((better) => loaded.has(better))) continue;
+    if (best !== null && nowMs() > endMs) {
+      onSkip(name, `the ${budgetMs} ms for a choice were over`);
+      continue;
+    }
+    const engine = await loadOr(name, load, onSkip);
+    if (engine === null) continue;
+    loaded.add(name);
+    const measuring = measureEngine(engine, shape, work, best?.callUs ?? null, { nowMs, sliceMs });
+    const callUs = await measuring.catch((error: unknown) => {
+      onSkip(name, reasonFrom(error));
+      return null;
+    });
+    if (callUs !== null) speeds.push({ name, callUs });
+    if (callUs !== null && (best === null || isFaster(callUs, best.callUs))) {
+      best?.engine.dispose();
+      best = { engine, callUs };
+    } else {
+      engine.dispose();
+    }
+  }
+  if (best === null) throw noneLoads();
+  return { engine: best.engine, reason: 'measured', speeds };
+}
+
+function isFaster(callUs: readonly number[], best: readonly number[]): boolean {
+  if (callUs.length < best.length) return false;
+  const logRatio = callUs.reduce((sum, us, place) => sum + Math.log(us / best[place]), 0);
+  return logRatio / callUs.length < -Math.log(tie);
+}
+
+async function loadOr(
+  name: EngineName,
+  load: EngineLoader,
+  onSkip: EngineChoice['onSkip'],
+): Promise<Engine | null> {
+  try {
+    return await load(name);
+  } catch (error) {
+    onSkip(name, reasonFrom(error));
+    return null;
+  }
+}
+
+function noneLoads(): MillraceError {
+  return new MillraceError(
+    'MILL_ENGINE_UNAVAILABLE',
+    `none of the engines ${automatic.join(', ')} can be loaded here`,
+  );
 }

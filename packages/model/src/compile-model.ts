@@ -1,5 +1,6 @@
 /** Derives the sizes of a net and its starting weights from a model file. */
 import type { AttentionSpec, LayerSpec, ModelFile, OptimizerSpec, TowersSpec } from '@millrace/protocol';
+import { inputSides } from './input-sides.ts';
 import {
   denseInputs,
   embeddingSources,
@@ -15,6 +16,8 @@ import type {
   CrossNetShape,
   DeepShape,
   EmbeddingSlot,
+  ImportedInput,
+  ImportedShape,
   NetPart,
   NetShape,
   TowerShape,
@@ -69,8 +72,10 @@ export function compileNet(file: ModelFile): NetShape {
     slotFloats,
     embeddingFloats,
     denseFields: dense.length,
+    sides: inputSides(file, slots, attention),
     attention,
     parts: netParts,
+    imported: importedFrom(read),
     parameters: plan.parameters,
     initial: plan.initial,
     moments,
@@ -80,8 +85,7 @@ export function compileNet(file: ModelFile): NetShape {
 
 /** How the dense weights learn: the net's optimizer, or Adam with learning rate 0.001. */
 export function denseOptimizerOf(file: ModelFile): OptimizerSpec {
-  const chosen = typeof file.net === 'object' ? file.net.optimizer : undefined;
-  return chosen ?? { type: 'adam', learningRate: 0.001 };
+  return netPartsFrom(file.net).optimizer ?? { type: 'adam', learningRate: 0.001 };
 }
 
 /** What parts are made of. */
@@ -109,6 +113,22 @@ function partsFrom(read: PartInputs): NetPart[] {
     made.push({ kind: 'towers', shared, item: towerFrom(read, parts.towers, 'item') });
   }
   return made;
+}
+
+/** Names that the rules have found wanting are left out. */
+function importedFrom({ parts: { imported }, slots, slotFloats, dense }: PartInputs): ImportedShape | null {
+  if (imported === undefined) return null;
+  const { file, sha256, output } = imported;
+  const inputs = imported.inputs.map(({ name, fields }): ImportedInput => {
+    const pieces = fields.flatMap((field) => {
+      const slot = slots.find((candidate) => candidate.name === field);
+      if (slot !== undefined) return [{ from: slot.offset, floats: slot.dim }];
+      const place = dense.indexOf(field);
+      return place < 0 ? [] : [{ from: slotFloats + place, floats: 1 }];
+    });
+    return { name, pieces, floats: pieces.reduce((sum, { floats }) => sum + floats, 0) };
+  });
+  return { file, sha256, inputs, output };
 }
 
 /** Null for names that the rules have found wanting. */

@@ -7,7 +7,16 @@
 import type { NetShape } from './net-shape.ts';
 
 /** Engine names, best first; the order in which `auto` tries them. */
-export const engineNames = ['tfjs-node-gpu', 'tfjs-node', 'wasm', 'cpu', 'plain'] as const;
+export const engineNames = [
+  'onnx-tensorrt',
+  'onnx-cuda',
+  'tfjs-node-gpu',
+  'onnx',
+  'tfjs-node',
+  'wasm',
+  'cpu',
+  'plain',
+] as const;
 export type EngineName = (typeof engineNames)[number];
 
 /** Gathered inputs of one batch. Arrays may be longer than needed; only the leading part is read. Owned by the caller. */
@@ -30,6 +39,11 @@ export interface NetInput {
    * negatives are learned at that rate: the net then learns what it would of all of them.
    */
   readonly offsets?: Float32Array;
+  /**
+   * int32[requests]: the first row of each request, ascending from 0; its rows go on to the next one's first. The items of a
+   * request have its shared inputs alike (NetShape.sides), so what they come to is computed once. Absent: each row by itself.
+   */
+  readonly requests?: { readonly starts: Int32Array; readonly count: number };
 }
 
 /** Results of one training step; filled by the engine, owned by the caller, grown by the caller. */

@@ -6,7 +6,7 @@ import { hashPair, hashText } from '@millrace/core';
 import { type DenseTransform, type Features, type FeatureValue, MillraceError } from '@millrace/protocol';
 import { boundKey } from './bounded-key.ts';
 import type { DenseInput, FeaturePlan, KeyField, MomentField } from './feature-plan.ts';
-import { addOccurrence, noteScaled, reserveLengths, type SparseBatch } from './sparse-batch.ts';
+import { addOccurrence, noteRequest, noteScaled, reserveLengths, type SparseBatch } from './sparse-batch.ts';
 
 export interface FeatureEncoder {
   /** Takes the part that all items of a request share. Throws MILL_FEATURE_INVALID. */
@@ -34,6 +34,8 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
   const shared = plan.keyFields.flatMap((field, f) => (field.scope === 'item' ? [] : [f]));
   const perItem = plan.keyFields.flatMap((field, f) => (field.scope === 'item' ? [f] : []));
   let sharedUsed = 0;
+  /** No item of the request is in a batch yet. */
+  let isNew = true;
   let user = noFeatures;
   let context = noFeatures;
   const crossWords = new Uint32Array(2);
@@ -127,7 +129,8 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       crossWords[0] = low;
       crossWords[1] = high;
       if (cross.buckets > 0) boundKey(crossWords, 0, cross.buckets, cross);
-      addOccurrence(batch, batch.tables[cross.table], crossWords[0], crossWords[1], cross.slot, 1);
+      const { table, slot, shared } = cross;
+      addOccurrence(batch, batch.tables[table], crossWords[0], crossWords[1], slot, 1, shared ? 1 : 0);
       return;
     }
     const f = cross.fields[depth];
@@ -141,6 +144,7 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     beginRequest(newUser, newContext) {
       user = newUser;
       context = newContext;
+      isNew = true;
       used = 0;
       for (const f of shared) {
         const isUser = plan.keyFields[f].scope === 'user';
@@ -154,20 +158,26 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       if (plan.denseInputs.length > 0) writeDense(batch, plan.denseInputs, { user, context, item }, place);
       if (plan.moments.length > 0) writeRaw(batch, plan.moments, { user, context, item }, place);
       if (plan.attended > 0) reserveLengths(batch, plan.attended);
+      const isFirst = isNew || batch.rows === 0;
+      isNew = false;
+      if (isFirst) noteRequest(batch);
       for (let f = 0; f < plan.keyFields.length; f += 1) {
         const field = plan.keyFields[f];
+        if (field.shared && !isFirst) continue;
+        const shared = field.shared ? 1 : 0;
         const table = batch.tables[field.table];
         let { slot } = field;
         for (let i = starts[f]; i < starts[f] + counts[f]; i += 1) {
-          addOccurrence(batch, table, words[2 * i], words[2 * i + 1], slot, xs[f]);
+          addOccurrence(batch, table, words[2 * i], words[2 * i + 1], slot, xs[f], shared);
           slot += field.dim;
         }
         if (field.attended >= 0) batch.lengths[batch.rows * plan.attended + field.attended] = counts[f];
         if (field.moments >= 0 && counts[f] > 0) noteScaled(batch, field.table, field.moments);
       }
-      for (const cross of plan.crosses) addCross(batch, cross, 0, cross.seedLow, cross.seedHigh);
+      for (const cross of plan.crosses)
+        if (isFirst || !cross.shared) addCross(batch, cross, 0, cross.seedLow, cross.seedHigh);
       const { bias } = plan;
-      if (bias) addOccurrence(batch, batch.tables[bias.table], bias.low, bias.high, -1, 1);
+      if (bias && isFirst) addOccurrence(batch, batch.tables[bias.table], bias.low, bias.high, -1, 1, 1);
       batch.rows += 1;
     },
   };

@@ -2,14 +2,13 @@
 
 import { areFinite, momentFloats } from '@millrace/core';
 import { featureValuesMax, invariant, type ModelFile } from '@millrace/protocol';
-import { openEngine } from './choose-engine.ts';
 import { compileNet } from './compile-model.ts';
 import type { DenseVersion } from './dense-versions.ts';
 import type { Engine, EngineName, Program } from './engine.ts';
 import { compileFeatures, type FeaturePlan } from './feature-plan.ts';
 import { scalesFrom } from './moments.ts';
 import { hasMatrices } from './net-shape.ts';
-import type { OpenNetOptions } from './open-net.ts';
+import { engineFor, type OpenNetOptions } from './open-net.ts';
 
 export interface FrozenNet {
   readonly file: ModelFile;
@@ -43,7 +42,7 @@ export async function openFrozenNet(
   const plan = compileFeatures(file, shape, featureValuesMax);
   // To find out again which engines do not load takes milliseconds.
   const known = opened !== null && opened !== 'plain' && hasMatrices(shape);
-  const engine = await openEngine({ ...choice, shape, ...(known && { wanted: opened }) });
+  const { engine } = await engineFor(file, shape, { ...choice, ...(known && { wanted: opened }) });
   const program = engine.compile(shape);
   const dense = { version, loaded: program.load(weights), scales: scalesFrom(weights, moments) };
   return {

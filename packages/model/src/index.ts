@@ -6,7 +6,13 @@ export {
   resetSpace,
   tablesToPull,
 } from './batch-space.ts';
-export { type EngineChoice, type EngineLoader, openEngine } from './choose-engine.ts';
+export {
+  type ChosenEngine,
+  type EngineChoice,
+  type EngineLoader,
+  type EngineSpeed,
+  openEngine,
+} from './choose-engine.ts';
 export { compileNet, denseOptimizerOf } from './compile-model.ts';
 export { createDenseVersions, type DenseVersion, type DenseVersions } from './dense-versions.ts';
 export {
@@ -31,11 +37,22 @@ export {
 export { initialParameters } from './initial-parameters.ts';
 export { createKeyOccurrences, type KeyOccurrences } from './key-occurrences.ts';
 export { logloss, sigmoid } from './logloss.ts';
+export { type EngineWork, measureEngine } from './measure-engine.ts';
 export { defineModel, modelFileBytes, parseModelFile, sameModel } from './model-file.ts';
+export { importsNet } from './model-net.ts';
 export { modelSchema } from './model-schema.ts';
 export { batchMoments, type Scales, scalesFrom } from './moments.ts';
+export {
+  hiddenUnitsOf,
+  magnitudeMask,
+  type NarrowNet,
+  narrowNet,
+  withHiddenUnits,
+} from './narrow-net.ts';
 export type { DenseLayer, EmbeddingSlot, NetPart, NetShape } from './net-shape.ts';
-export { initialDense, type OpenNet, openNet } from './open-net.ts';
+export { onnxModel } from './onnx-model.ts';
+export { onnxSessionOptions } from './onnx-runtime.ts';
+export { initialDense, type OpenNet, openNet, openNetOn } from './open-net.ts';
 export { createPlainEngine } from './plain-engine.ts';
 export {
   addOccurrence,

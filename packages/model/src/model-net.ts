@@ -3,6 +3,8 @@ import type {
   DenseField,
   FieldScope,
   FieldSpec,
+  ImportedNet,
+  ImportSpec,
   LayerSpec,
   LayersNet,
   ModelFile,
@@ -16,12 +18,14 @@ export interface NetParts extends LayersNet {
   readonly fm: boolean;
   readonly fwfm: boolean;
   readonly dots: boolean;
+  /** Alone, if at all. */
+  readonly imported?: ImportSpec;
 }
 
 const deepLayers: readonly LayerSpec[] = [{ units: 64 }, { units: 32 }];
 const towerLayers: readonly LayerSpec[] = [{ units: 32 }, { units: 16, activation: 'linear' }];
 
-const shortNames: Readonly<Record<Exclude<NetSpec, LayersNet>, LayersNet>> = {
+const shortNames: Readonly<Record<Exclude<NetSpec, LayersNet | ImportedNet>, LayersNet>> = {
   linear: { wide: true, layers: [] },
   fm: { wide: true, fm: true, layers: [] },
   fwfm: { wide: true, fwfm: true, layers: [] },
@@ -32,8 +36,14 @@ const shortNames: Readonly<Record<Exclude<NetSpec, LayersNet>, LayersNet>> = {
 };
 
 export function netPartsFrom(net: NetSpec): NetParts {
-  const written = typeof net === 'string' ? shortNames[net] : net;
-  return { wide: false, fm: false, fwfm: false, dots: false, ...written };
+  const without = { wide: false, fm: false, fwfm: false, dots: false };
+  if (typeof net === 'string') return { ...without, ...shortNames[net] };
+  return 'import' in net ? { ...without, layers: [], imported: net.import } : { ...without, ...net };
+}
+
+/** True when the net was trained elsewhere: nothing of the model is learned then. */
+export function importsNet(file: ModelFile): boolean {
+  return netPartsFrom(file.net).imported !== undefined;
 }
 
 /** True when the net has layers, be it only the linear unit behind a cross network or dots. */
@@ -48,12 +58,12 @@ export function readsEmbeddings(parts: NetParts): boolean {
 
 /** True when a part reads every slot; towers read those of their side alone. */
 export function readsAllEmbeddings(parts: NetParts): boolean {
-  return parts.fm || parts.fwfm || hasDeep(parts);
+  return parts.fm || parts.fwfm || hasDeep(parts) || parts.imported !== undefined;
 }
 
 /** True when the net reads numbers as they are. */
 export function readsNumbers(parts: NetParts): boolean {
-  return hasDeep(parts) || parts.towers !== undefined;
+  return hasDeep(parts) || parts.towers !== undefined || parts.imported !== undefined;
 }
 
 /** One embedding input: a field or a cross, and the table it reads. */

@@ -7,7 +7,7 @@ import { fieldsMax, type ModelFile, partitionsDefault, partitionsMax, tablesMax 
 import { cross, field, transform } from './schema-field.ts';
 import { learning } from './schema-learning.ts';
 import { modelNameText, nameText } from './schema-names.ts';
-import { layersNet } from './schema-net.ts';
+import { importedNet, layersNet } from './schema-net.ts';
 import { optimizer } from './schema-optimizer.ts';
 import { closed, flag, integer, list, type Schema, text } from './schema-parts.ts';
 import { initializer, table } from './schema-table.ts';
@@ -41,10 +41,16 @@ export const modelSchema: Schema = {
       ),
       net: {
         description:
-          'linear = wide; fm, fwfm = wide + that; deepfm = wide + fm + layers; dcn = wide + cross network + layers; dlrm = wide + dots + layers; two-tower; or an object with layers.',
+          'linear = wide; fm, fwfm = wide + that; deepfm = wide + fm + layers; dcn = wide + cross network + layers; dlrm = wide + dots + layers; two-tower; or an object with layers, or with import.',
         if: { type: 'object' },
         // biome-ignore lint/suspicious/noThenProperty: it is the keyword of JSON Schema; nothing awaits this object.
-        then: layersNet,
+        then: {
+          // True where some property is named import.
+          if: { not: { propertyNames: { not: { const: 'import' } } } },
+          // biome-ignore lint/suspicious/noThenProperty: as above.
+          then: importedNet,
+          else: layersNet,
+        },
         else: { enum: ['linear', 'fm', 'fwfm', 'deepfm', 'dcn', 'dlrm', 'two-tower'] },
       },
       loss: { description: 'What is minimised.', enum: ['logloss'] },

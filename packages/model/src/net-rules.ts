@@ -6,6 +6,7 @@ import {
   type EmbeddingSource,
   embeddingSources,
   hasDeep,
+  momentFields,
   netPartsFrom,
   readsAllEmbeddings,
   readsEmbeddings,
@@ -22,6 +23,7 @@ export function netProblems(file: ModelFile): string[] {
     ...deepProblems(file, sources),
     ...attentionProblems(file, sources),
     ...towerProblems(file),
+    ...importProblems(file, sources),
     ...denseWeightProblems(file),
   ];
 }
@@ -30,7 +32,7 @@ function wideProblems(file: ModelFile): string[] {
   const problems: string[] = [];
   const parts = netPartsFrom(file.net);
   if (!parts.wide && !readsEmbeddings(parts)) {
-    problems.push(problemAt('net', 'wide, fm, fwfm, layers, dots, cross or towers', file.net));
+    problems.push(problemAt('net', 'wide, fm, fwfm, layers, dots, cross, towers or import', file.net));
   }
   const hasWideTable = file.tables.some((table) => table.wide !== undefined);
   if (parts.wide && !hasWideTable)
@@ -145,13 +147,42 @@ function towerProblems(file: ModelFile): string[] {
   return problems;
 }
 
+/** An imported net reads each field that there is, since nothing else does, and has nothing that would have to be learned. */
+function importProblems(file: ModelFile, sources: readonly EmbeddingSource[]): string[] {
+  const { imported } = netPartsFrom(file.net);
+  if (imported === undefined) return [];
+  const problems: string[] = [];
+  const known = [...sources, ...denseInputs(file)].map(({ name }) => name);
+  const names = new Set<string>();
+  const read = new Set<string>();
+  imported.inputs.forEach(({ name, fields }, i) => {
+    const path = `net.import.inputs[${i}]`;
+    if (names.has(name)) problems.push(problemAt(`${path}.name`, 'a name of its own', name));
+    names.add(name);
+    fields.forEach((field, f) => {
+      read.add(field);
+      if (known.includes(field)) return;
+      problems.push(problemAt(`${path}.fields[${f}]`, 'a field with an embedding or a number', field));
+    });
+  });
+  for (const name of known) {
+    if (!read.has(name)) problems.push(problemAt('net.import.inputs', `one that reads "${name}"`, undefined));
+  }
+  for (const { name } of momentFields(file)) {
+    const place = file.fields.findIndex((field) => field.name === name);
+    const wanted = 'a mean and a deviation, since nothing is learned beside an imported net';
+    problems.push(problemAt(`fields[${place}].transform`, wanted, undefined));
+  }
+  return problems;
+}
+
 function denseWeightProblems(file: ModelFile): string[] {
   const problems: string[] = [];
   const { parameters, denseParameters } = compileNet(file);
   if (denseParameters > denseParametersMax) {
     problems.push(problemAt('net', `at most ${denseParametersMax} parameters`, denseParameters));
   }
-  if (parameters > 0 && typeof file.net === 'object' && file.net.optimizer?.type === 'newton') {
+  if (parameters > 0 && netPartsFrom(file.net).optimizer?.type === 'newton') {
     // Curvature is known for rows alone: the gradient of a dense weight comes without it.
     problems.push(problemAt('net.optimizer.type', 'an optimizer that needs no curvature', 'newton'));
   }

@@ -7,6 +7,8 @@
  * Every part has forward and backward twice, in plain-<part>.ts and tfjs-<part>.ts; two tables of parts name them.
  */
 
+import type { InputSide } from './input-sides.ts';
+
 /** One embedding input: a field or a cross with an embedding table. */
 export interface EmbeddingSlot {
   readonly name: string;
@@ -106,6 +108,21 @@ export interface TowersShape {
   readonly item: TowerShape;
 }
 
+/** A net trained elsewhere, which is all that there is then. */
+export interface ImportedShape {
+  readonly file: string;
+  readonly sha256: string;
+  readonly inputs: readonly ImportedInput[];
+  readonly output: { readonly name: string; readonly gives: 'logit' | 'probability' };
+}
+
+/** float32[rows, floats]: pieces of [slots, dense], one behind the other. */
+export interface ImportedInput {
+  readonly name: string;
+  readonly floats: number;
+  readonly pieces: readonly { readonly from: number; readonly floats: number }[];
+}
+
 /** What adds a term to the logit beside the wide sum. */
 export type NetPart = FmShape | FwfmShape | DeepShape | TowersShape;
 
@@ -124,8 +141,11 @@ export interface NetShape {
   /** Floats of an example's embeddings: the slots, then the positions of attended sequences. */
   readonly embeddingFloats: number;
   readonly denseFields: number;
+  /** By float of [slots, dense]: whether the items of a request share it. */
+  readonly sides: readonly InputSide[];
   readonly attention: readonly AttentionShape[];
   readonly parts: readonly NetPart[];
+  readonly imported: ImportedShape | null;
   /** Floats of the net's own parameters; 0 when it has none. */
   readonly parameters: number;
   readonly initial: readonly InitialRun[];

@@ -1,12 +1,14 @@
 /** A model file made ready to run: features, net, engine, and the fold of its dense weights with their versions. */
 import { createDenseState, type DenseState, fingerprintOf } from '@millrace/core';
-import { featureValuesMax, type ModelFile } from '@millrace/protocol';
-import { openEngine } from './choose-engine.ts';
+import { featureValuesMax, MillraceError, type ModelFile } from '@millrace/protocol';
+import { type ChosenEngine, openEngine } from './choose-engine.ts';
 import { compileNet, denseOptimizerOf } from './compile-model.ts';
 import { createDenseVersions, type DenseVersions } from './dense-versions.ts';
 import type { Engine, EngineName, Program } from './engine.ts';
 import { compileFeatures, type FeaturePlan } from './feature-plan.ts';
+import { openImportedNet } from './imported-net.ts';
 import { initialParameters } from './initial-parameters.ts';
+import type { EngineWork } from './measure-engine.ts';
 import type { NetShape } from './net-shape.ts';
 
 export interface OpenNet {
@@ -15,6 +17,8 @@ export interface OpenNet {
   readonly shape: NetShape;
   readonly plan: FeaturePlan;
   readonly engine: Engine;
+  /** Why this engine, and what was measured. */
+  readonly choice: Pick<ChosenEngine, 'reason' | 'speeds'>;
   readonly program: Program;
   readonly dense: DenseState;
   readonly versions: DenseVersions;
@@ -24,6 +28,10 @@ export interface OpenNet {
 export interface OpenNetOptions {
   readonly wanted: 'auto' | EngineName;
   readonly onSkip: (name: EngineName, reason: string) => void;
+  /** What the net is for: `auto` then measures. Without it, `auto` is the same engine at every start. */
+  readonly work?: EngineWork;
+  /** Reads an imported net's file; who cannot opens no such model. @throws MILL_FILE_INVALID */
+  readonly readNet?: (file: string) => Promise<Uint8Array>;
 }
 
 /** The fold of a checked model file's dense weights before the first block. */
@@ -38,12 +46,25 @@ export function initialDense(file: ModelFile): DenseState {
   });
 }
 
-/** @throws MILL_ENGINE_UNAVAILABLE */
+/** @throws MILL_ENGINE_UNAVAILABLE; for an imported net MILL_FILE_INVALID and MILL_UNSUPPORTED */
 export async function openNet(file: ModelFile, options: OpenNetOptions): Promise<OpenNet> {
+  const chosen = await engineFor(file, compileNet(file), options);
+  return netOn(chosen, file, () => chosen.engine.dispose());
+}
+
+/** Another net on an engine that is open, and stays so when the net is disposed. */
+export function openNetOn(engine: Engine, file: ModelFile): OpenNet {
+  return netOn({ engine, reason: 'named', speeds: [] }, file, () => {});
+}
+
+function netOn(
+  { engine, reason, speeds }: ChosenEngine,
+  file: ModelFile,
+  disposeEngine: () => void,
+): OpenNet {
   const shape = compileNet(file);
   const fingerprint = fingerprintOf(file);
   const plan = compileFeatures(file, shape, featureValuesMax);
-  const engine = await openEngine({ ...options, shape });
   const program = engine.compile(shape);
   const dense = initialDense(file);
   const versions = createDenseVersions(program, dense, shape.moments.length);
@@ -53,13 +74,30 @@ export async function openNet(file: ModelFile, options: OpenNetOptions): Promise
     shape,
     plan,
     engine,
+    choice: { reason, speeds },
     program,
     dense,
     versions,
     dispose() {
       versions.dispose();
       program.dispose();
-      engine.dispose();
+      disposeEngine();
     },
   };
+}
+
+/** What runs a net: an engine, or what has read an imported net. @throws as openNet */
+export async function engineFor(
+  file: ModelFile,
+  shape: NetShape,
+  options: OpenNetOptions,
+): Promise<ChosenEngine> {
+  const { imported } = shape;
+  if (imported === null) return openEngine({ ...options, shape });
+  if (options.readNet === undefined) {
+    const message = `model "${file.name}" has an imported net, which inference nodes serve and nothing else runs`;
+    throw new MillraceError('MILL_UNSUPPORTED', message);
+  }
+  const engine = await openImportedNet(imported, await options.readNet(imported.file));
+  return { engine, reason: 'imported', speeds: [] };
 }

@@ -2,6 +2,9 @@
 import {
   type AttentionSpec,
   type CrossNetSpec,
+  type ImportedNet,
+  type ImportInput,
+  type ImportSpec,
   type LayerSpec,
   type LayersNet,
   layersMax,
@@ -69,4 +72,46 @@ export const layersNet = closed<LayersNet>(
     optimizer: reference('optimizer', 'How the dense weights learn. Default adam, learning rate 0.001.'),
   },
   ['layers'],
+);
+
+export const importedNet = closed<ImportedNet>(
+  'A net that was trained elsewhere. It is served; neither it nor the rows that it reads learn here.',
+  {
+    import: closed<ImportSpec>(
+      'Where it is, and what goes in and comes out.',
+      {
+        format: choice('An ONNX model.', ['onnx']),
+        file: text('Name of a file in MILL_NETS_DIR of every inference node.', {
+          pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$',
+          $comment: 'a file name of letters, digits, dots, underscores and dashes',
+        }),
+        sha256: text('SHA-256 of the file, so that all nodes serve the same net.', {
+          pattern: '^[0-9a-f]{64}$',
+          $comment: '64 hexadecimal digits, as sha256sum writes them',
+        }),
+        inputs: list(
+          "The graph's inputs.",
+          closed<ImportInput>(
+            'float32[rows, floats]: embeddings and numbers of these fields side by side.',
+            {
+              name: text('Name in the graph.', { minLength: 1, maxLength: 200 }),
+              fields: list('Fields, in this order.', text('A field or a cross.', nameText), { minItems: 1 }),
+            },
+            ['name', 'fields'],
+          ),
+          { minItems: 1, maxItems: 64 },
+        ),
+        output: closed<ImportSpec['output']>(
+          "The graph's output, float32[rows] or [rows, 1].",
+          {
+            name: text('Name in the graph.', { minLength: 1, maxLength: 200 }),
+            gives: choice('What it is.', ['logit', 'probability']),
+          },
+          ['name', 'gives'],
+        ),
+      },
+      ['format', 'file', 'sha256', 'inputs', 'output'],
+    ),
+  },
+  ['import'],
 );

@@ -10,7 +10,7 @@ import type { TfjsBackend } from './tfjs-engine.ts';
 import type { Tf } from './tfjs-part.ts';
 
 /** Engines that run on TensorFlow.js. */
-export type TfjsEngineName = Exclude<EngineName, 'plain'>;
+export type TfjsEngineName = Extract<EngineName, 'cpu' | 'wasm' | `tfjs-${string}`>;
 
 /** Opens one backend and makes it the current one; rejects with the reason when it cannot. */
 export const openTfjsBackend: Readonly<Record<TfjsEngineName, () => Promise<TfjsBackend>>> = {

@@ -5,6 +5,7 @@ import type { Engine, EngineName, Gradients, LoadedWeights, NetInput, Program } 
 import type { NetShape } from './net-shape.ts';
 import { loadNet, type TfNet } from './tfjs-net.ts';
 import type { Tf } from './tfjs-part.ts';
+import { splitRoomFor, type TfSplitRoom } from './tfjs-split.ts';
 
 /** TensorFlow.js with its backend initialised and set. */
 export interface TfjsBackend {
@@ -54,15 +55,17 @@ class TfjsProgram implements Program {
   readonly #shape: NetShape;
   readonly #onDispose: () => void;
   readonly #loaded = new Set<TfjsWeights>();
+  readonly #rooms: readonly (TfSplitRoom | null)[];
 
   constructor(backend: TfjsBackend, shape: NetShape, onDispose: () => void) {
     this.#backend = backend;
     this.#shape = shape;
+    this.#rooms = shape.parts.map((part) => splitRoomFor(part, shape));
     this.#onDispose = onDispose;
   }
 
   load(weights: Float32Array): LoadedWeights {
-    const net = loadNet(this.#tf(), this.#shape, weights);
+    const net = loadNet(this.#tf(), this.#shape, weights, this.#rooms);
     const loaded = new TfjsWeights(net, (gone) => this.#loaded.delete(gone));
     this.#loaded.add(loaded);
     return loaded;
@@ -71,7 +74,7 @@ class TfjsProgram implements Program {
   async forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> {
     const tf = this.#tf();
     tf.tidy(() => {
-      copy((loaded as TfjsWeights).net.forward(input).logits, logits);
+      copy((loaded as TfjsWeights).net.score(input), logits);
     });
   }
 

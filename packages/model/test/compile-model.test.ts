@@ -20,6 +20,7 @@ test('compile model: slots are the fields with embeddings in file order, dense f
     slotFloats: 48,
     embeddingFloats: 48,
     denseFields: 3,
+    sides: expect.any(Array),
     attention: [],
     parts: [
       { kind: 'fm', slots: 6, dim: 8 },
@@ -36,6 +37,7 @@ test('compile model: slots are the fields with embeddings in file order, dense f
       },
     ],
     parameters: third + 8 + 1,
+    imported: null,
     initial: [
       { offset: 0, count: kernels[0], start: { uniform: Math.sqrt(6 / 67) } },
       { offset: second, count: kernels[1], start: { uniform: Math.sqrt(6 / 24) } },
@@ -78,9 +80,11 @@ test('compile model: linear reads neither embeddings nor dense inputs', () => {
     slotFloats: 0,
     embeddingFloats: 0,
     denseFields: 0,
+    sides: [],
     attention: [],
     parts: [],
     parameters: 0,
+    imported: null,
     initial: [],
     moments: [],
     denseParameters: 0,

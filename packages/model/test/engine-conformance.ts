@@ -26,7 +26,7 @@ export function engineConformance(name: EngineName): void {
   let engine: Engine;
   let plain: Engine;
   beforeAll(async () => {
-    engine = await openEngine({ wanted: name, shape: cases[0].shape, onSkip: () => {} });
+    ({ engine } = await openEngine({ wanted: name, shape: cases[0].shape, onSkip: () => {} }));
     plain = createPlainEngine();
   });
   afterAll(() => {

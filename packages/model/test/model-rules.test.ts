@@ -155,7 +155,7 @@ test.each<[string, (file: Loose) => void, string[]]>([
       delete f.item;
       delete f.bias;
     },
-    ['net: wanted wide, fm, fwfm, layers, dots, cross or towers, found {"layers":[]}'],
+    ['net: wanted wide, fm, fwfm, layers, dots, cross, towers or import, found {"layers":[]}'],
   ],
   [
     'wide without a wide weight',

@@ -225,11 +225,42 @@ export interface LayersNet {
   /** How the dense weights learn. Default adam, learning rate 0.001. */
   readonly optimizer?: OptimizerSpec;
 }
+/** One input of an imported net: embeddings and numbers of these fields side by side, float32[rows, their floats]. */
+export interface ImportInput {
+  readonly name: string;
+  readonly fields: readonly string[];
+}
+
+/** A net that was trained elsewhere. It is served, and neither it nor the rows that it reads learn here. */
+export interface ImportSpec {
+  readonly format: 'onnx';
+  /** Name of a file in the nets' directory of every inference node. */
+  readonly file: string;
+  /** Of the file, in hexadecimal: all nodes serve the same net. */
+  readonly sha256: string;
+  readonly inputs: readonly ImportInput[];
+  /** float32[rows] or [rows, 1]. */
+  readonly output: { readonly name: string; readonly gives: 'logit' | 'probability' };
+}
+
+export interface ImportedNet {
+  readonly import: ImportSpec;
+}
+
 /**
  * Short names: `linear` = wide; `fm`, `fwfm` = wide + that; `deepfm` = wide + fm + layers 64, 32; `dcn` = wide + 2 cross
  * layers + layers 64, 32; `dlrm` = wide + dots + layers 64, 32; `two-tower` = wide + towers of 32, 16.
  */
-export type NetSpec = 'linear' | 'fm' | 'fwfm' | 'deepfm' | 'dcn' | 'dlrm' | 'two-tower' | LayersNet;
+export type NetSpec =
+  | 'linear'
+  | 'fm'
+  | 'fwfm'
+  | 'deepfm'
+  | 'dcn'
+  | 'dlrm'
+  | 'two-tower'
+  | LayersNet
+  | ImportedNet;
 
 /** One kind of outcome and what it teaches. An example is positive once one of them came. */
 export interface OutcomeSpec {

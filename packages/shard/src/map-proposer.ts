@@ -29,16 +29,17 @@ export interface MapProposerOptions {
  * Brings every model's map in line with the shards as the view has them, if it is this shard's turn. One that hears nobody,
  * itself included, leaves the maps alone: it would take all others for gone and give itself what they have. So does one that
  * has not heard all whom the map names: a map may come before the lease that it rests on.
+ * @returns false when nobody was heard, so that it has to be looked at again: what changed meanwhile will not be told twice.
  */
-export async function proposeMaps(options: MapProposerOptions): Promise<void> {
+export async function proposeMaps(options: MapProposerOptions): Promise<boolean> {
   const { bus, view, logger } = options;
   const kv = await bus.kv('maps');
   for (const file of view.models.values()) {
     // All of it at once, anew for each model: a map that is newer than what the proposal rests on must make the write fail.
-    if (view.quiet) return;
+    if (view.quiet) return false;
     const living = view.shards().filter(({ live }) => live);
     const shards = idsOf(living.filter(({ lease }) => !lease.draining));
-    if (shards[0] !== options.shard) return;
+    if (shards[0] !== options.shard) return true;
     const leaving = idsOf(living.filter(({ lease }) => lease.draining));
     const [current, revision] = [view.mapOf(file.name), view.mapRevisionOf(file.name)];
     if (current?.shards.some((named) => view.isAwaited(named))) continue;
@@ -60,6 +61,7 @@ export async function proposeMaps(options: MapProposerOptions): Promise<void> {
       'partition map changed',
     );
   }
+  return true;
 }
 
 /** What the leases say of a model's partitions. */

@@ -5,7 +5,7 @@
  *   hold the follower ─▶ capture in slices ─▶ clear the change marks ─▶ release ─▶ write ─▶ prune ─▶ trim the log
  *
  * Only the partition's own follower waits, and only for the capture: reads and other partitions go on between slices. The
- * log is trimmed behind the oldest snapshot kept, once as many as are wanted are there and the newest was read back. What
+ * log is trimmed behind the oldest snapshot kept, once as many as are wanted are there and each was read back whole. What
  * fails is tried again at the next round, and nothing is trimmed for it.
  */
 import { changesOf, clearChanged, fingerprintOf, type PartitionState, partitionRows } from '@millrace/core';
@@ -15,6 +15,7 @@ import {
   type Archive,
   capturePartition,
   type FoldId,
+  oldestFullOf,
   type SnapshotName,
   snapshotPath,
   trimBehind,
@@ -66,6 +67,8 @@ interface History {
   readonly suspect: Set<StoreName>;
   /** Stores with a full snapshot that was not yet followed by a prune. */
   readonly unpruned: Set<StoreName>;
+  /** Full snapshots of the shared store that this process has read back whole. */
+  readonly proven: Set<Sequence>;
 }
 
 interface Captured {
@@ -145,7 +148,7 @@ class Writer implements SnapshotWriter {
     for (const store of stores) {
       if (!history.unpruned.has(store)) continue;
       await this.#attempt(store, target, async () => {
-        await this.#prune(store, target);
+        await this.#prune(store, target, history);
         history.unpruned.delete(store);
       });
     }
@@ -160,6 +163,7 @@ class Writer implements SnapshotWriter {
       found: new Map(),
       suspect: new Set(),
       unpruned: new Set(),
+      proven: new Set(),
     };
     this.#histories.set(state, history);
     return history;
@@ -242,7 +246,14 @@ class Writer implements SnapshotWriter {
     history.chains.delete(store);
     history.suspect.add(store);
     await this.#write(store, target, captured);
-    if (store === 'shared' && base === null) await this.#readBack(target, sequence);
+    if (store === 'shared' && base === null) {
+      history.proven.delete(sequence);
+      if (!(await this.#isWhole(target, sequence, history)))
+        throw new MillraceError(
+          'MILL_SNAPSHOT_INVALID',
+          `the snapshot of ${target.shard.file.name}/${target.partition} at ${sequence} was not found whole after it was written`,
+        );
+    }
     history.suspect.delete(store);
     history.chains.set(store, chainAfter(chain, sequence, base));
     if (base === null) history.unpruned.add(store);
@@ -264,28 +275,53 @@ class Writer implements SnapshotWriter {
   }
 
   /** Forgets old snapshots, then what the log holds from before the oldest that is left. */
-  async #prune(store: StoreName, target: ReadablePartition): Promise<void> {
+  async #prune(store: StoreName, target: ReadablePartition, history: History): Promise<void> {
     const { archive, bus, chains, clock } = this.#options;
     const of = foldOf(target);
-    const oldestFull = await archive.prune(store, of, chains);
-    if (store !== 'shared' || oldestFull === null) return;
-    const fulls = (await archive.list(store, of)).filter(({ base }) => base === null);
-    if (fulls.length < chains) return;
+    const names = await archive.list(store, of);
+    const isShared = store === 'shared';
+    const oldest = isShared ? await this.#oldestWhole(target, history, names) : oldestFullOf(names, chains);
+    if (oldest === null) return;
+    await archive.prune(store, of, oldest);
+    if (!isShared) return;
     const subject = gradientsSubject(modelNameFrom(of.model), target.partition);
-    await trimBehind(bus, { log: 'gradients', subject }, oldestFull + 1, clock.now());
+    await trimBehind(bus, { log: 'gradients', subject }, oldest + 1, clock.now());
   }
 
-  /** A store that keeps something else than it was given must not be what the log is trimmed for. */
-  async #readBack({ shard, partition }: ReadablePartition, written: Sequence): Promise<void> {
+  /**
+   * The oldest of as many full snapshots as are kept, newest first, each of which is whole; null while there are fewer. One
+   * that a dying writer left cut short stands among them like any other, and takes nobody's place.
+   * @param names newest first
+   */
+  async #oldestWhole(
+    target: ReadablePartition,
+    history: History,
+    names: readonly SnapshotName[],
+  ): Promise<Sequence | null> {
+    const whole: Sequence[] = [];
+    for (const { sequence, base } of names) {
+      if (base !== null || !(await this.#isWhole(target, sequence, history))) continue;
+      if (whole.push(sequence) < this.#options.chains) continue;
+      for (const proven of history.proven) if (proven < sequence) history.proven.delete(proven);
+      return sequence;
+    }
+    return null;
+  }
+
+  /** Reads a full snapshot back: nothing goes for one that the store does not keep as it was given. */
+  async #isWhole(
+    { shard, partition }: ReadablePartition,
+    sequence: Sequence,
+    history: History,
+  ): Promise<boolean> {
+    if (history.proven.has(sequence)) return true;
     const { file, layouts } = shard;
     const identity = { model: file.name, fingerprint: fingerprintOf(file), partition, layouts };
-    const options = { atMost: written, atLeast: written };
+    const options = { atMost: sequence, atLeast: sequence };
     const found = await this.#options.sharedArchive?.restorePartition(identity, options);
-    if (found?.sequence === written) return;
-    throw new MillraceError(
-      'MILL_SNAPSHOT_INVALID',
-      `the snapshot of ${file.name}/${partition} at ${written} was not found whole after it was written`,
-    );
+    if (found?.sequence !== sequence) return false;
+    history.proven.add(sequence);
+    return true;
   }
 
   /** The result of `work`, undefined when it failed: that is told and counted, and tried again at the next round. */

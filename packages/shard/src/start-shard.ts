@@ -111,7 +111,11 @@ export async function startShard(options: ShardOptions): Promise<RunningShard> {
   let acting = false;
   let again = false;
   let leaving = false;
-  let proposing: Promise<void> = Promise.resolve();
+  let proposing: Promise<boolean> = Promise.resolve(true);
+  const retryLater = () => {
+    retryTimer.cancel();
+    retryTimer = clock.setTimer(retryMs, () => void act());
+  };
   const act = async (): Promise<void> => {
     if (acting) {
       again = true;
@@ -124,15 +128,14 @@ export async function startShard(options: ShardOptions): Promise<RunningShard> {
         // A map of its own could name it again, since its view does not have it as leaving yet.
         if (!leaving) {
           proposing = proposeMaps({ bus, view, logger, shard, replicas, minReplicas });
-          await proposing;
+          if (!(await proposing)) retryLater();
         }
         await holdings.reconcile();
       } while (again);
     } catch (error) {
       // NATS is out of reach: what is held goes on being read, and the map is looked at again when it is back.
       logger.warn({ err: error }, 'partition map not acted on');
-      retryTimer.cancel();
-      retryTimer = clock.setTimer(retryMs, () => void act());
+      retryLater();
     } finally {
       acting = false;
     }

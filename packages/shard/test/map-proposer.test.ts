@@ -24,7 +24,7 @@ interface Stage {
   readonly bus: MemoryBus;
   readonly clock: ManualClock;
   readonly view: ClusterView;
-  propose(shard: string, replicas?: number): Promise<void>;
+  propose(shard: string, replicas?: number): Promise<boolean>;
   map(): Promise<PartitionMap | null>;
   live(shard: string, draining?: boolean): Promise<void>;
   /** It acts on the map as it is, and tells which partitions it has ready. */
@@ -276,11 +276,11 @@ test('map proposer: a shard that hears nobody, itself included, leaves the map a
     ['b', false],
     ['a', true],
   ]);
-  await propose('a');
+  expect(await propose('a')).toBe(false);
   expect(await map()).toMatchObject({ epoch: 1, shards: ['a', 'b'] });
   // Heard again, its own lease first: all that lived before the silence have their full time.
   await live('a');
-  await propose('a');
+  expect(await propose('a')).toBe(true);
   expect((await map())?.epoch).toBe(1);
 });
 

@@ -1,7 +1,7 @@
 import { partitionHash } from '@millrace/core';
 import { MillraceError, type Sequence } from '@millrace/protocol';
 import { type BlobStore, createManualClock, createMemoryBus, createMetrics } from '@millrace/runtime';
-import { type Archive, createArchive, trimmedBefore } from '@millrace/snapshot';
+import { type Archive, createArchive, snapshotPath, trimmedBefore } from '@millrace/snapshot';
 import { expect, onTestFinished, test } from 'vitest';
 import type { ReadablePartition } from '../src/holdings.ts';
 import { createModelShard, openPartition, takePartition } from '../src/model-shard.ts';
@@ -16,6 +16,7 @@ import {
   foldOfLog,
   openTestStores,
   partition,
+  putSnapshot,
   settled,
   subject,
 } from './stored-history.ts';
@@ -291,6 +292,35 @@ test('snapshots: one that is not found whole after it was written is written aga
   await writer.round();
   expect(await names('shared')).toEqual(['6', '7 on 6']);
 });
+
+test('snapshots: one that a dying writer left cut short counts for none: the log waits until others are there', async () => {
+  const { bus, shared, writer, names, countOf } = await openStage();
+  await appendBlocks(bus, 1, 2);
+  await putSnapshot(bus, shared, 2);
+  await cutShort(shared, snapshotPath(fold, { sequence: 2, base: null }));
+  await appendBlocks(bus, 3, 6);
+  await writer.round();
+  expect([await names('shared'), await trimmedBefore(bus, subject)]).toEqual([['2', '6'], 0]);
+  await appendBlocks(bus, 7, 10);
+  await writer.round();
+  expect([await names('shared'), await trimmedBefore(bus, subject)]).toEqual([['6', '10'], 7]);
+  expect(await countOf('mill_snapshot_failures_total', 'shared')).toBe(0);
+  // Nor does it push out one that is whole.
+  await appendBlocks(bus, 11, 12);
+  await putSnapshot(bus, shared, 12);
+  await cutShort(shared, snapshotPath(fold, { sequence: 12, base: null }));
+  await appendBlocks(bus, 13, 16);
+  await writer.round();
+  expect([await names('shared'), await trimmedBefore(bus, subject)]).toEqual([['10', '12', '16'], 11]);
+});
+
+/** Leaves the first half of a blob. */
+async function cutShort(blobs: BlobStore, name: string): Promise<void> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of (await blobs.get(name))!) chunks.push(chunk);
+  const whole = Buffer.concat(chunks);
+  await blobs.put(name, [whole.subarray(0, whole.length / 2)]);
+}
 
 test('snapshots: a log that cannot be trimmed is tried again, without another snapshot', async () => {
   let isAway = true;

@@ -42,6 +42,8 @@ import {
 /** A process's own end of the bus: cut, whatever it sends fails and it hears nothing any more. */
 interface Wire {
   readonly bus: Bus;
+  /** False: the connection counts as lost, and what was on its way still comes through. */
+  isUp: boolean;
   cut(): void;
 }
 
@@ -76,16 +78,18 @@ function wireTo(bus: MemoryBus): Wire {
     notify: heard((subject: string, payload: Uint8Array) => bus.notify(subject, payload)),
     onNotice: (subject, onNotice) => bus.onNotice(subject, heard(onNotice)),
     get connected() {
-      return !isCut;
+      return !isCut && own.isUp;
     },
     close: async () => {},
   };
-  return {
+  const own: Wire = {
     bus: wire,
+    isUp: true,
     cut() {
       isCut = true;
     },
   };
+  return own;
 }
 
 /** A store that answers nothing. */
@@ -311,6 +315,22 @@ test('shard: one that is cut off leaves the map when its lease lapses, and is ba
   }
   await stage.leave(b);
 }, 20_000);
+
+test('shard: who comes while the one that proposes maps is cut off has its share once that one is back', async () => {
+  const stage = await openStage();
+  const { running: a, wire } = await stage.start('a');
+  onTestFinished(async () => void (await stage.leave(a)));
+  await stage.pass(500);
+  wire.isUp = false;
+  const { running: b } = await stage.start('b');
+  onTestFinished(async () => void (await stage.leave(b)));
+  await stage.pass(1_000);
+  expect(await stage.map()).toMatchObject({ epoch: 1, shards: ['a'] });
+  wire.isUp = true;
+  await stage.pass(2_000);
+  expect((await stage.map())!.shards).toEqual(['a', 'b']);
+  expect([a.ready, b.ready]).toEqual([true, true]);
+});
 
 test('shard: one that leaves serves on until the others are ready, then it is gone', async () => {
   const stage = await openStage();

@@ -33,7 +33,8 @@ export interface RestoreOptions {
   readonly atMost?: Sequence;
   /**
    * States at lower sequences are of no use: the log does not continue them. Where no other is found and a store was out of
-   * reach, MILL_STORE_UNAVAILABLE is thrown, since that store may have one.
+   * reach, MILL_STORE_UNAVAILABLE is thrown, since that store may have one. A log is trimmed for the full snapshot at just
+   * this sequence, so that one is asked for by its name where a listing, which may lag behind, does not show it.
    */
   readonly atLeast?: Sequence;
   /** Rows read so far of the snapshots that are being put together; starts again from 0 where one was damaged. */
@@ -57,12 +58,8 @@ export interface Archive {
   list(store: string, of: FoldId): Promise<readonly SnapshotName[]>;
   /** @param blocks as captured, all of them. @throws MILL_STORE_UNAVAILABLE */
   write(store: string, of: FoldId, name: SnapshotName, blocks: readonly Uint8Array[]): Promise<void>;
-  /**
-   * Deletes all but the newest `chains` full snapshots and what builds on them; never the last full one.
-   * @returns the sequence of the oldest full one kept, null when there is none.
-   * @throws MILL_STORE_UNAVAILABLE
-   */
-  prune(store: string, of: FoldId, chains: number): Promise<Sequence | null>;
+  /** Deletes full snapshots below `oldestFull` and deltas that build on none of those left. @throws MILL_STORE_UNAVAILABLE */
+  prune(store: string, of: FoldId, oldestFull: Sequence): Promise<void>;
 }
 
 export function createArchive(options: ArchiveOptions): Archive {
@@ -113,11 +110,10 @@ class ArchiveOfStores implements Archive {
     return this.#blobsOf(store).put(snapshotPath(of, name), blocks);
   }
 
-  async prune(store: string, of: FoldId, chains: number): Promise<Sequence | null> {
+  async prune(store: string, of: FoldId, oldestFull: Sequence): Promise<void> {
     const blobs = this.#blobsOf(store);
-    const { oldestFull, gone } = pruned(await namesIn(blobs, of), chains);
-    for (const name of gone) await blobs.delete(snapshotPath(of, name));
-    return oldestFull;
+    for (const name of pruned(await namesIn(blobs, of), oldestFull))
+      await blobs.delete(snapshotPath(of, name));
   }
 
   /**
@@ -130,7 +126,8 @@ class ArchiveOfStores implements Archive {
     assemble: (chain: readonly PlacedSnapshot[], chunksOf: ReadOne) => Promise<State>,
   ): Promise<State | null> {
     const found = await this.#find(of);
-    let { snapshots } = found;
+    const unlisted = unlistedAt(atLeast, of, found.snapshots, this.#stores.length);
+    let snapshots = [...found.snapshots, ...unlisted];
     let unavailable = found.unavailable;
     for (;;) {
       const chain = newestChain(snapshots, atMost);
@@ -139,14 +136,16 @@ class ArchiveOfStores implements Archive {
       const chunksOf: ReadOne = async (snapshot, read) => {
         reading = snapshot;
         const chunks = await this.#stores[snapshot.store].blobs.get(snapshot.path);
-        if (chunks === null) throw new MillraceError('MILL_STORE_UNAVAILABLE', `"${snapshot.path}" is gone`);
+        if (chunks === null) throw new SnapshotGone(`"${snapshot.path}" is gone`);
         await read(chunks);
       };
       try {
         return await assemble(chain, chunksOf);
       } catch (error) {
         const { store, path } = reading;
-        if (isMillraceError(error, 'MILL_SNAPSHOT_INVALID'))
+        if (error instanceof SnapshotGone && unlisted.includes(reading)) {
+          // It was a guess.
+        } else if (isMillraceError(error, 'MILL_SNAPSHOT_INVALID'))
           this.#onDamaged(this.#stores[store].name, path, error);
         else if (isMillraceError(error, 'MILL_STORE_UNAVAILABLE')) unavailable ??= error;
         else throw error;
@@ -180,6 +179,32 @@ class ArchiveOfStores implements Archive {
     invariant(found !== undefined, `there is no snapshot store "${store}"`);
     return found.blobs;
   }
+}
+
+/** It was listed, and pruned before it was read: a listing of now shows newer ones. */
+class SnapshotGone extends MillraceError {
+  constructor(what: string) {
+    super('MILL_STORE_UNAVAILABLE', what);
+  }
+}
+
+/** Where a full snapshot at `sequence` lies if there is one, in each store that does not list it; none of an empty fold. */
+function unlistedAt(
+  sequence: Sequence,
+  of: FoldId,
+  listed: readonly PlacedSnapshot[],
+  stores: number,
+): readonly PlacedSnapshot[] {
+  if (sequence === 0) return [];
+  const name = { sequence, base: null };
+  const places = Array.from({ length: stores }, (_, store) => ({
+    ...name,
+    store,
+    path: snapshotPath(of, name),
+  }));
+  return places.filter(
+    ({ store, path }) => !listed.some((snapshot) => snapshot.store === store && snapshot.path === path),
+  );
 }
 
 /** Opens one snapshot of a chain and reads it. */

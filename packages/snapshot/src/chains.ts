@@ -55,27 +55,27 @@ function inOrder(a: PlacedSnapshot, b: PlacedSnapshot): number {
   return a.sequence - b.sequence || a.store - b.store || (a.base ?? -1) - (b.base ?? -1);
 }
 
+/** The oldest of the newest `fulls` full snapshots, of fewer the oldest; null when there is none. */
+export function oldestFullOf(names: readonly SnapshotName[], fulls: number): Sequence | null {
+  const ascending = names
+    .filter(({ base }) => base === null)
+    .map(({ sequence }) => sequence)
+    .sort((a, b) => a - b);
+  return ascending.at(-Math.max(1, fulls)) ?? ascending[0] ?? null;
+}
+
 /**
- * What of one store is kept and what goes when `fulls` full snapshots are kept: older ones go, and deltas that no chain
- * leads to any more, or whose chain begins below the oldest full kept.
+ * What of one store goes when full snapshots are kept from `oldestFull` on: older ones, and deltas that no chain leads to any
+ * more, or whose chain begins below it.
  */
-export function pruned(
-  names: readonly SnapshotName[],
-  fulls: number,
-): { readonly oldestFull: Sequence | null; readonly gone: readonly SnapshotName[] } {
-  const ascending = [...names].sort((a, b) => a.sequence - b.sequence);
-  const full = ascending.filter(({ base }) => base === null);
-  const oldestFull = full.at(-Math.max(1, fulls))?.sequence ?? full[0]?.sequence ?? null;
+export function pruned(names: readonly SnapshotName[], oldestFull: Sequence): readonly SnapshotName[] {
   const reached = new Set<Sequence>();
   const gone: SnapshotName[] = [];
-  for (const name of ascending) {
+  for (const name of [...names].sort((a, b) => a.sequence - b.sequence)) {
     const stays =
-      oldestFull !== null &&
-      (name.base === null
-        ? name.sequence >= oldestFull
-        : name.base < name.sequence && reached.has(name.base));
+      name.base === null ? name.sequence >= oldestFull : name.base < name.sequence && reached.has(name.base);
     if (stays) reached.add(name.sequence);
     else gone.push(name);
   }
-  return { oldestFull, gone };
+  return gone;
 }

@@ -6,6 +6,7 @@ export {
   type RestoreOptions,
 } from './archive.ts';
 export { captureDense, capturePartition } from './capture.ts';
+export { oldestFullOf } from './chains.ts';
 export { mapFew } from './few-at-once.ts';
 export {
   type BlockSight,

@@ -1,8 +1,8 @@
 /** Writes snapshots of the dense fold of one model, and trims its log behind the oldest that is kept. */
 import type { DenseState } from '@millrace/core';
-import { denseSubject, modelNameFrom, reasonFrom } from '@millrace/protocol';
+import { denseSubject, modelNameFrom, reasonFrom, type Sequence } from '@millrace/protocol';
 import type { Bus, Clock, Logger } from '@millrace/runtime';
-import { type Archive, captureDense, trimBehind } from '@millrace/snapshot';
+import { type Archive, captureDense, type FoldId, trimBehind } from '@millrace/snapshot';
 
 export interface DenseSnapshotsOptions {
   readonly bus: Bus;
@@ -26,9 +26,29 @@ export interface DenseSnapshots {
 export function keepDenseSnapshots(options: DenseSnapshotsOptions): DenseSnapshots {
   const { bus, clock, logger, state, archive, everyMs, fulls } = options;
   let written = state.sequence;
+  /** Snapshots that this process has read back whole. */
+  const proven = new Set<Sequence>();
   let writing: Promise<void> = Promise.resolve();
   let closed = false;
   let timer = { cancel() {} };
+
+  /** Reads one back: nothing goes for one that the store does not keep as it was given, or has only a part of. */
+  const isWhole = async (from: Archive, sequence: Sequence) => {
+    if (proven.has(sequence)) return true;
+    if (!(await from.restoreDense(blankOf(state), { atMost: sequence, atLeast: sequence }))) return false;
+    proven.add(sequence);
+    return true;
+  };
+  /** The oldest of as many as are kept, newest first, each of which is whole; null while there are fewer. */
+  const oldestWhole = async (from: Archive, fold: FoldId) => {
+    const whole: Sequence[] = [];
+    for (const { sequence } of await from.list('shared', fold)) {
+      if (!(await isWhole(from, sequence)) || whole.push(sequence) < fulls) continue;
+      for (const earlier of proven) if (earlier < sequence) proven.delete(earlier);
+      return sequence;
+    }
+    return null;
+  };
 
   const writeNow = async () => {
     const { model, fingerprint, sequence } = state;
@@ -38,9 +58,10 @@ export function keepDenseSnapshots(options: DenseSnapshotsOptions): DenseSnapsho
     const blocks = [...captureDense(state)];
     await archive.write('shared', fold, { sequence, base: null }, blocks);
     written = sequence;
-    const oldest = await archive.prune('shared', fold, fulls);
     // As many as are wanted first: the log stands in for those that are still missing.
-    if (oldest === null || (await archive.list('shared', fold)).length < fulls) return;
+    const oldest = await oldestWhole(archive, fold);
+    if (oldest === null) return;
+    await archive.prune('shared', fold, oldest);
     const target = { log: 'dense', subject: denseSubject(modelNameFrom(model)) } as const;
     await trimBehind(bus, target, oldest + 1, clock.now());
     logger.debug({ model, sequence, trimmedBefore: oldest + 1 }, 'dense snapshot written');
@@ -71,5 +92,17 @@ export function keepDenseSnapshots(options: DenseSnapshotsOptions): DenseSnapsho
       timer.cancel();
       await writing;
     },
+  };
+}
+
+/** A state of the same shape, to read a snapshot into. */
+function blankOf(state: DenseState): DenseState {
+  return {
+    ...state,
+    weights: new Float32Array(state.weights.length),
+    optimizerState: new Float32Array(state.optimizerState.length),
+    sequence: 0,
+    producers: new Map(),
+    counts: { applied: 0, duplicates: 0, rejected: 0 },
   };
 }

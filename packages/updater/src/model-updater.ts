@@ -10,7 +10,7 @@ import { followDense, type RowSource } from '@millrace/client';
 import type { DenseState } from '@millrace/core';
 import { type ExperimentsView, isRunning } from '@millrace/experiments';
 import type { Example, Origin } from '@millrace/joiner';
-import { type EngineName, type OpenNet, openNet } from '@millrace/model';
+import { type EngineName, type EngineWork, type OpenNet, openNet } from '@millrace/model';
 import {
   type BatchRecord,
   encodeEvent,
@@ -162,7 +162,7 @@ export async function startModelUpdater(
     onError: options.onFailed,
   });
   const { batch, joinFrom } = record;
-  logger.info({ model, batch, joinFrom, engine: net.engine.name }, 'learning started');
+  logger.info({ model, batch, joinFrom, engine: net.engine.name, ...net.choice }, 'learning started');
 
   return {
     flush: turns.learnAll,
@@ -190,6 +190,9 @@ export async function startModelUpdater(
     },
   };
 }
+
+/** Batches by which `auto` chooses an engine. */
+const learningWork: EngineWork = { kind: 'steps', rows: [32, 256] };
 
 /** What comes of experiments, from where the log must be read for it. */
 async function openArms(file: ModelFile, record: BatchRecord, options: ModelUpdaterOptions) {
@@ -223,6 +226,7 @@ async function openDensePart(file: ModelFile, options: ModelUpdaterOptions) {
   const { bus, clock, logger, archive, onFailed } = options;
   const net: OpenNet = await openNet(file, {
     wanted: options.engine,
+    work: learningWork,
     onSkip: (engine, reason) => logger.info({ engine, reason }, 'engine skipped'),
   });
   const dense = await followDense({ bus, archive, state: net.dense, logger, onFailed });

@@ -1,7 +1,7 @@
 /** The updater process: learns every model of the cluster. */
 import { createHedgeCounters, createPullClient, type PullPreferences } from '@millrace/client';
 import { openExperiments, watchExperiments } from '@millrace/experiments';
-import type { EngineName } from '@millrace/model';
+import { type EngineName, importsNet } from '@millrace/model';
 import type { LearningCounters } from '@millrace/protocol';
 import { openVersionRegistry, watchVersions } from '@millrace/registry';
 import {
@@ -75,13 +75,19 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
   });
   const arms = { view: experiments, guards };
   const updaters = new Map<string, ModelUpdater>();
+  const imported = new Set<string>();
   let reconciling: Promise<void> = Promise.resolve();
   let closed = false;
 
   const reconcile = () => {
     reconciling = reconciling.then(async () => {
       for (const file of view.models.values()) {
-        if (closed || updaters.has(file.name)) continue;
+        if (closed || updaters.has(file.name) || imported.has(file.name)) continue;
+        if (importsNet(file)) {
+          imported.add(file.name);
+          logger.info({ model: file.name }, 'imported net: not learned');
+          continue;
+        }
         updaters.set(
           file.name,
           await startModelUpdater(file, { ...options, rows, measures, experiments: arms, drive: 'timers' }),

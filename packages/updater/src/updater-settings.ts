@@ -7,7 +7,7 @@ export const updaterSettings = defineConfig({
     env: 'MILL_UPDATER_ENGINE',
     parser: choiceSetting(['auto', ...engineNames]),
     default: 'auto',
-    sentence: 'What runs forward and backward passes; auto takes the best that loads.',
+    sentence: 'What runs forward and backward passes; auto measures those that load, and takes the fastest.',
   },
   pullTimeoutMs: {
     env: 'MILL_UPDATER_PULL_TIMEOUT_MS',

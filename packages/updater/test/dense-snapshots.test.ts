@@ -1,7 +1,7 @@
 import { applyDense, createDenseState, type DenseState, denseHash } from '@millrace/core';
 import { denseSubject, encodeDenseBlock, modelNameFrom } from '@millrace/protocol';
 import { createManualClock, createMemoryBlobs, createMemoryBus, type MemoryBus } from '@millrace/runtime';
-import { createArchive } from '@millrace/snapshot';
+import { captureDense, createArchive, snapshotPath, trimmedBefore } from '@millrace/snapshot';
 import { expect, test } from 'vitest';
 import { keepDenseSnapshots } from '../src/dense-snapshots.ts';
 import { messagesOn, quietLogger } from './small-model.ts';
@@ -28,16 +28,18 @@ async function learn(bus: MemoryBus, state: DenseState, batch: number): Promise<
   applyDense(state, { sequence, payload }, 'report');
 }
 
-function stage(everyMs: number) {
+function stage(everyMs: number, onDamaged = failOnDamage) {
   const bus = createMemoryBus();
   const clock = createManualClock(1_000);
   const state = freshState();
-  const onDamaged = (_store: string, path: string) => {
-    throw new Error(`${path} is damaged`);
-  };
-  const archive = createArchive({ stores: [{ name: 'shared', blobs: createMemoryBlobs() }], onDamaged });
+  const blobs = createMemoryBlobs();
+  const archive = createArchive({ stores: [{ name: 'shared', blobs }], onDamaged });
   const options = { bus, clock, logger: quietLogger, state, archive, everyMs, fulls: 2 };
-  return { bus, clock, state, archive, snapshots: keepDenseSnapshots(options) };
+  return { bus, clock, state, blobs, archive, snapshots: keepDenseSnapshots(options) };
+}
+
+function failOnDamage(_store: string, path: string): void {
+  throw new Error(`${path} is damaged`);
 }
 
 const fold = { model: 'ads', fingerprint: 7, fold: 'dense' } as const;
@@ -98,5 +100,25 @@ test('dense snapshots: a log that cannot be trimmed now is trimmed another time'
   await learn(bus, state, 3);
   await snapshots.write();
   expect((await messagesOn(bus, 'dense', subject)).map(({ sequence }) => sequence)).toEqual([3]);
+  await snapshots.close();
+});
+
+test('dense snapshots: one that a dying writer left cut short counts for none: the log waits until others are there', async () => {
+  const damaged: string[] = [];
+  const { bus, state, blobs, archive, snapshots } = stage(0, (_, path) => void damaged.push(path));
+  const learnTwo = async () => {
+    for (let i = 0; i < 2; i += 1) await learn(bus, state, state.sequence + 1);
+  };
+  await learnTwo();
+  const left = snapshotPath(fold, { sequence: 2, base: null });
+  const whole = Buffer.concat([...captureDense(state)]);
+  await blobs.put(left, [whole.subarray(0, whole.length / 2)]);
+  await learnTwo();
+  await snapshots.write();
+  expect([damaged, await trimmedBefore(bus, subject)]).toEqual([[left], 0]);
+  await learnTwo();
+  await snapshots.write();
+  expect((await archive.list('shared', fold)).map(({ sequence }) => sequence)).toEqual([6, 4]);
+  expect(await trimmedBefore(bus, subject)).toBe(5);
   await snapshots.close();
 });

@@ -47,6 +47,25 @@ test('updater: follows every model, also one that is created later', async () =>
   await running.close();
 });
 
+test('updater: leaves a model with an imported net alone', async () => {
+  const { failures, models, running } = await start();
+  const net = {
+    import: {
+      format: 'onnx',
+      file: 'net.onnx',
+      sha256: '0'.repeat(64),
+      inputs: [],
+      output: { name: 'y', gives: 'logit' },
+    },
+  };
+  await models.put('elsewhere', jsonBytes({ ...file, name: 'elsewhere', net }));
+  await models.put('shop', jsonBytes({ ...file, name: 'shop' }));
+  for (let i = 0; i < 20 && running.counters().size < 2; i += 1) await turn();
+  expect([...running.counters().keys()]).toEqual(['ads', 'shop']);
+  expect(failures).toEqual([]);
+  await running.close();
+});
+
 test('updater: without a shard nothing is learned, nothing fails, and it can be closed', async () => {
   const { bus, clock, failures, running } = await start();
   for (const event of [impression('r', 1_000), outcome('r')]) {

@@ -290,5 +290,7 @@ function remarksOn({ impression, engine, equal, uncertainKeys, asked }: RemarksI
     );
   else if (!equal && engine.startsWith('tfjs-node'))
     remarks.push(`${engine} may give other last bits in a batch of another size.`);
+  else if (!equal && engine.startsWith('onnx'))
+    remarks.push(`${engine} may give other last bits on a processor of another kind.`);
   return remarks;
 }

@@ -58,4 +58,29 @@ export const failedSeeds: readonly FailedSeed[] = [
     steps: 100,
     why: 'I8: none of the product: a node that had stood still for longer than the calm after a harm was held to answer at once; harm lasts until its end since then',
   },
+  {
+    seed: 1090,
+    steps: 100,
+    why: 'I3: a log was trimmed behind two snapshots of which the older, left by a dying writer, was cut short; when a listing lagged behind, nothing whole was found',
+  },
+  {
+    seed: 1391,
+    steps: 100,
+    why: 'I3: one snapshot is kept and a listing lagged behind it; the one that the log was trimmed for is asked for by its name since then',
+  },
+  {
+    seed: 3297,
+    steps: 100,
+    why: 'I3: none of the product: a write that failed took what was stored before with it, which no store does; nor does the simulated one since then',
+  },
+  {
+    seed: 2297,
+    steps: 100,
+    why: 'liveness: a shard came back while the one that proposes maps was cut off; that was told once, and never looked at again',
+  },
+  {
+    seed: 6961,
+    steps: 100,
+    why: 'I3: what a write that failed had left cut short pushed the last whole snapshot out of the store; only whole ones count since then',
+  },
 ];

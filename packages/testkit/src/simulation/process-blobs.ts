@@ -1,6 +1,6 @@
 /**
  * What one process sees of a store of blobs: slow, now and then failing or full, with listings that lag behind. A write that
- * its process does not live to end leaves what was written of it, as a torn one.
+ * its process does not live to end leaves what was written of it, as a torn one, where there was nothing before.
  */
 import { MillraceError } from '@millrace/protocol';
 import type { BlobStore } from '@millrace/runtime';
@@ -51,6 +51,8 @@ export function createProcessBlobs({
         if (ended || parts.length === 0) return;
         const written = Buffer.concat(parts);
         const torn = written.subarray(0, 1 + random.whole(written.length));
+        // What was there before stays (blob-store.ts).
+        if (store.blobs.has(name)) return;
         world.note(`${store.name}: ${name} torn at ${torn.length}`);
         putBlob(store, name, new Uint8Array(torn), true);
       };

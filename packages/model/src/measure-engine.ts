@@ -1,0 +1,111 @@
+/**
+ * What an engine takes for a net on this machine, measured in the moment in which one is to be chosen. Sizes, cores and what
+ * else the machine does decide between loops and a library, so no table of ours can.
+ */
+import type { Engine, Gradients, NetInput, Program } from './engine.ts';
+import { initialParameters } from './initial-parameters.ts';
+import type { NetShape } from './net-shape.ts';
+
+/** What the net will be used for. */
+export interface EngineWork {
+  /** Logits alone, or steps with gradients at weights that are new each time. */
+  readonly kind: 'scores' | 'steps';
+  /** Sizes of batches, ascending. */
+  readonly rows: readonly number[];
+}
+
+export interface Stopwatch {
+  /** Milliseconds since some moment; never goes back. */
+  readonly nowMs: () => number;
+  /** Time for one size of batches; one call is always made. */
+  readonly sliceMs: number;
+}
+
+/** Calls of a size are not repeated more often than this. */
+const callsMax = 50;
+/** An engine that takes so many times the best one's time for a size has lost; the other sizes are not tried. */
+const lostAt = 4;
+
+/**
+ * Medians over some calls.
+ * @param best microseconds that the best engine so far takes, by place in work.rows; null: there is none.
+ * @returns microseconds a call, by place in work.rows; fewer of them when it has lost before the end.
+ */
+export async function measureEngine(
+  engine: Engine,
+  shape: NetShape,
+  work: EngineWork,
+  best: readonly number[] | null,
+  { nowMs, sliceMs }: Stopwatch,
+): Promise<readonly number[]> {
+  const program = engine.compile(shape);
+  const found: number[] = [];
+  try {
+    for (const [place, rows] of work.rows.entries()) {
+      const call = callOf(program, shape, work.kind, rows);
+      const times: number[] = [];
+      const start = nowMs();
+      // The first half of the time warms up: code is compiled, sessions and memory are made.
+      await call.run();
+      for (let n = 0; n < callsMax && nowMs() - start < sliceMs / 2; n += 1) await call.run();
+      const warm = nowMs();
+      do {
+        const before = nowMs();
+        await call.run();
+        times.push(1_000 * (nowMs() - before));
+      } while (times.length < callsMax && nowMs() - warm < sliceMs / 2);
+      call.end();
+      found.push(times.sort((a, b) => a - b)[times.length >> 1]);
+      if (best !== null && found[place] > lostAt * best[place]) break;
+    }
+    return found;
+  } finally {
+    program.dispose();
+  }
+}
+
+interface Call {
+  run(): Promise<void> | undefined;
+  end(): void;
+}
+
+function callOf(program: Program, shape: NetShape, kind: EngineWork['kind'], rows: number): Call {
+  const parameters = initialParameters(shape, 1);
+  const input = inputOf(shape, rows);
+  if (kind === 'scores') {
+    const loaded = program.load(parameters);
+    const logits = new Float32Array(rows);
+    return { run: () => program.forward(loaded, input, logits), end: () => loaded.dispose() };
+  }
+  const [shown, clicked] = [new Float32Array(rows).fill(1), new Float32Array(rows)];
+  const out: Gradients = {
+    logits: new Float32Array(rows),
+    logitGradients: new Float32Array(rows),
+    embeddings: new Float32Array(rows * shape.embeddingFloats),
+    parameters: new Float32Array(shape.parameters),
+  };
+  return {
+    async run() {
+      const loaded = program.load(parameters);
+      await program.gradients(loaded, input, shown, clicked, out);
+      loaded.dispose();
+    },
+    end() {},
+  };
+}
+
+/** Values between −0.5 and 0.5, sequences full. */
+function inputOf(shape: NetShape, rows: number): NetInput {
+  const values = (count: number) =>
+    Float32Array.from({ length: count }, (_, i) => ((i * 37) % 101) / 100 - 0.5);
+  return {
+    rows,
+    wide: values(rows),
+    embeddings: values(rows * shape.embeddingFloats),
+    dense: values(rows * shape.denseFields),
+    lengths: Int32Array.from(
+      { length: rows * shape.attention.length },
+      (_, i) => shape.attention[i % shape.attention.length].lengthMax,
+    ),
+  };
+}

@@ -1,0 +1,72 @@
+/**
+ * Opens ONNX Runtime. Its package is an optional dependency: the binaries for CPUs lie in it, those for CUDA and TensorRT are put
+ * beside them by its own install script, which .npmrc keeps from running. Nothing of it is loaded before an engine that needs it
+ * is opened.
+ */
+import type { InferenceSession } from 'onnxruntime-node';
+import type { EngineName } from './engine.ts';
+import type { Graph } from './onnx-proto.ts';
+import { modelBytes } from './onnx-proto.ts';
+
+export type Ort = typeof import('onnxruntime-node');
+
+/** Engines that run on ONNX Runtime. */
+export type OnnxEngineName = Extract<EngineName, `onnx${string}`>;
+
+/** The library with one execution provider. */
+export interface OnnxRuntime {
+  readonly name: OnnxEngineName;
+  readonly ort: Ort;
+  /** A session that runs a graph; made within one turn of the event loop, which is held up for it. */
+  open(graph: Graph): Promise<InferenceSession>;
+}
+
+const providers: Readonly<Record<OnnxEngineName, string>> = {
+  onnx: 'cpu',
+  'onnx-cuda': 'cuda',
+  'onnx-tensorrt': 'tensorrt',
+};
+
+/**
+ * A thread that waits for work spins for 100 µs and then sleeps: long enough from one layer to the next, and from one batch to
+ * the next under load, where waking up costs as much as a small layer. The library's own choice spins on, which takes the cores
+ * from whoever would have work for them: on two busy ones calls took two to five times as long.
+ */
+export const onnxSessionOptions: InferenceSession.SessionOptions = {
+  extra: { session: { intra_op: { spin_duration_us: '100' } } },
+  logSeverityLevel: 3,
+};
+
+/** Rejects with the reason when the library or its execution provider is not here. */
+export async function openOnnxRuntime(name: OnnxEngineName): Promise<OnnxRuntime> {
+  const ort = await importOrt();
+  // What goes wrong is thrown; the library would print it as well, and more than a line of it. Counts before the first session.
+  ort.env.logLevel = 'fatal';
+  const executionProviders = [providers[name]];
+  const runtime: OnnxRuntime = {
+    name,
+    ort,
+    open: (graph) =>
+      ort.InferenceSession.create(modelBytes(graph), { ...onnxSessionOptions, executionProviders }),
+  };
+  // A provider that is not here says so when it is first asked for.
+  const probe = await runtime.open(probeGraph);
+  await probe.release();
+  return runtime;
+}
+
+async function importOrt(): Promise<Ort> {
+  const module = (await import('onnxruntime-node').catch((error: unknown) => {
+    const isAbsent = (error as { readonly code?: unknown }).code === 'ERR_MODULE_NOT_FOUND';
+    throw isAbsent ? new Error('package onnxruntime-node is not installed', { cause: error }) : error;
+  })) as Ort & { readonly default?: Ort };
+  return module.default ?? module;
+}
+
+const probeGraph: Graph = {
+  name: 'probe',
+  inputs: [{ name: 'x', type: 'float32', dims: [1] }],
+  outputs: [{ name: 'y', type: 'float32', dims: [1] }],
+  constants: [],
+  nodes: [{ type: 'Sigmoid', inputs: ['x'], output: 'y', attributes: [] }],
+};
