@@ -6,7 +6,7 @@ import { filesUnder, importsOf, jsonAt, packageOf, root, type SourceFile } from 
 
 /**
  * Which package may import which: protocol ← core ← runtime ← snapshot ← client ← {shard (without client), inference, updater} ← cli;
- * model and joiner stand on protocol and core, learner on model, registry on runtime and model, sdk on protocol alone; traffic, testkit and bench are private, and
+ * model and joiner stand on protocol and core, learner on model, registry on runtime and model, experiments on runtime, sdk on protocol alone; traffic, testkit and bench are private, and
  * the last two import what they test.
  */
 const edges: Readonly<Record<string, readonly string[]>> = {
@@ -18,12 +18,23 @@ const edges: Readonly<Record<string, readonly string[]>> = {
   model: ['protocol', 'core'],
   joiner: ['protocol', 'core'],
   registry: ['protocol', 'core', 'runtime', 'model'],
+  experiments: ['protocol', 'core', 'runtime'],
   learner: ['protocol', 'core', 'model'],
   traffic: [],
   sdk: ['protocol'],
   shard: ['protocol', 'core', 'runtime', 'snapshot'],
-  inference: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model', 'registry'],
-  updater: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model', 'joiner', 'registry'],
+  inference: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model', 'registry', 'experiments'],
+  updater: [
+    'protocol',
+    'core',
+    'runtime',
+    'snapshot',
+    'client',
+    'model',
+    'joiner',
+    'registry',
+    'experiments',
+  ],
   cli: [
     'protocol',
     'core',
@@ -34,6 +45,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'joiner',
     'learner',
     'registry',
+    'experiments',
     'traffic',
     'sdk',
     'shard',
@@ -50,6 +62,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'joiner',
     'learner',
     'registry',
+    'experiments',
     'sdk',
     'shard',
     'inference',
@@ -65,6 +78,7 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'joiner',
     'learner',
     'registry',
+    'experiments',
     'traffic',
     'sdk',
     'shard',

@@ -19,6 +19,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     score: async () => (await import('./commands/score.ts')).scoreCommand(),
     rank: async () => (await import('./commands/rank.ts')).rankCommand(),
     replay: async () => (await import('./commands/replay.ts')).replayCommand(),
+    experiments: async () => (await import('./commands/experiments.ts')).experimentsCommand(),
     models: async () => (await import('./commands/models.ts')).modelsCommand(),
     import: async () => (await import('./commands/import.ts')).importCommand(),
   },

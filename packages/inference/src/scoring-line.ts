@@ -43,6 +43,10 @@ export interface ScoringLineOptions {
   readonly dense: () => DenseVersion;
   /** Runs before each pass, between two of them. */
   readonly beforePass?: () => void;
+  /** Puts the weights before in the place of the present ones, on trial (model, dense-versions.ts). Absent: there are none. */
+  readonly revert?: () => ((keep: boolean) => void) | null;
+  /** Requests whose scores were no numbers by the present weights: `taken back` where earlier ones took their place. */
+  readonly onNotFinite?: (requests: number, outcome: 'taken back' | 'refused') => void;
   /** Of the model's rows; all its lines share these. */
   readonly staleness: Staleness;
   readonly counts: ServedCounts;
@@ -95,16 +99,27 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
     return result;
   };
 
-  const forward = (space: BatchSpace, span: Span | undefined) =>
-    inTurn(() =>
-      spanning(span, 'forward', async () => {
-        options.beforePass?.();
-        const { version, loaded, scales } = options.dense();
-        const input = gatherSpace(space, scales);
-        await net.program.forward(loaded, input, space.logits);
-        return version;
-      }),
-    );
+  const pass = async (space: BatchSpace) => {
+    const { version, loaded, scales } = options.dense();
+    await net.program.forward(loaded, gatherSpace(space, scales), space.logits);
+    return version;
+  };
+  const finitePass = async (space: BatchSpace, encoded: readonly EncodedTicket[]) => {
+    options.beforePass?.();
+    const version = await pass(space);
+    const failed = withoutNumbers(space, encoded);
+    if (failed === 0) return version;
+    const end = options.revert?.() ?? null;
+    const before = end === null ? version : await pass(space);
+    // Where the weights before make numbers of the same features it was the weights; else it was the features.
+    const isWeights = end !== null && withoutNumbers(space, encoded) === 0;
+    end?.(isWeights);
+    options.onNotFinite?.(failed, isWeights ? 'taken back' : 'refused');
+    if (isWeights || end === null) return before;
+    return await pass(space);
+  };
+  const forward = (space: BatchSpace, encoded: readonly EncodedTicket[], span: Span | undefined) =>
+    inTurn(() => spanning(span, 'forward', () => finitePass(space, encoded)));
 
   const run = async ({ space, marks }: Lane, tickets: readonly Ticket<ScoreInput, Scored>[]) => {
     const span = batchSpanOf(tickets);
@@ -118,7 +133,7 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
       const { degraded } = await spanning(span, 'pull', () =>
         pullTables(rows, tablesToPull(space), { model, marks, onAbsent: 'default' }),
       );
-      const version = await forward(space, span);
+      const version = await forward(space, encoded, span);
       const stalenessMs = staleness.ofRead(
         marks.partitions,
         marks.sequences,
@@ -130,6 +145,10 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
       counts.stalenessMs = stalenessMs;
       trace.begin(marks);
       for (const { ticket, from, occurrencesFrom, occurrencesTo } of encoded) {
+        if (hasNaN(space.logits, from, from + ticket.rows)) {
+          ticket.reject(notFinite(model, version));
+          continue;
+        }
         counts.scored += ticket.rows;
         if (degraded) counts.degraded += ticket.rows;
         const scores = probabilities(space.logits, from, ticket.rows);
@@ -160,6 +179,25 @@ interface EncodedTicket {
   /** By table its run of the batch's occurrences. */
   readonly occurrencesFrom: readonly number[];
   readonly occurrencesTo: readonly number[];
+}
+
+/** Requests of a batch that have a logit that is no number. */
+function withoutNumbers({ logits }: BatchSpace, encoded: readonly EncodedTicket[]): number {
+  let count = 0;
+  for (const { ticket, from } of encoded) if (hasNaN(logits, from, from + ticket.rows)) count += 1;
+  return count;
+}
+
+function hasNaN(values: Float32Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i += 1) if (Number.isNaN(values[i])) return true;
+  return false;
+}
+
+function notFinite(model: string, version: number): MillraceError {
+  return new MillraceError(
+    'MILL_SCORES_NOT_FINITE',
+    `model "${model}" makes scores of this request that are no numbers, with dense weights of sequence ${version}`,
+  );
 }
 
 /** Encodes each request's items; one with a bad feature is refused and leaves its rows unread. */

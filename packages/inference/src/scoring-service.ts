@@ -13,6 +13,7 @@ import type {
   ScoreRequest,
   ScoreResponse,
 } from '@millrace/protocol';
+import type { ExperimentControl } from './experiment-control.ts';
 import type { Priority } from './priority.ts';
 import type { Span } from './tracing/span.ts';
 import type { VersionControl } from './version-control.ts';
@@ -56,6 +57,7 @@ export interface ScoringService {
   models(): readonly ModelListing[];
   /** Versions of models: what there are, and changes of them. */
   readonly versions: VersionControl;
+  readonly experiments: ExperimentControl;
   /** The file of a model, loaded here or not yet. @throws MILL_MODEL_UNKNOWN */
   fileOf(model: string): ModelFile;
   /**

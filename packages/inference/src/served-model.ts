@@ -59,6 +59,8 @@ export interface ServedModelOptions {
   readonly swapEveryMs: number;
   readonly versions: VersionsView;
   readonly registry: Pick<VersionRegistry, 'weightsOf'>;
+  /** Weights were taken back: what they made of a request was no number. */
+  readonly onNotFinite?: () => void;
   readonly onFailed: (error: Error) => void;
   /** Told once the engine is chosen. */
   readonly onOpened?: (net: OpenNet) => void;
@@ -91,6 +93,11 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
     ...shared,
     net,
     dense: () => net.versions.current,
+    revert: () => net.versions.revert(),
+    onNotFinite(requests, outcome) {
+      logger.error({ model: file.name, requests, outcome }, 'scores that are no numbers');
+      if (outcome === 'taken back') options.onNotFinite?.();
+    },
     ...(options.swapEveryMs === 0 && { beforePass: swaps.now }),
   });
   const refresh = () => line.inTurn(swaps.now);

@@ -110,7 +110,15 @@ export async function startInference(options: InferenceOptions): Promise<Running
   const rows = cache ?? pulls;
   const onOpened = createEngineGauge(metrics);
   const readNet = createNetReader(options.netsDirectory ?? null);
-  const core = createScoringCore({ ...options, view, rows, newRequestId: randomUUID, onOpened, readNet });
+  const core = createScoringCore({
+    ...options,
+    view,
+    rows,
+    newRequestId: randomUUID,
+    node: randomUUID(),
+    onOpened,
+    readNet,
+  });
   const stopListening = view.onChange(() => {
     core.reconcile().catch(options.onFailed);
   });
@@ -122,6 +130,13 @@ export async function startInference(options: InferenceOptions): Promise<Running
   metrics.gauge(
     { name: 'mill_lost_impressions', help: 'Impressions that the log did not take.' },
     () => core.lostImpressions,
+  );
+  metrics.gauge(
+    {
+      name: 'mill_scores_not_finite',
+      help: 'Requests whose scores were no numbers since the start; answered by earlier weights, or not at all.',
+    },
+    () => core.notFinite,
   );
   const { tracing = null } = options;
   const service = tracing === null ? core : tracedService(core);

@@ -39,6 +39,12 @@ export interface DenseVersions {
    * @param turn resolves once others have had their turn.
    */
   prepare(turn: () => Promise<void>): Promise<'ready' | 'same' | 'refused'>;
+  /**
+   * Puts the version before in the place of the current one, on trial. For the moment between two passes, as is its end.
+   * @returns what ends the trial: true keeps it, and the weights of that sequence are not made a version again; false puts
+   *   the current one back. Null: there is no version before.
+   */
+  revert(): ((keep: boolean) => void) | null;
   /** Makes what was prepared the current version; nothing is allocated, copied or loaded. */
   swap(): void;
   dispose(): void;
@@ -59,6 +65,8 @@ export function createDenseVersions(program: Program, source: WeightsSource, mom
   let next: DenseVersion | null = null;
   /** The fold at one sequence, while it goes on; made at the first use. */
   let staged: Float32Array | null = null;
+  /** Sequence of a version that was taken back; −1: none was. */
+  let takenBack = -1;
 
   const giveBack = (gone: DenseVersion | null, kept: DenseVersion) => {
     if (gone !== null && gone.loaded !== kept.loaded) gone.loaded.dispose();
@@ -74,7 +82,7 @@ export function createDenseVersions(program: Program, source: WeightsSource, mom
       return current;
     },
     refresh() {
-      if (source.sequence === current.version) return 'same';
+      if (source.sequence === current.version || source.sequence === takenBack) return 'same';
       if (!areFinite(source.weights)) return 'refused';
       if (next !== null && next.loaded !== before?.loaded) next.loaded.dispose();
       put(versionOf(source.weights, source.sequence, before));
@@ -82,6 +90,7 @@ export function createDenseVersions(program: Program, source: WeightsSource, mom
     },
     async prepare(turn) {
       const { sequence, weights } = source;
+      if (sequence === takenBack) return 'same';
       if (sequence === (next ?? current).version) return next === null ? 'same' : 'ready';
       staged ??= new Float32Array(weights.length);
       staged.set(weights);
@@ -94,6 +103,22 @@ export function createDenseVersions(program: Program, source: WeightsSource, mom
       if (next !== null && next.loaded !== before?.loaded) giveBack(next, ready);
       next = ready;
       return 'ready';
+    },
+    revert() {
+      // The next version may have been made in its memory.
+      if (before === null || next?.loaded === before.loaded) return null;
+      const [suspect, trial] = [current, before];
+      current = trial;
+      before = null;
+      return (keep) => {
+        if (keep) {
+          takenBack = suspect.version;
+          suspect.loaded.dispose();
+          return;
+        }
+        current = suspect;
+        before = trial;
+      };
     },
     swap() {
       if (next !== null) put(next);

@@ -225,3 +225,35 @@ test('dense versions: prepare: weights that are not finite are refused', async (
   versions.swap();
   expect([versions.current.version, held()]).toEqual([0, [[1, 2]]]);
 });
+
+test('dense versions: revert: the version before comes back, and weights that were taken back stay so', () => {
+  const { program, held } = stubProgram();
+  const source = fold();
+  const versions = createDenseVersions(program, source);
+  expect(versions.revert()).toBeNull();
+  source.weights.set([3, 4]);
+  source.sequence = 9;
+  versions.refresh();
+  const end = versions.revert();
+  expect(versions.current.version).toBe(0);
+  end?.(true);
+  expect(held()).toEqual([[1, 2]]);
+  expect([versions.refresh(), versions.current.version]).toEqual(['same', 0]);
+  source.sequence = 10;
+  expect([versions.refresh(), versions.current.version]).toEqual(['swapped', 10]);
+});
+
+test('dense versions: revert: a trial that fails leaves everything as it was', () => {
+  const { program, held } = stubProgram();
+  const source = fold();
+  const versions = createDenseVersions(program, source);
+  source.weights.set([3, 4]);
+  source.sequence = 9;
+  versions.refresh();
+  versions.revert()?.(false);
+  expect(versions.current.version).toBe(9);
+  expect(held()).toEqual([
+    [1, 2],
+    [3, 4],
+  ]);
+});

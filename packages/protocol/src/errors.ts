@@ -80,6 +80,24 @@ export const errorTable = {
     'DATA_LOSS',
     'The stored weights of a version are missing or not those of its record; it is never served. Make it again.',
   ),
+  MILL_SCORES_NOT_FINITE: kind(
+    'backoff',
+    503,
+    'UNAVAILABLE',
+    'The weights make scores that are no numbers, which are never answered, and no earlier weights are at hand.',
+  ),
+  MILL_EXPERIMENT_UNKNOWN: kind(
+    'never',
+    404,
+    'NOT_FOUND',
+    'No experiment or arm of that name; the message names those that there are.',
+  ),
+  MILL_EXPERIMENT_INVALID: kind(
+    'never',
+    400,
+    'INVALID_ARGUMENT',
+    'An experiment cannot be started or changed so; the message names the part, wanted and found.',
+  ),
   MILL_UNSUPPORTED: kind(
     'never',
     400,

@@ -25,6 +25,8 @@ export interface ScoreRequest extends VersionAddress {
 /** Answer to `POST /v1/score`. */
 export interface ScoreResponse {
   readonly requestId: string;
+  /** Experiment arms that it is in, `experiment/arm`, with a space between several; absent: none. */
+  readonly arm?: string;
   readonly model: string;
   /** Version of the dense weights that made every score of this answer: the sequence in the dense log. */
   readonly version: number;

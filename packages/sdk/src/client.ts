@@ -20,6 +20,7 @@ import {
   type ScoreResponse,
 } from '@millrace/protocol';
 import { createExchange, type MillraceClientOptions, sleepFor } from './exchange.ts';
+import { createExperimentsClient, type ExperimentsClient } from './experiments.ts';
 import { checkFinite } from './finite.ts';
 import { outcomeBodies } from './outcome-bodies.ts';
 import { waitingHelps } from './retry.ts';
@@ -53,6 +54,7 @@ export interface MillraceClient {
   /** What a model's updater told of how well it does in the last hour, oldest first. */
   measures(model: string): Promise<readonly Measures[]>;
   readonly versions: VersionsClient;
+  readonly experiments: ExperimentsClient;
   status(): Promise<ClusterStatus>;
   /** Whether a node is ready, of several any; false too when nobody answers. */
   ready(): Promise<boolean>;
@@ -127,6 +129,7 @@ export function createMillraceClient(options: MillraceClientOptions): MillraceCl
     measures: async (model) =>
       (await get<MeasuresResponse>(`/v1/models/${encodeURIComponent(model)}/measures`)).measures,
     versions: createVersionsClient(exchange),
+    experiments: createExperimentsClient(exchange),
     status: () => get<ClusterStatus>('/v1/status'),
     ready: () => ready(),
     async waitUntilReady({ timeoutMs = readyTimeoutMsDefault } = {}) {

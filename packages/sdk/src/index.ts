@@ -2,6 +2,8 @@ export {
   type ClusterStatus,
   type CreateModelResponse,
   type ErrorCode,
+  type ExperimentReport,
+  type ExperimentSpec,
   type ExplorationSpec,
   type Features,
   type FeatureValue,
@@ -27,4 +29,5 @@ export {
 } from '@millrace/protocol';
 export { createMillraceClient, type MillraceClient } from './client.ts';
 export type { MillraceClientOptions } from './exchange.ts';
+export type { ExperimentsClient } from './experiments.ts';
 export type { VersionsClient } from './versions.ts';

@@ -40,8 +40,8 @@ const described = /^\/$|^\/openapi\.json$/;
 /** Loading and unloading by the Open Inference Protocol is a POST; listing is one too. */
 const repository = /^\/v2\/repository\/(?!index$)/;
 
-/** Changes of versions, whatever their method; predictions have patterns of their own. */
-const versions = /^\/v1\/models\/:name\/(versions|labels|policy)(\/|$)/;
+/** Changes of versions and experiments, whatever their method; predictions have patterns of their own. */
+const versions = /^\/v1\/models\/:name\/(versions|labels|policy|experiments)(\/|$)/;
 
 /**
  * What a route asks for.

@@ -10,6 +10,7 @@ const staleness = { type: ['number', 'null'], description: 'ms; null when not kn
 /** Absent: the live line scored; nothing was followed. */
 const routed = {
   modelVersion: { ...count, description: 'number of the version that scored; absent: the live line' },
+  arm: { ...text, description: 'experiment arms that it is in; absent: none' },
   label: { ...text, description: 'label that was followed; absent: none' },
 } as const;
 

@@ -1,12 +1,14 @@
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { answerSchemas } from './answer-schemas.ts';
+import { experimentSchemas } from './experiment-schemas.ts';
 import { requestSchemas } from './schemas.ts';
 import { versionRequestSchemas } from './version-schemas.ts';
 
 /** Shared schemas, and the collector that later routes are described by. Comes before the routes. */
 export async function describeApi(app: FastifyInstance): Promise<void> {
-  for (const schema of [...requestSchemas, ...versionRequestSchemas, ...answerSchemas]) app.addSchema(schema);
+  const schemas = [...requestSchemas, ...versionRequestSchemas, ...experimentSchemas, ...answerSchemas];
+  for (const schema of schemas) app.addSchema(schema);
   await app.register(swagger, {
     openapi: {
       // 3.1 takes JSON Schema as it is, lists of types included.
@@ -21,6 +23,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
         { name: 'learning' },
         { name: 'models' },
         { name: 'versions' },
+        { name: 'experiments' },
         { name: 'operation' },
       ],
     },

@@ -12,6 +12,7 @@ import { brokenRequestHandler } from './broken-requests.ts';
 import { trackConnections } from './connections.ts';
 import { allowOrigins } from './cors.ts';
 import { honourDeadlines } from './deadlines.ts';
+import { addExperimentRoutes } from './experiment-routes.ts';
 import { isForeignPath } from './foreign-scope.ts';
 import { type HttpMetrics, httpMetricsIn } from './http-metrics.ts';
 import { acceptJsonOnly } from './json-body.ts';
@@ -101,6 +102,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   addScoringRoutes(app, options);
   addModelRoutes(app, options);
   addVersionRoutes(app, options);
+  addExperimentRoutes(app, options);
   addOperationRoutes(app, service, registry);
   addDescriptionRoutes(app);
   await addOipRoutes(app, { ...options, refuser });

@@ -58,12 +58,13 @@ export async function infer(
 }
 
 function parametersOf(scored: RowScores, log: boolean): Parameters {
-  const { version, versions, label, requestIds, stalenessMs, degraded, engine } = scored;
+  const { version, versions, label, arms, requestIds, stalenessMs, degraded, engine } = scored;
   return {
     version,
     // A swap may fall between the batches of two users: then each says its own.
     ...(versions.some((other) => other !== version) && { versions: versions.join(',') }),
     ...(label !== null && { label }),
+    ...(arms.some((arm) => arm !== '') && { arms: arms.join(',') }),
     ...(log && { request_ids: requestIds.join(',') }),
     ...(stalenessMs !== null && { staleness_ms: stalenessMs }),
     degraded,

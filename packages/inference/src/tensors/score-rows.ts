@@ -100,6 +100,8 @@ export interface RowScores {
   readonly modelVersion: number | null;
   /** Label that was followed; null: none. */
   readonly label: string | null;
+  /** Experiment arms of each group; '' for none. */
+  readonly arms: readonly string[];
   readonly requestIds: readonly string[];
   /** The largest among the groups; null when one is not known. */
   readonly stalenessMs: number | null;
@@ -133,9 +135,10 @@ export async function scoreRows(grouped: RowGroups, scoring: RowScoring): Promis
     scores,
     version: Math.max(...versions),
     versions,
-    // All were sent on in one go, so one route took them all.
+    // Of the first: without experiments all take one route, since they are sent on in one go.
     modelVersion: answers[0].modelVersion ?? null,
     label: answers[0].label ?? null,
+    arms: answers.map(({ arm = '' }) => arm),
     requestIds: answers.map(({ requestId }) => requestId),
     stalenessMs: staleness.includes(null) ? null : Math.max(...(staleness as number[])),
     degraded: answers.some(({ degraded }) => degraded),

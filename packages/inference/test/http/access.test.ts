@@ -22,6 +22,8 @@ const bodies: Readonly<Record<string, string>> = {
   'PUT /v1/models/demo': '{}',
   'PUT /v1/models/demo/policy': '{"type":"all"}',
   'PUT /v1/models/demo/labels/stable': '{"version":1}',
+  'POST /v1/models/demo/experiments': '{}',
+  'PUT /v1/models/demo/experiments/button/shares': '{"shares":{"a":0.5}}',
 };
 
 function ask(server: Listening, route: string, key: string | null): Promise<Response> {
@@ -68,6 +70,11 @@ const table: readonly [string, number, number, number, number, number][] = [
   ['PUT /v1/models/demo/labels/stable', 401, 401, 403, 403, 200],
   ['DELETE /v1/models/demo/labels/stable', 401, 401, 403, 403, 200],
   ['POST /v1/models/demo/labels/stable/rollback', 401, 401, 403, 403, 200],
+  ['GET /v1/models/demo/experiments', 401, 401, 200, 403, 200],
+  ['GET /v1/models/demo/experiments/button', 401, 401, 200, 403, 200],
+  ['POST /v1/models/demo/experiments', 401, 401, 403, 403, 201],
+  ['PUT /v1/models/demo/experiments/button/shares', 401, 401, 403, 403, 200],
+  ['POST /v1/models/demo/experiments/button/stop', 401, 401, 403, 403, 200],
   ['POST /v1/models/demo/versions/1:predict', 401, 401, 404, 403, 404],
   ['POST /v1/models/demo/labels/stable:predict', 401, 401, 404, 403, 404],
   ['GET /v2/health/ready', 200, 200, 200, 200, 200],
@@ -98,7 +105,7 @@ test('access: every route of the API is in the table above', async () => {
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
     Object.keys(methods).map(
       (method) =>
-        `${method.toUpperCase()} ${path.replace('{name}', 'demo').replace('{version}', '1').replace('{label}', 'stable')}`,
+        `${method.toUpperCase()} ${path.replace('{name}', 'demo').replace('{version}', '1').replace('{label}', 'stable').replace('{experiment}', 'button')}`,
     ),
   );
   expect(routes.length).toBeGreaterThan(8);

@@ -1,5 +1,6 @@
 /** A scoring service that answers at once and remembers what it was asked, and a listening server in front of it. */
 import {
+  type ExperimentReport,
   type Measures,
   MillraceError,
   type ModelFile,
@@ -12,6 +13,7 @@ import {
 } from '@millrace/protocol';
 import { Registry } from 'prom-client';
 import { onTestFinished } from 'vitest';
+import type { ExperimentControl } from '../../src/experiment-control.ts';
 import { type HttpOptions, startHttp } from '../../src/http/start-http.ts';
 import type { ScoringService } from '../../src/scoring-service.ts';
 import type { VersionControl } from '../../src/version-control.ts';
@@ -70,12 +72,46 @@ export function answerTo(request: ScoreRequest): ScoreResponse {
   };
 }
 
+/** Tells of one experiment, and remembers changes among the calls. */
+function stubExperiments(calls: unknown[][]): ExperimentControl {
+  const report = (model: string, name: string): ExperimentReport => ({
+    name,
+    model,
+    layer: 'main',
+    key: 'user.user',
+    salt: 'main',
+    control: 'a',
+    confidence: 0.95,
+    guards: { logloss: 0.1, calibration: null, nan: 0, errors: null, p99: null },
+    note: '',
+    startedMs: 1,
+    endedMs: null,
+    kept: null,
+    arms: [],
+    comparisons: [],
+    changes: [{ timeMs: 1, by: 'operator', shares: { a: 0.5 }, reason: 'started' }],
+    verdict: 'Nothing came of b yet.',
+  });
+  const called = async (...call: readonly unknown[]) => {
+    calls.push([...call]);
+    return report(String(call[1]), 'button');
+  };
+  return {
+    list: async (model) => [report(model, 'button')],
+    report: async (model, name) => report(model, name),
+    start: (...call) => called('start', ...call),
+    setShares: (...call) => called('setShares', ...call),
+    stop: (...call) => called('stop', ...call),
+  };
+}
+
 export function stubService(parts: StubParts = {}): Stub {
   const versionCalls: unknown[][] = [];
   const stub: Stub = {
     ready: true,
     versionCalls,
     versions: stubVersions(versionCalls),
+    experiments: stubExperiments(versionCalls),
     scored: [],
     ranked: [],
     outcomes: [],
