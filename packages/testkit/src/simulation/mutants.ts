@@ -117,7 +117,7 @@ export const mutants: readonly Mutant[] = [
     invariant: 'I3',
     seed: 1,
     file: 'packages/shard/src/snapshot-writer.ts',
-    find: 'oldestFull + 1, clock.now()',
+    find: 'oldest + 1, clock.now()',
     replace: 'target.state.sequence + 1, clock.now()',
   },
   // I4: a snapshot is one partition at one sequence, whole, or it is not served.
