@@ -55,7 +55,7 @@ test('thrift: score: the scores of the core, to the bit of a float32', async () 
   const client = await clientOf(face.port);
   const items = [featuresOf({ ad: 'a' }), featuresOf({ ad: 'b' })];
   const { scores } = await client.score(scoreRequest({ items, requestId: 'logged' }));
-  expect(scores.map(Math.fround)).toEqual([Math.fround(sigmoid(0.75)), 0.5]);
+  expect((scores as number[]).map(Math.fround)).toEqual([Math.fround(sigmoid(0.75)), 0.5]);
   expect(await events()).toMatchObject([{ type: 'impression', requestId: 'logged' }]);
 });
 
