@@ -33,12 +33,15 @@ test('nats cluster: ensure: waits for the first election, and keeps three copies
   await (await bus.blobs('snapshots')).put('ads/1', [Uint8Array.of(1)]);
   const streams = await streamSights();
   expect(streams.map(({ name }) => name).sort()).toEqual([
+    'KV_mill-experiments',
     'KV_mill-judged',
     'KV_mill-maps',
     'KV_mill-models',
+    'KV_mill-results',
     'KV_mill-shards',
     'KV_mill-trims',
     'KV_mill-updaters',
+    'KV_mill-versions',
     'MILL_DENSE',
     'MILL_EVENTS',
     'MILL_GRADIENTS',

@@ -78,8 +78,8 @@ test('versions: what is taken answers to the bit as the live line did, whatever 
     const body = JSON.stringify({ instances: [{ ad: 'new', price: 1 }] });
     return (await fetch(`${cluster.url}/v1/models/shop/${path}:predict`, { method: 'POST', body })).json();
   };
-  expect(await predict('labels/stable')).toEqual({ predictions: first.scores });
-  expect(await predict('versions/2')).toEqual({ predictions: second.scores });
+  expect(await predict('labels/stable')).toEqual({ predictions: first.scores.map(Math.fround) });
+  expect(await predict('versions/2')).toEqual({ predictions: second.scores.map(Math.fround) });
 
   const { versions, moves } = await cluster.client.versions.list('shop');
   expect(versions.map(({ version, kind, state, labels }) => [version, kind, state, labels])).toEqual([
