@@ -50,8 +50,7 @@ let visits = 0;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'millrace-rows-'));
-  // Engines differ in the last bits, and which one is fastest is found out for each model.
-  cluster = await startLocalCluster({ env: { MILL_SNAPSHOT_EVERY_MS: '1000', MILL_ENGINE: 'wasm' } });
+  cluster = await startLocalCluster({ env: { MILL_SNAPSHOT_EVERY_MS: '1000' } });
   for (const model of [file, steady]) await eventually(() => cluster.client.createModel(model), soon);
   await cluster.client.waitUntilReady();
 });

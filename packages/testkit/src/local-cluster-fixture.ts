@@ -25,7 +25,7 @@ export interface LocalClusterOptions {
   readonly shards?: number;
   /** Inference nodes: `inference`, `inference-1`, …. Default 1. */
   readonly inference?: number;
-  /** Settings of all processes. */
+  /** Settings of all processes. MILL_ENGINE is wasm unless they say otherwise: which one is fastest differs from run to run. */
   readonly env?: Readonly<Record<string, string>>;
   /** Whether each service has a way of its own to nats-server, which `cutOff` closes. Default `shared`. */
   readonly natsWays?: 'shared' | 'own';
@@ -98,7 +98,8 @@ const closeMsMax = 10_000;
 export async function startLocalCluster(options: LocalClusterOptions = {}): Promise<LocalClusterFixture> {
   const directory = await mkdtemp(join(tmpdir(), 'mill-cluster-'));
   const ways = options.natsWays === 'own' ? await openWays(servicesOf(options)) : null;
-  const plan: RunPlan = { directory, args: argumentsFrom(options, ways), env: options.env ?? {}, ways };
+  const env = { MILL_ENGINE: 'wasm', ...options.env };
+  const plan: RunPlan = { directory, args: argumentsFrom(options, ways), env, ways };
   let run: Run;
   try {
     run = await startRun(plan, 0);
