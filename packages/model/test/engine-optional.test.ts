@@ -1,20 +1,17 @@
 /**
- * Engines whose libraries or devices are mostly absent; one that loads is held to what all are. MILL_TEST_ENGINE names the only
- * one to test, whose absence is then a failure (`npm run test:gpu`).
+ * An optional engine that loads is held to what all are. MILL_TEST_ENGINE names the only one to test, whose absence is then a
+ * failure (`npm run test:gpu`).
  */
 import { reasonFrom } from '@millrace/protocol';
 import { describe, test } from 'vitest';
-import { openByName } from '../src/open-engine.ts';
 import { engineConformance, fewNets } from './engine-conformance.ts';
 import { engineTraining } from './engine-training.ts';
-import { openWebgpuSomewhere } from './software-gpu.ts';
+import { openOptional, optionalEngines } from './optional-engines.ts';
 
-const optional = ['tfjs-node', 'tfjs-node-gpu', 'webgpu', 'onnx-cuda', 'onnx-tensorrt'] as const;
 const wanted = process.env.MILL_TEST_ENGINE;
 
-for (const name of optional.filter((each) => wanted === undefined || each === wanted)) {
-  const open = name === 'webgpu' ? openWebgpuSomewhere : () => openByName(name);
-  const found = await open().then(
+for (const name of optionalEngines.filter((each) => wanted === undefined || each === wanted)) {
+  const found = await openOptional(name).then(
     (engine) => {
       engine.dispose();
       return { size: engine.device?.isSoftware === true ? fewNets : undefined };
