@@ -6,6 +6,7 @@
  *
  * Every part has forward and backward twice, in plain-<part>.ts and tfjs-<part>.ts; two tables of parts name them.
  */
+import type { ImportSpec } from '@millrace/protocol';
 
 /** One embedding input: a field or a cross with an embedding table. */
 export interface EmbeddingSlot {
@@ -108,6 +109,7 @@ export interface TowersShape {
 
 /** A net trained elsewhere, which is all that there is then. */
 export interface ImportedShape {
+  readonly format: ImportSpec['format'];
   readonly file: string;
   readonly sha256: string;
   readonly inputs: readonly ImportedInput[];
