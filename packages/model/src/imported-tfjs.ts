@@ -2,7 +2,7 @@
  * Imported nets in TensorFlow.js' two formats: a layers model (Keras) and a graph model (a converted SavedModel), each a
  * model.json that names the files of its weights. Forward only, on the backend in use, else WASM.
  */
-import { MillraceError, reasonFrom } from '@millrace/protocol';
+import { reasonFrom } from '@millrace/protocol';
 import type { io, Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import {
   checkHash,
@@ -105,11 +105,7 @@ function runnerOf(backend: TfjsBackend, net: TfjsNet): ImportedRunner {
     inputs: net.inputs,
     outputs: net.outputs,
     async run(feeds, rows, output) {
-      if (tf.getBackend() !== backendName) {
-        const message = `imported net: it was loaded for the backend ${backendName}, and ${tf.getBackend()} is in use`;
-        throw new MillraceError('MILL_ENGINE_UNAVAILABLE', message);
-      }
-      const result = tf.tidy(() => {
+      const result = calculateOn(tf, backendName, () => {
         const tensors = feeds.map(
           (feed) => [feed.name, tf.tensor2d(feed.values, [rows, feed.floats])] as const,
         );
@@ -128,6 +124,21 @@ function runnerOf(backend: TfjsBackend, net: TfjsNet): ImportedRunner {
       backend.release?.();
     },
   };
+}
+
+/**
+ * Another engine may have set its own backend since; it gets it back within the same turn, for setBackend waits for nothing
+ * where a backend has been made before.
+ */
+function calculateOn(tf: Tf, backendName: string, calculate: () => Tensor): Tensor {
+  const before = tf.getBackend();
+  if (before === backendName) return tf.tidy(calculate);
+  void tf.setBackend(backendName);
+  try {
+    return tf.tidy(calculate);
+  } finally {
+    if (before) void tf.setBackend(before);
+  }
 }
 
 /** Runs it once: an operation that is missing here, or an output of another size, is found before the net is taken. */

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ImportSpec, ModelFile } from '@millrace/protocol';
-import { io, memory, type Tensor, tensor2d } from '@tensorflow/tfjs-core';
+import { getBackend, io, memory, type Tensor, tensor2d } from '@tensorflow/tfjs-core';
 import * as layers from '@tensorflow/tfjs-layers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { defineModel } from '../src/model-file.ts';
@@ -209,6 +209,18 @@ test('imported tfjs: a graph model from a folder scores what its graph says', as
     const [first, second] = input.embeddings.subarray(2 * b);
     expect(logit).toBeCloseTo(2 * input.dense[b] - first + 0.25 * second + 0.5, 5);
   });
+});
+
+test('imported tfjs: an engine opened later has its backend, and the net scores on by its own', async () => {
+  const net = await open(modelOf(await save('beside', graph()), graphImport));
+  const [alone, beside] = [new Float32Array(rows), new Float32Array(rows)];
+  await net.program.forward(net.versions.current.loaded, input, alone);
+  await openTfjsBackend.cpu();
+  await net.program.forward(net.versions.current.loaded, input, beside);
+  expect(getBackend()).toBe('cpu');
+  expect(beside).toEqual(alone);
+  net.dispose();
+  await openTfjsBackend.wasm();
 });
 
 test('imported tfjs: a changed byte of the weights is another net', async () => {
