@@ -6,7 +6,7 @@ import { filesUnder, importsOf, jsonAt, packageOf, root, type SourceFile } from 
 
 /**
  * Which package may import which: protocol ← core ← runtime ← snapshot ← client ← {shard (without client), inference, updater} ← cli;
- * model and joiner stand on protocol and core, learner on model, sdk on protocol alone; traffic, testkit and bench are private, and
+ * model and joiner stand on protocol and core, learner on model, registry on runtime and model, experiments on runtime, sdk on protocol alone; traffic, testkit and bench are private, and
  * the last two import what they test.
  */
 const edges: Readonly<Record<string, readonly string[]>> = {
@@ -17,12 +17,24 @@ const edges: Readonly<Record<string, readonly string[]>> = {
   client: ['protocol', 'core', 'runtime', 'snapshot'],
   model: ['protocol', 'core'],
   joiner: ['protocol', 'core'],
+  registry: ['protocol', 'core', 'runtime', 'model'],
+  experiments: ['protocol', 'core', 'runtime'],
   learner: ['protocol', 'core', 'model'],
   traffic: [],
   sdk: ['protocol'],
   shard: ['protocol', 'core', 'runtime', 'snapshot'],
-  inference: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model'],
-  updater: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model', 'joiner'],
+  inference: ['protocol', 'core', 'runtime', 'snapshot', 'client', 'model', 'registry', 'experiments'],
+  updater: [
+    'protocol',
+    'core',
+    'runtime',
+    'snapshot',
+    'client',
+    'model',
+    'joiner',
+    'registry',
+    'experiments',
+  ],
   cli: [
     'protocol',
     'core',
@@ -32,6 +44,8 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'model',
     'joiner',
     'learner',
+    'registry',
+    'experiments',
     'traffic',
     'sdk',
     'shard',
@@ -47,6 +61,8 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'model',
     'joiner',
     'learner',
+    'registry',
+    'experiments',
     'sdk',
     'shard',
     'inference',
@@ -61,6 +77,8 @@ const edges: Readonly<Record<string, readonly string[]>> = {
     'model',
     'joiner',
     'learner',
+    'registry',
+    'experiments',
     'traffic',
     'sdk',
     'shard',
@@ -84,12 +102,14 @@ const doors: Readonly<Record<string, RegExp>> = {
   hashring: /^packages\/core\/src\/placement\.ts$/,
   pino: /^packages\/runtime\/src\/logger\.ts$/,
   '@grpc/grpc-js': /^packages\/inference\/src\/grpc\//,
-  fastify: /^packages\/inference\/src\/http\//,
+  fastify: /^packages\/(inference\/src\/http|bench\/src\/score)\//,
   '@peculiar/x509': /^packages\/cli\/src\/certificates\//,
   picocolors: /^packages\/cli\/src\/screen\/colours\.ts$/,
+  '@opentelemetry/*': /^packages\/inference\/src\/tracing\/open-tracing\.ts$/,
+  thrift: /^packages\/inference\/src\/thrift\/library\.ts$/,
   '@tensorflow/*': /^packages\/model\/src\//,
   // The benchmark runs a graph on it bare, beside the engine.
-  'onnxruntime-node': /^packages\/(model\/src|bench\/src\/dense)\//,
+  'onnxruntime-node': /^packages\/(model\/src|bench\/src\/(dense|score))\//,
 };
 
 /** What makes two runs differ, or is seen outside the process. */
@@ -114,6 +134,7 @@ const shell: Readonly<Record<string, readonly (keyof typeof effects)[]>> = {
   'packages/runtime/src/nats-process.ts': ['monotonic clock', 'timers', 'randomness'],
   // Hands a batch over once the events of this turn of the loop are in.
   'packages/inference/src/batcher.ts': ['timers'],
+  'packages/inference/src/next-turn.ts': ['timers'],
   'packages/inference/src/http/start-http.ts': ['timers'],
   'packages/inference/src/http/time-limit.ts': ['timers'],
   // Ids of requests that brought none.
@@ -132,7 +153,8 @@ const shell: Readonly<Record<string, readonly (keyof typeof effects)[]>> = {
   'packages/cli/src/cluster-url.ts': ['environment'],
   'packages/cli/src/screen/colours.ts': ['environment'],
   'packages/cli/src/commands/': ['monotonic clock', 'timers', 'environment'],
-  // An import's producer has a name that none had before it.
+  // A producer that puts rows has a name that none had before it.
+  'packages/cli/src/commands/compress.ts': ['randomness'],
   'packages/cli/src/commands/import.ts': ['randomness'],
   'packages/cli/src/commands/services.ts': ['randomness'],
   'packages/cli/src/supervisor/': ['timers', 'randomness', 'environment'],
@@ -228,7 +250,7 @@ test('tidy: each library is imported behind its own door', () => {
   const used = new Set<string>();
   for (const file of sources) {
     for (const imported of importsOf(file)) {
-      const name = packageOf(imported)?.replace(/^(@tensorflow)\/.*/, '$1/*');
+      const name = packageOf(imported)?.replace(/^(@tensorflow|@opentelemetry)\/.*/, '$1/*');
       if (name === undefined || !Object.hasOwn(doors, name)) continue;
       used.add(name);
       if (!doors[name].test(file.path)) found.push(`${file.path} imports ${imported}`);

@@ -245,7 +245,7 @@ test('cluster: the event log holds each visit with the scores that were answered
   expect(impression).toMatchObject({ user: { user: 'u1' }, items, version: answer.version });
   const { buffer, byteOffset, length } = impression.scores;
   const view = new DataView(buffer, byteOffset, length);
-  expect(items.map((_, i) => view.getFloat32(4 * i, true))).toEqual(answer.scores);
+  expect(items.map((_, i) => view.getFloat32(4 * i, true))).toEqual(answer.scores.map(Math.fround));
 });
 
 /** Creates a model for one test alone, and waits until it can be scored with. */

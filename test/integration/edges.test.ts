@@ -1,8 +1,22 @@
 /** The edges of a real cluster: keys at every route, and what commands and clients make of them. */
 import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  credentials,
+  loadPackageDefinition,
+  Metadata,
+  type ServiceClientConstructor,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { protoFolder } from '@millrace/protocol';
 import { createMillraceClient, type MillraceClient } from '@millrace/sdk';
 import {
   countingModel,
@@ -14,7 +28,7 @@ import {
   startMillrace,
   textOf,
 } from '@millrace/testkit';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 
 /** On a busy machine a command takes long to load. */
 const commandMsMax = 180_000;
@@ -158,15 +172,93 @@ test('edges: a key that is added works within seconds, and not once it is remove
   expect(log).not.toContain('mill_');
 });
 
-test('edges: a node with a certificate speaks HTTPS, and commands trust MILL_TLS_CA', async () => {
+/** Status of a Score over gRPC with TLS, and the scores. */
+async function scoreOverGrpc(
+  port: number,
+  ca: Buffer | null,
+  key: string,
+): Promise<readonly [number, number]> {
+  const proto = fileURLToPath(new URL('millrace.proto', protoFolder));
+  const { millrace } = loadPackageDefinition(loadSync(proto)) as unknown as {
+    millrace: { v1: { Millrace: ServiceClientConstructor } };
+  };
+  const client = new millrace.v1.Millrace(`localhost:${port}`, credentials.createSsl(ca));
+  const metadata = new Metadata();
+  metadata.set('authorization', `Bearer ${key}`);
+  const request = { model: 'ads', items: [{ values: { item: { text: 'a' } } }], log: false };
+  try {
+    return await new Promise((resolve) => {
+      client.Score(
+        request,
+        metadata,
+        { deadline: Date.now() + 20_000 },
+        (error: ServiceError | null, answer?: { scores: readonly number[] }) =>
+          resolve(error ? [error.code, 0] : [0, answer?.scores.length ?? 0]),
+      );
+    });
+  } finally {
+    client.close();
+  }
+}
+
+/** Takes what a node tells a collector of OpenTelemetry, until the test ends. */
+async function openCollector() {
+  const texts: string[] = [];
+  const server = createServer(async (request, response) => {
+    let text = '';
+    for await (const chunk of request) text += chunk;
+    texts.push(text);
+    response.end('{}');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const { port } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}`, received: () => texts.join('\n') };
+}
+
+/** Scores over Thrift with TLS, as its package and its compiler have them; the code of a refusal. */
+async function scoreOverThrift(port: number, ca: string, key: string): Promise<number | string> {
+  const load = createRequire(new URL('../../packages/inference/package.json', import.meta.url));
+  const thrift = load('thrift');
+  const generated = load('./test/thrift/generated/Millrace.cjs');
+  const types = load('./test/thrift/generated/millrace_types.cjs');
+  const options = {
+    transport: thrift.TFramedTransport,
+    protocol: thrift.TBinaryProtocol,
+    ca,
+    servername: 'localhost',
+  };
+  const connection = thrift.createSSLConnection('127.0.0.1', port, options);
+  const items = [{ item: new types.FeatureValue({ text: 'a' }) }];
+  const request = { model: 'ads', items, log: false, call: new types.Call({ key }) };
+  try {
+    const failed = new Promise<never>((_, reject) => connection.on('error', reject));
+    const asked = thrift.createClient(generated, connection).score(new types.ScoreRequest(request));
+    const answer = await Promise.race([asked, failed]);
+    return answer.scores.length;
+  } catch (error) {
+    return (error as { code: string }).code;
+  } finally {
+    connection.end();
+  }
+}
+
+test('edges: a node with a certificate speaks HTTPS, gRPC and Thrift over TLS, and commands trust MILL_TLS_CA', async () => {
   const certificates = join(directory, 'certs');
   const made = await runMillrace(['certs', '--out', certificates, '--hosts', 'localhost,127.0.0.1']);
   expect(made.code).toBe(0);
-  const port = await freePort();
+  const collector = await openCollector();
+  const [port, grpcPort, thriftPort] = [await freePort(), await freePort(), await freePort()];
   const node = startMillrace(['inference'], {
     env: {
       MILL_NATS_URL: cluster.natsUrl,
       MILL_HTTP_PORT: String(port),
+      MILL_GRPC_PORT: String(grpcPort),
+      MILL_THRIFT_PORT: String(thriftPort),
+      MILL_OTEL_URL: collector.url,
       MILL_HTTP_TLS_CERT: join(certificates, 'node.pem'),
       MILL_HTTP_TLS_KEY: join(certificates, 'node-key.pem'),
       MILL_API_KEYS_FILE: keysFile,
@@ -180,6 +272,20 @@ test('edges: a node with a certificate speaks HTTPS, and commands trust MILL_TLS
     await client.waitUntilReady();
     expect(await client.score({ model: 'ads', items: [{ item: 'a' }] })).toMatchObject({ model: 'ads' });
     await client.close();
+    // Right, with a wrong key, with the key of another role, with an authority that did not sign.
+    const authority = Buffer.from(ca);
+    // These ports open behind that of HTTP.
+    await eventually(
+      async () => expect(await scoreOverGrpc(grpcPort, authority, keys.shop)).toEqual([status.OK, 1]),
+      { withinMs: 30_000 },
+    );
+    expect(await scoreOverGrpc(grpcPort, authority, 'mill_wrong')).toEqual([status.UNAUTHENTICATED, 0]);
+    expect(await scoreOverGrpc(grpcPort, authority, keys.clicks)).toEqual([status.PERMISSION_DENIED, 0]);
+    expect(await scoreOverGrpc(grpcPort, null, keys.shop)).toEqual([status.UNAVAILABLE, 0]);
+    await eventually(async () => expect(await scoreOverThrift(thriftPort, ca, keys.shop)).toBe(1), {
+      withinMs: 30_000,
+    });
+    expect(await scoreOverThrift(thriftPort, ca, 'mill_wrong')).toBe('MILL_UNAUTHENTICATED');
     const env = { MILL_URL: url, MILL_API_KEY: keys.shop, MILL_TLS_CA: join(certificates, 'ca.pem') };
     const told = await runMillrace(['status', '--json'], { limitMs: commandMsMax, env });
     expect([told.code, told.stderr]).toEqual([0, '']);
@@ -196,6 +302,17 @@ test('edges: a node with a certificate speaks HTTPS, and commands trust MILL_TLS
     node.kill('SIGTERM');
     await ended;
   }
+  // What was left of its spans went out as it drained.
+  const told = collector.received();
+  for (const name of [
+    'POST /v1/score',
+    'millrace.v1.Millrace/Score',
+    'millrace.thrift/score',
+    'batch',
+    'pull',
+  ])
+    expect(told).toContain(`"name":"${name}"`);
+  expect(told).not.toContain('mill_');
   // Its drain ended in order, and what it said holds no key.
   expect(said()).toContain('"drained":true');
   expect(said()).not.toContain('mill_');

@@ -19,6 +19,8 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     score: async () => (await import('./commands/score.ts')).scoreCommand(),
     rank: async () => (await import('./commands/rank.ts')).rankCommand(),
     replay: async () => (await import('./commands/replay.ts')).replayCommand(),
+    experiments: async () => (await import('./commands/experiments.ts')).experimentsCommand(),
+    models: async () => (await import('./commands/models.ts')).modelsCommand(),
     import: async () => (await import('./commands/import.ts')).importCommand(),
   },
   'Look at the past of a cluster:': {
@@ -34,6 +36,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     init: async () => (await import('./commands/init.ts')).initCommand(),
     backtest: async () => (await import('./commands/backtest.ts')).backtestCommand(),
     train: async () => (await import('./commands/train.ts')).trainCommand(),
+    compress: async () => (await import('./commands/compress.ts')).compressCommand(),
     tune: async () => (await import('./commands/tune.ts')).tuneCommand(),
     evaluate: async () => (await import('./commands/evaluate.ts')).evaluateCommand(),
   },

@@ -5,7 +5,7 @@
 import { partitionOf, writeInitialRow } from '@millrace/core';
 import type { CachedModel } from './cached-model.ts';
 import { isUsable } from './cached-partitions.ts';
-import type { CachedTable } from './cached-table.ts';
+import { type CachedTable, generationAt, usedAt } from './cached-table.ts';
 import { createReadMarks, type Places, type PullRequest, type ReadMarks } from './row-source.ts';
 
 /** Of a partition that rows were asked of and none answered. */
@@ -36,6 +36,8 @@ export interface CachePull {
   stamp: number;
   /** Of a pull of misses. */
   readonly marks: ReadMarks;
+  /** What touchRows gave: kept, or it would not be computed. */
+  mix: number;
 }
 
 export function createCachePull(partitions: number): CachePull {
@@ -55,6 +57,7 @@ export function createCachePull(partitions: number): CachePull {
     torn: new Uint8Array(partitions),
     stamp: 0,
     marks: createReadMarks(),
+    mix: 0,
   };
 }
 
@@ -89,6 +92,7 @@ export function sortHits(
   const { rows, since, partitionOf: partitionOfKey, list, stamps, told, usable, misses, stamp } = pull;
   const { keys, count } = request;
   const { generations } = partitions;
+  const { since: sinceOf, words } = table;
   let missed = 0;
   for (let i = 0; i < count; i += 1) {
     const p = partitionOf(keys[2 * i], keys[2 * i + 1], told.length);
@@ -108,11 +112,11 @@ export function sortHits(
     if (
       row >= 0 &&
       usable[p] === 1 &&
-      table.generations[row] === generations[p] &&
-      table.since[row] <= told[p]
+      words[4 * row + generationAt] === generations[p] &&
+      sinceOf[2 * row] <= told[p]
     ) {
-      since[i] = table.since[row];
-      table.used[row] = 1;
+      since[i] = sinceOf[2 * row];
+      words[4 * row + usedAt] = 1;
     } else {
       rows[i] = -1;
       list[missed] = i;

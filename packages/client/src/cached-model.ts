@@ -25,7 +25,7 @@ import {
   takeHeads,
   takeNews,
 } from './cached-partitions.ts';
-import { type CachedTable, createCachedTable, renewCopy } from './cached-table.ts';
+import { type CachedTable, type CopyFormat, createCachedTable, renewCopy } from './cached-table.ts';
 
 export interface CachedModel {
   readonly partitions: CachedPartitions;
@@ -44,16 +44,25 @@ export interface CachedModelOptions {
   readonly file: ModelFile;
   /** Of each table. */
   readonly rowsMax: number;
+  /** How they are kept. */
+  readonly format: CopyFormat;
 }
 
 const nothing = new Uint8Array(0);
 let found = new Int32Array(1_024);
 
-export function openCachedModel({ bus, clock, logger, file, rowsMax }: CachedModelOptions): CachedModel {
+export function openCachedModel({
+  bus,
+  clock,
+  logger,
+  file,
+  rowsMax,
+  format,
+}: CachedModelOptions): CachedModel {
   const name = modelNameFrom(file.name);
   const fingerprint = fingerprintOf(file);
   const partitions = createCachedPartitions(file.partitions ?? partitionsDefault);
-  const tables = tableLayouts(file).map((layout) => createCachedTable(layout, rowsMax));
+  const tables = tableLayouts(file).map((layout) => createCachedTable(layout, rowsMax, format));
   const byId = new Map(tables.map((table) => [table.rows.layout.tableId, table]));
   let renewed = 0;
 
@@ -116,7 +125,7 @@ function renewSection(
 ): number {
   const cached = tables[table];
   // One fingerprint, one form: another one would be a defect of a shard.
-  if (cached === undefined || cached.rows.layout.dim !== dim) return 0;
+  if (cached === undefined || cached.dim !== dim) return 0;
   const count = rows + forgotten;
   if (found.length < count) found = new Int32Array(2 * count);
   lookupRows(cached.rows, keys, count, found);

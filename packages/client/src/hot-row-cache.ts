@@ -15,7 +15,7 @@
  * Nobody answered for a partition: first values stand in for all its rows of the batch, hits too, since a log of reads has no
  * form for a partition of which only some rows were read.
  */
-import { copyRows, findRow, lookupRows, rowTarget } from '@millrace/core';
+import { findRow, lookupRows, touchRows } from '@millrace/core';
 import type { Bus, Clock, ClusterView, Logger } from '@millrace/runtime';
 import {
   alignHits,
@@ -28,7 +28,15 @@ import {
 } from './cache-pull.ts';
 import { type CachedModel, openCachedModel } from './cached-model.ts';
 import { noteAnswer } from './cached-partitions.ts';
-import { type CachedTable, cachedTableBytes, putCopy } from './cached-table.ts';
+import {
+  type CachedTable,
+  type CopyFormat,
+  cachedTableBytes,
+  isOf,
+  putCopy,
+  readCopies,
+  readCopy,
+} from './cached-table.ts';
 import type { ReadFloor } from './read-floor.ts';
 import {
   addReadMark,
@@ -51,6 +59,8 @@ export interface HotRowCacheOptions {
   readonly rowsMax: number;
   /** Rows are used while they are this old at most, ms. */
   readonly stalenessMsMax: number;
+  /** How rows are kept. Default float32; others are shorter and say a little less (core/quantize). */
+  readonly format?: CopyFormat;
 }
 
 export interface HotRowCounts {
@@ -163,14 +173,17 @@ class OwnHotRowCache implements HotRowCache {
   /** Copies what may be read, and marks the partitions of which nothing else is wanted. @returns misses. */
   #copyHits(pull: CachePull, model: CachedModel, table: CachedTable, request: PullRequest): number {
     const { clock, floor, stalenessMsMax } = this.#options;
-    const { keys, count, out, layout, marks } = request;
+    const { keys, count, out, marks } = request;
     beginPull(pull, count);
     if (inOrder.length < count) inOrder = Uint32Array.from({ length: 2 * count }, (_, i) => i);
     lookupRows(table.rows, keys, count, pull.rows);
     const floorOf = (partition: number) => floor.of(request.model, partition);
     const missed = sortHits(pull, model, table, request, floorOf, clock.monotonicMs() - stalenessMsMax);
-    if (missed < count)
-      copyRows(table.rows, pull.rows, inOrder, 0, count, rowTarget(out, 0, count, layout.dim));
+    if (missed < count) {
+      // Scattered rows are cache misses; fetched together they overlap.
+      if (table.packed === null) pull.mix = touchRows(table.rows, pull.rows, 0, count);
+      readCopies(table, pull.rows, inOrder, count, out);
+    }
     for (let t = 0; t < pull.touchedCount; t += 1) {
       const p = pull.touched[t];
       if (pull.misses[p] > 0) continue;
@@ -221,10 +234,10 @@ class OwnHotRowCache implements HotRowCache {
   #modelOf(name: string): CachedModel | null {
     const known = this.#models.get(name);
     if (known) return known;
-    const { bus, clock, logger, view, rowsMax } = this.#options;
+    const { bus, clock, logger, view, rowsMax, format = 'float32' } = this.#options;
     const file = view.models.get(name);
     if (file === undefined) return null;
-    const model = openCachedModel({ bus, clock, logger, file, rowsMax });
+    const model = openCachedModel({ bus, clock, logger, file, rowsMax, format });
     this.#models.set(name, model);
     return model;
   }
@@ -246,16 +259,16 @@ function markPulled({ marks, torn }: CachePull, request: PullRequest): void {
 
 /** Copies a row as it was at `sequence`, where the cache knows that; what it knows now it has known since then. */
 function copyAsOf(
-  { rows, generations, since }: CachedTable,
+  table: CachedTable,
   low: number,
   high: number,
   generation: number,
   sequence: number,
-  { out, layout }: PullRequest,
+  { out }: PullRequest,
   to: number,
 ): boolean {
-  const row = findRow(rows, low, high);
-  if (row < 0 || generations[row] !== generation || since[row] > sequence) return false;
-  for (let d = 0; d < layout.dim; d += 1) out[to + d] = rows.weights[row * layout.dim + d];
+  const row = findRow(table.rows, low, high);
+  if (row < 0 || !isOf(table, row, generation) || table.since[2 * row] > sequence) return false;
+  readCopy(table, row, out, to);
   return true;
 }

@@ -1,4 +1,5 @@
 export { createCacheGauges } from './cache-gauges.ts';
+export type { CopyFormat } from './cached-table.ts';
 export { type DenseFollower, followDense } from './dense-follower.ts';
 export { createHedgeCounters } from './hedge-counters.ts';
 export { createHotRowCache, type HotRowCache, type HotRowCacheOptions } from './hot-row-cache.ts';

@@ -30,6 +30,7 @@ import {
   type MemoryBus,
 } from '@millrace/runtime';
 import { createRowUpdates, type RowUpdates } from '@millrace/shard';
+import type { CopyFormat } from '../src/cached-table.ts';
 import { createHotRowCache, type HotRowCache } from '../src/hot-row-cache.ts';
 import { createReadFloor, type ReadFloor } from '../src/read-floor.ts';
 import { addReadMark, createReadMarks, type PullRequest } from '../src/row-source.ts';
@@ -99,7 +100,9 @@ export interface CacheStage {
   rowAt(table: number, key: number, sequence: number): readonly number[];
 }
 
-export function openCacheStage(options: { readonly rowsMax?: number } = {}): CacheStage {
+export function openCacheStage(
+  options: { readonly rowsMax?: number; readonly format?: CopyFormat } = {},
+): CacheStage {
   const memory = createMemoryBus();
   const clock = createManualClock(0);
   let lost = 0;
@@ -143,6 +146,7 @@ export function openCacheStage(options: { readonly rowsMax?: number } = {}): Cac
     rows: source,
     floor,
     rowsMax: options.rowsMax ?? 1_000,
+    format: options.format ?? 'float32',
     stalenessMsMax,
   });
   let sequence = 0;

@@ -25,7 +25,7 @@ export {
 } from './fold/partition-fold.ts';
 export { partitionHash, rowsHash } from './fold/partition-hash.ts';
 export { stepRow } from './fold/step-row.ts';
-export { fmix, hashName, hashPair, hashText, partitionOf } from './key-hash.ts';
+export { fmix, hashInteger, hashName, hashPair, hashText, partitionOf } from './key-hash.ts';
 export * from './metrics/index.ts';
 export { createOptimizer } from './optimizer/create-optimizer.ts';
 export { momentCountMax, momentFloats } from './optimizer/moments.ts';
@@ -33,6 +33,7 @@ export type { GradientView, Optimizer, SegmentView } from './optimizer/optimizer
 export { holdersOf, ownersOf, type PlacementInput, partitionsOf, proposeMap } from './placement.ts';
 export { pullRows, pullRowsPlainly } from './pull-kernel.ts';
 export { putRow, putRows, type WholeRows } from './put-rows.ts';
+export * from './quantize/index.ts';
 export { removeKey, replaceKey } from './remove-row.ts';
 export {
   addKey,

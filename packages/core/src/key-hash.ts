@@ -41,6 +41,40 @@ export function hashText(
   finish(a, b, to - from, out, at);
 }
 
+/** Digits of one number, last first; 2^31 − 1 has ten. */
+const digits = new Uint8Array(10);
+
+/**
+ * Writes the key of a whole number's decimal text, as hashText does of `String(value)`, without making that text.
+ * @param value  0 … 2^31 − 1.
+ */
+export function hashInteger(
+  value: number,
+  seedLow: number,
+  seedHigh: number,
+  out: Uint32Array,
+  at: number,
+): void {
+  let rest = value | 0;
+  let length = 0;
+  do {
+    const tenth = (rest / 10) | 0;
+    digits[length] = rest - 10 * tenth;
+    rest = tenth;
+    length += 1;
+  } while (rest > 0);
+  let a = seedLow ^ 0x9e3779b9;
+  let b = seedHigh ^ 0x85ebca6b;
+  for (let i = length - 1; i >= 0; i -= 1) {
+    const code = 0x30 + digits[i];
+    a = Math.imul(a ^ code, 0xcc9e2d51);
+    a = (((a << 13) | (a >>> 19)) + 0x6b79f4a9) | 0;
+    b = Math.imul(b ^ code, 0x1b873593);
+    b = (((b << 17) | (b >>> 15)) + 0x52dce729) | 0;
+  }
+  finish(a, b, length, out, at);
+}
+
 /** Key of an ordered pair of keys, for crosses: writes to `out[at]`, `out[at + 1]`. May overwrite its inputs. */
 export function hashPair(
   low: number,

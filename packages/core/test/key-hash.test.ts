@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { fmix, hashName, hashPair, hashText, partitionOf } from '../src/key-hash.ts';
+import { fmix, hashInteger, hashName, hashPair, hashText, partitionOf } from '../src/key-hash.ts';
 
 type Words = readonly [number, number];
 
@@ -38,6 +38,16 @@ function keyOfBytes(bytes: Iterable<number>, seedLow: number, seedHigh: number):
   high = (high + low) & mask;
   return [Number(low), Number(high)];
 }
+
+test('key hash: the key of a whole number is that of its text', () => {
+  const words = new Uint32Array(2);
+  const check = (value: number, seedLow: number, seedHigh: number) => {
+    hashInteger(value, seedLow, seedHigh, words, 0);
+    expect([words[0], words[1]]).toEqual(keyOf(String(value), seedLow, seedHigh));
+  };
+  for (const value of [0, -0, 9, 10, 99, 100, 1_000_000_000, 2 ** 31 - 1]) check(value, 1, 2);
+  fc.assert(fc.property(fc.nat(2 ** 31 - 1), anyWord, anyWord, check));
+});
 
 const surrogateFree = fc.string({ unit: 'binary', maxLength: 60 });
 const anyWord = fc.nat(2 ** 32 - 1);

@@ -18,6 +18,8 @@ export interface AcceptOutcomesOptions {
   readonly clock: Clock;
   /** @throws MILL_MODEL_UNKNOWN, MILL_NOT_READY */
   readonly fileOf: (model: string | undefined) => ModelFile;
+  /** Models whose impressions callers may know under this one's name: its arms that learn apart. */
+  readonly alsoOf: (model: string) => readonly string[];
 }
 
 export type AcceptOutcomes = (outcomes: readonly OutcomeRequest[]) => Promise<OutcomeResponse>;
@@ -25,17 +27,36 @@ export type AcceptOutcomes = (outcomes: readonly OutcomeRequest[]) => Promise<Ou
 /** Appends under way at once: well below what a bus takes, so that several posts find room. */
 const appendsAtOnce = 1_024;
 
-export function createAcceptOutcomes({ bus, clock, fileOf }: AcceptOutcomesOptions): AcceptOutcomes {
+export function createAcceptOutcomes({ bus, clock, fileOf, alsoOf }: AcceptOutcomesOptions): AcceptOutcomes {
   return async (outcomes) => {
     const nowMs = clock.now();
     const files = outcomes.map(({ model }) => fileOf(model));
     for (const [i, { outcome }] of outcomes.entries()) assertKind(files[i], outcome, i, outcomes.length);
+    const found = new Map<string, readonly string[]>();
+    const othersOf = (name: string) => {
+      const others = found.get(name) ?? alsoOf(name);
+      found.set(name, others);
+      return others;
+    };
     const append = (request: OutcomeRequest, i: number) => {
       const { requestId, index, item, outcome, value = 1, timeMs = nowMs } = request;
       const which = item === undefined ? { index: index ?? 0 } : { item: String(item) };
       const kind = outcome === undefined ? {} : { outcome };
-      const payload = encodeEvent({ type: 'outcome', requestId, timeMs, ...which, ...kind, value });
-      return bus.append('events', eventsSubject(modelNameFrom(files[i].name)), payload);
+      const { name } = files[i];
+      const others = othersOf(name);
+      const spread = others.length > 0 && { spread: true };
+      const payload = encodeEvent({
+        type: 'outcome',
+        requestId,
+        timeMs,
+        ...which,
+        ...kind,
+        ...spread,
+        value,
+      });
+      return Promise.all(
+        [name, ...others].map((model) => bus.append('events', eventsSubject(modelNameFrom(model)), payload)),
+      );
     };
     for (let from = 0; from < outcomes.length; from += appendsAtOnce) {
       const appends = outcomes

@@ -2,11 +2,23 @@
  * Dynamic batching: requests of all callers that are there at the same time go through features, rows and net together.
  *
  * Batches leave when `rowsMax` rows wait or the first request has waited `delayUs`, whichever is first, and a lane is free;
- * what has waited for a lane leaves as soon as there is one. Lanes overlap: while one batch waits for rows the next one is
- * encoded. With no free lane the queue grows up to `queueRowsMax`, then new requests are refused at once (I7).
+ * what has waited for a lane leaves as soon as there is one, the most urgent first. Lanes overlap: while one batch waits for
+ * rows the next one is encoded.
+ *
+ * Overload (I7): with no free lane the queue grows up to `queueRowsMax`. Before that comes a limit in time, `queueDelayMsMax`:
+ * - When a batch has left and what is still there has waited for longer, requests are refused until a batch has left that
+ *   leaves nothing so old. This is looked at as batches leave alone: a process that did not run for a while finds old
+ *   requests, takes them along with the next batch and refuses nobody.
+ * - What waits or is under way is not let grow beyond what ends within that time, by how long batches took lately
+ *   (drain-rate.ts).
+ * - While that is less than a batch nobody is refused.
+ * So what is accepted waits about as long as that, whatever is asked.
  */
 import { MillraceError } from '@millrace/protocol';
 import type { Clock } from '@millrace/runtime';
+import { createDrainRate } from './drain-rate.ts';
+import { type Priority, priorities } from './priority.ts';
+import { createWaitingQueue } from './waiting-queue.ts';
 
 export interface BatchingLimits {
   /** A batch leaves once it has this many rows; one larger request still travels whole. */
@@ -14,13 +26,17 @@ export interface BatchingLimits {
   /** How long a request may wait for others, µs. 0: until the current turn of the event loop ends. */
   readonly delayUs: number;
   readonly queueRowsMax: number;
+  /** Once requests have waited for so long new ones are refused, ms; urgent ones later, others earlier. Default: never. */
+  readonly queueDelayMsMax?: number;
   /** Batches on their way at the same time. */
   readonly lanes: number;
 }
 
 export interface Batcher<Request, Result> {
   /** @throws MILL_OVERLOADED when the queue is full, MILL_CLOSED after close. */
-  submit(request: Request, rows: number): Promise<Result>;
+  submit(request: Request, rows: number, priority?: Priority): Promise<Result>;
+  /** True when a new request of this priority would be refused now for the time that others wait. */
+  isOverdue(priority: Priority): boolean;
   readonly queueRows: number;
   /** Takes no more, and resolves when all that were taken are answered. */
   close(): Promise<void>;
@@ -40,6 +56,14 @@ export type BatchRunner<Request, Result> = (
   tickets: readonly Ticket<Request, Result>[],
 ) => Promise<void>;
 
+/** How much of `queueDelayMsMax` others may have waited when one is still taken. */
+const patience: Readonly<Record<Priority, number>> = { high: 2, normal: 1, low: 0.5 };
+
+interface Queued<Request, Result> extends Ticket<Request, Result> {
+  readonly priority: Priority;
+  readonly sinceMs: number;
+}
+
 /** Why a request that has waited is not worth running any more; null: it is. Asked when its batch leaves. */
 export type LateRefusal<Request> = (request: Request) => MillraceError | null;
 
@@ -50,8 +74,13 @@ export function createBatcher<Request, Result>(
   run: BatchRunner<Request, Result>,
   refusalOf: LateRefusal<Request> = () => null,
 ): Batcher<Request, Result> {
-  let queue: Ticket<Request, Result>[] = [];
-  let queueRows = 0;
+  const queue = createWaitingQueue<Queued<Request, Result>>();
+  const delayMsMax = limits.queueDelayMsMax ?? Number.POSITIVE_INFINITY;
+  /** By priority how long those had waited whom the last batch left behind, ms. */
+  const waitedMs: Record<Priority, number> = { high: 0, normal: 0, low: 0 };
+  const drain = createDrainRate();
+  /** Of batches that have left and not ended. */
+  let underwayRows = 0;
   let scheduled = false;
   let closed = false;
   let drained: (() => void) | null = null;
@@ -60,26 +89,43 @@ export function createBatcher<Request, Result>(
   const takeBatch = () => {
     const tickets: Ticket<Request, Result>[] = [];
     let rows = 0;
-    let taken = 0;
-    for (; taken < queue.length; taken += 1) {
-      const ticket = queue[taken];
+    queue.take((ticket) => {
       const refusal = refusalOf(ticket.request);
       if (refusal !== null) {
         ticket.reject(refusal);
-      } else {
-        if (tickets.length > 0 && rows + ticket.rows > limits.rowsMax) break;
-        rows += ticket.rows;
-        tickets.push(ticket);
+        return true;
       }
-      queueRows -= ticket.rows;
-    }
-    queue = queue.slice(taken);
+      if (tickets.length > 0 && rows + ticket.rows > limits.rowsMax) return false;
+      rows += ticket.rows;
+      tickets.push(ticket);
+      return true;
+    });
     return tickets;
   };
 
-  const finishLane = (lane: number) => {
-    freeLanes.push(lane);
-    dispatch();
+  const noteWaits = () => {
+    const nowMs = clock.monotonicMs();
+    for (const priority of priorities) waitedMs[priority] = nowMs - (queue.oldestMs(priority) ?? nowMs);
+  };
+
+  /** How long a new request of this priority would wait by all that is known, ms. */
+  const waitMs = (priority: Priority): number => {
+    const ahead = drain.msFor(queue.rows + underwayRows, clock.monotonicMs());
+    return Math.max(waitedMs[priority], priority === 'high' ? 0 : ahead);
+  };
+  const isOverdue = (priority: Priority) =>
+    queue.rows + underwayRows >= limits.rowsMax && waitMs(priority) > patience[priority] * delayMsMax;
+
+  const start = (lane: number, tickets: readonly Ticket<Request, Result>[]) => {
+    const startedMs = clock.monotonicMs();
+    const rows = tickets.reduce((sum, ticket) => sum + ticket.rows, 0);
+    underwayRows += rows;
+    void run(lane, tickets).finally(() => {
+      underwayRows -= rows;
+      drain.note(rows, startedMs, clock.monotonicMs(), queue.length > 0);
+      freeLanes.push(lane);
+      dispatch();
+    });
   };
 
   const dispatch = () => {
@@ -88,14 +134,15 @@ export function createBatcher<Request, Result>(
       const lane = freeLanes.pop();
       if (lane === undefined) return;
       const tickets = takeBatch();
-      if (tickets.length > 0) void run(lane, tickets).finally(() => finishLane(lane));
+      noteWaits();
+      if (tickets.length > 0) start(lane, tickets);
       else freeLanes.push(lane);
     }
     if (closed && freeLanes.length === limits.lanes) drained?.();
   };
 
   const schedule = () => {
-    if (queueRows >= limits.rowsMax) dispatch();
+    if (queue.rows >= limits.rowsMax) dispatch();
     else if (!scheduled) {
       scheduled = true;
       if (limits.delayUs === 0) setImmediate(dispatch);
@@ -104,20 +151,25 @@ export function createBatcher<Request, Result>(
   };
 
   return {
-    submit(request, rows) {
+    submit(request, rows, priority = 'normal') {
       if (closed) return Promise.reject(new MillraceError('MILL_CLOSED', 'this node is shutting down'));
+      const { rows: queueRows } = queue;
       if (queueRows > 0 && queueRows + rows > limits.queueRowsMax) {
         const message = `cannot score now: ${queueRows} rows wait, the limit is ${limits.queueRowsMax}`;
         return Promise.reject(new MillraceError('MILL_OVERLOADED', message));
       }
+      if (isOverdue(priority)) {
+        const message = `cannot score now: a request would wait for ${Math.ceil(waitMs(priority))} ms, the limit is ${patience[priority] * delayMsMax}`;
+        return Promise.reject(new MillraceError('MILL_OVERLOADED', message));
+      }
       return new Promise((resolve, reject) => {
-        queue.push({ request, rows, resolve, reject });
-        queueRows += rows;
+        queue.add({ request, rows, resolve, reject, priority, sinceMs: clock.monotonicMs() });
         schedule();
       });
     },
+    isOverdue,
     get queueRows() {
-      return queueRows;
+      return queue.rows;
     },
     async close() {
       closed = true;

@@ -38,7 +38,7 @@ export function statusOf(
   for (const model of served.values()) {
     node.scored += model.counts.scored;
     node.batches += model.counts.batches;
-    node.queueRows += model.batcher.queueRows;
+    node.queueRows += model.queueRows;
   }
   return {
     cluster,

@@ -1,3 +1,4 @@
+import { packedFormats } from '@millrace/core';
 import { engineNames } from '@millrace/model';
 import {
   choiceSetting,
@@ -27,7 +28,7 @@ export const inferenceSettings = defineConfig({
     parser: textSetting({ charsMax: 4_096, wanted: 'the path of a file' }),
     default: null,
     sentence:
-      'Certificate of the HTTP port, PEM, with those between it and the authority; with it HTTP goes over TLS.',
+      'Certificate of the HTTP, gRPC and Thrift ports, PEM, with those between it and the authority; with it they speak TLS alone.',
   },
   httpTlsKey: {
     env: 'MILL_HTTP_TLS_KEY',
@@ -50,6 +51,12 @@ export const inferenceSettings = defineConfig({
     default: 0,
     sentence: 'gRPC port, at the address of the HTTP port; 0: none.',
   },
+  thriftPort: {
+    env: 'MILL_THRIFT_PORT',
+    parser: wholeSetting({ min: 0, max: 65_535 }),
+    default: 0,
+    sentence: 'Apache Thrift port, at the address of the HTTP port; 0: none. Wants the package thrift.',
+  },
   connectionsMax: {
     env: 'MILL_HTTP_CONNECTIONS_MAX',
     parser: wholeSetting({ min: 1, max: 100_000 }),
@@ -70,6 +77,19 @@ export const inferenceSettings = defineConfig({
     default: 'off',
     sentence: 'on: one line in the log for each HTTP request, without features, queries or keys.',
   },
+  otelUrl: {
+    env: 'MILL_OTEL_URL',
+    parser: textSetting({ pattern: /^https?:\/\/[^\s/?#]+[^\s?#]*$/, wanted: '`http://host:port`' }),
+    default: null,
+    sentence:
+      'OpenTelemetry collector that gets spans of requests, OTLP over HTTP with JSON; none: nothing is traced.',
+  },
+  otelRatio: {
+    env: 'MILL_OTEL_RATIO',
+    parser: numberSetting({ min: 0, max: 1 }),
+    default: 1,
+    sentence: 'Share of the traces begun here that are kept; those that callers began are kept as they say.',
+  },
   engine: {
     env: 'MILL_ENGINE',
     parser: choiceSetting(['auto', ...engineNames]),
@@ -85,7 +105,7 @@ export const inferenceSettings = defineConfig({
   batchRowsMax: {
     env: 'MILL_BATCH_ROWS_MAX',
     parser: wholeSetting({ min: 1, max: 65_536 }),
-    default: 512,
+    default: 1_024,
     unit: 'rows',
     sentence: 'A batch leaves once it has this many items.',
   },
@@ -102,6 +122,14 @@ export const inferenceSettings = defineConfig({
     default: 20_000,
     unit: 'rows',
     sentence: 'Items that may wait for a batch; a request that would exceed it gets MILL_OVERLOADED.',
+  },
+  queueDelayMsMax: {
+    env: 'MILL_QUEUE_DELAY_MS_MAX',
+    parser: numberSetting({ min: 1, max: 600_000 }),
+    default: 50,
+    unit: 'ms',
+    sentence:
+      'Once requests have waited for a batch for so long, or would, new ones get MILL_OVERLOADED; those of priority low after half, high after twice of it.',
   },
   lanes: {
     env: 'MILL_BATCH_LANES',
@@ -127,10 +155,9 @@ export const inferenceSettings = defineConfig({
   cacheRows: {
     env: 'MILL_CACHE_ROWS',
     parser: wholeSetting({ min: 0, max: 100_000_000 }),
-    default: 0,
+    default: 262_144,
     unit: 'rows',
-    sentence:
-      'Rows of each table that are kept and read without asking a shard; 0 keeps none, 262144 is a good start.',
+    sentence: 'Rows of each table that are kept and read without asking a shard; 0 keeps none.',
   },
   cacheStalenessMsMax: {
     env: 'MILL_CACHE_STALENESS_MS_MAX',
@@ -138,5 +165,12 @@ export const inferenceSettings = defineConfig({
     default: 1_000,
     unit: 'ms',
     sentence: 'Kept rows that are older are pulled instead; shards tell of changes within milliseconds.',
+  },
+  cacheRowFormat: {
+    env: 'MILL_CACHE_ROW_FORMAT',
+    parser: choiceSetting(['float32', ...packedFormats]),
+    default: 'float32',
+    sentence:
+      'How kept rows lie in memory; float16 and int8 take less of it and round scores a little, so they cannot be computed again to the bit.',
   },
 });

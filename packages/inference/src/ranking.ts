@@ -13,6 +13,7 @@ import {
   uniformsOf,
 } from '@millrace/core';
 import {
+  answeredScore,
   type Features,
   type Impression,
   MillraceError,
@@ -21,7 +22,7 @@ import {
   type RankRequest,
   thompsonWorkMax,
 } from '@millrace/protocol';
-import type { Scored } from './served-model.ts';
+import type { Scored } from './scored.ts';
 
 /** What a request wants drawn. */
 export interface RankingPlan {
@@ -85,7 +86,7 @@ export function drawFor(
 export function rankedItems({ indices, propensities }: DrawnRanking, scores: Float32Array): RankedItem[] {
   return Array.from(indices, (index, place) => ({
     index,
-    score: scores[index],
+    score: answeredScore(scores[index]),
     propensity: propensities[place],
   }));
 }

@@ -1,7 +1,9 @@
 /** The scoring core behind every protocol: keeps the models of the cluster served, scores, logs, takes outcomes. */
 import type { RowSource } from '@millrace/client';
+import { type ExperimentsView, modelsApart, openExperiments, watchExperiments } from '@millrace/experiments';
 import { type EngineName, importsNet, type OpenNet, openNet, parseModelFile } from '@millrace/model';
 import {
+  answeredScore,
   decodeHeads,
   headsSubject,
   type Impression,
@@ -18,16 +20,29 @@ import {
   type ScoreRequest,
   type ScoreResponse,
 } from '@millrace/protocol';
+import {
+  openVersionRegistry,
+  type VersionRegistry,
+  type VersionsView,
+  watchVersions,
+} from '@millrace/registry';
 import type { Bus, Clock, ClusterView, Logger, LogReader } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
 import { createAcceptOutcomes } from './accept-outcomes.ts';
+import { createArmCounter } from './arm-counts.ts';
+import { createArmRouting, type WayScored } from './arm-routing.ts';
 import type { BatchingLimits } from './batcher.ts';
 import { isModelReady, statusOf } from './cluster-status.ts';
+import { createExperimentControl } from './experiment-control.ts';
 import { createImpressionLog } from './impression-log.ts';
 import { storeModel } from './model-catalog.ts';
 import { drawFor, rankedItems, rankingPlanFrom, shownPart } from './ranking.ts';
+import { release } from './release.ts';
+import type { ScoreInput } from './scored.ts';
 import type { Caller, ScoringService } from './scoring-service.ts';
-import { type Scored, type ServedModel, serveModel } from './served-model.ts';
+import { type ServedModel, serveModel } from './served-model.ts';
+import { createShadowScoring } from './shadow-scoring.ts';
+import { createVersionControl } from './version-control.ts';
 
 export interface ScoringCoreOptions {
   readonly bus: Bus;
@@ -43,6 +58,10 @@ export interface ScoringCoreOptions {
   readonly limits: BatchingLimits;
   readonly swapEveryMs: number;
   readonly newRequestId: () => string;
+  /** Release and commit that versions taken here tell of; asked at each. Default: the release. */
+  readonly code?: () => string;
+  /** How this node calls itself to whoever guards arms. Default: as its cluster. */
+  readonly node?: string;
   readonly onFailed: (error: Error) => void;
   /** Told of each model once its engine is chosen. */
   readonly onOpened?: (net: OpenNet) => void;
@@ -50,10 +69,18 @@ export interface ScoringCoreOptions {
   readonly readNet?: (file: string) => Promise<Uint8Array>;
 }
 
+interface Opened {
+  readonly registry: VersionRegistry;
+  readonly versions: VersionsView;
+  readonly experiments: ExperimentsView;
+}
+
 export interface ScoringCore extends ScoringService {
   /** Serves what the cluster has now; called again after changes. Calls are queued. */
   reconcile(): Promise<void>;
   readonly lostImpressions: number;
+  /** Requests whose scores were no numbers; whoever asked got those of earlier weights, or an error. */
+  readonly notFinite: number;
   close(): Promise<void>;
 }
 
@@ -68,14 +95,39 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
   const heads: LogReader[] = [];
   const unserved = new Set<string>();
   const impressions = createImpressionLog(bus, logger, clock);
+  const counter = createArmCounter(bus, clock, options.node ?? options.cluster);
+  let experiments: ExperimentsView | null = null;
+  const routing = createArmRouting({
+    clock,
+    counter,
+    experiments: () => experiments,
+    readyModel: (name) => readyModel(name),
+  });
+  const shadows = createShadowScoring({ routing, counter, queueRowsMax: options.limits.rowsMax });
   let rejected: RejectedOutcome[] = [];
   let reconciling: Promise<void> = Promise.resolve();
   let closed = false;
 
+  let opening: Promise<Opened> | null = null;
+  /** Opened at the first use. */
+  const openVersions = () => {
+    opening ??= (async () => {
+      const registry = await openVersionRegistry(bus, clock);
+      const versions = await watchVersions(bus, logger);
+      experiments = await watchExperiments(bus, logger);
+      return { registry, versions, experiments };
+    })();
+    opening.catch(() => {
+      opening = null;
+    });
+    return opening;
+  };
+
   /** What serves a model; null for an imported net that cannot be had here, which is no reason not to serve the others. */
   const opened = async (file: ModelFile): Promise<ServedModel | null> => {
+    const onNotFinite = () => counter.failed(file.name, [], 'notFinite');
     try {
-      return await serveModel(file, options);
+      return await serveModel(file, { ...options, ...(await openVersions()), onNotFinite });
     } catch (error) {
       if (!importsNet(file)) throw error;
       if (!unserved.has(file.name))
@@ -90,6 +142,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     if (model === null) return;
     unserved.delete(file.name);
     served.set(file.name, model);
+    trials.watch(file.name);
     heads.push(
       bus.onNotice(headsSubject(modelNameFrom(file.name)), (payload) => {
         const told = decodeHeads(payload);
@@ -135,9 +188,8 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
 
   /** @param shown  the items in the order shown, and what goes with them. */
   const logImpression = (
-    model: ServedModel,
+    { model, route: { line }, assignment, scored: { version, degraded, reads } }: WayScored,
     { user = noFeatures, context = noFeatures, requestId }: ScoreRequest & { readonly requestId: string },
-    { version, degraded, reads }: Scored,
     shown: Pick<Impression, 'items' | 'scores'> & Partial<Impression>,
   ) => {
     const { name, learning } = model.net.file;
@@ -150,7 +202,9 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       context,
       ...shown,
       version,
-      engine: model.net.engine.name,
+      ...(line.number !== null && { modelVersion: line.number }),
+      engine: line.engine,
+      ...(assignment !== null && assignment.arm !== '' && { arm: assignment.arm, units: assignment.units }),
       ...(reads && { reads }),
       ...(degraded && { degraded }),
       ...(negativeRate < 1 && { negativeRate }),
@@ -159,56 +213,101 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     impressions.write(name, impression, joinWindowMs(model.net.file) / 2);
   };
 
+  /** The impression waits for what a shadow makes of it, and nobody else does. */
+  const logWithShadow = (
+    scored: WayScored,
+    request: ScoreRequest & { readonly requestId: string },
+    input: ScoreInput,
+    shown: Pick<Impression, 'items' | 'scores'> & Partial<Impression>,
+  ) => {
+    const shadow = shadows.score(scored, input, shown.places ?? null);
+    if (shadow === null) logImpression(scored, request, shown);
+    else
+      void shadow.then((made) =>
+        logImpression(scored, request, made === null ? shown : { ...shown, shadow: made }),
+      );
+  };
+
   const score = async (request: ScoreRequest, caller?: Caller): Promise<ScoreResponse> => {
-    const model = readyModel(request.model);
+    const asked = readyModel(request.model);
     const { user = noFeatures, context = noFeatures, items } = request;
     const requestId = request.requestId ?? options.newRequestId();
     const traced = request.log !== false;
-    const scored = await model.batcher.submit({ user, context, items, traced, caller }, items.length);
-    const { scores } = scored;
+    const way = routing.wayOf(asked, request, { user, context, requestId });
+    const input = { user, context, items, traced, caller };
+    const scored = await routing.score(way, input);
+    const { scores } = scored.scored;
     // A node that was paused finds requests whose callers have long gone to another one: logged, they would count again.
     if (traced && caller?.gone !== true) {
       const bytes = new Uint8Array(scores.buffer, scores.byteOffset, scores.byteLength);
-      logImpression(model, { ...request, requestId }, scored, { items, scores: bytes });
+      logWithShadow(scored, { ...request, requestId }, input, { items, scores: bytes });
     }
-    return { ...answerOf(model, requestId, scored), scores: Array.from(scores) };
+    return { ...answerOf(scored, requestId), scores: Array.from(scores, answeredScore) };
   };
 
   const rank = async (request: RankRequest, caller?: Caller): Promise<RankResponse> => {
-    const model = readyModel(request.model);
+    const asked = readyModel(request.model);
     const { user = noFeatures, context = noFeatures, items } = request;
-    const plan = rankingPlanFrom(request, model.net.file);
     const requestId = request.requestId ?? options.newRequestId();
+    const way = routing.wayOf(asked, request, { user, context, requestId });
+    const exploration = request.exploration ?? way.assignment?.exploration ?? undefined;
+    const plan = rankingPlanFrom({ ...request, ...(exploration && { exploration }) }, way.model.net.file);
     const input = { user, context, items, traced: true, ranked: true, caller };
-    const scored = await model.batcher.submit(input, items.length);
-    const drawn = drawFor(plan, scored, model.net.file, requestId);
+    const scored = await routing.score(way, input);
+    const drawn = drawFor(plan, scored.scored, scored.model.net.file, requestId);
     const policy = plan.exploration.type;
-    if (caller?.gone !== true) {
-      const shown = shownPart(drawn, { items, scores: scored.scores, policy });
-      logImpression(model, { ...request, requestId }, scored, shown);
-    }
-    const ranking = rankedItems(drawn, scored.scores);
-    return { ...answerOf(model, requestId, scored), ranking, policy };
+    const { scores } = scored.scored;
+    if (caller?.gone !== true)
+      logWithShadow(scored, { ...request, requestId }, input, shownPart(drawn, { items, scores, policy }));
+    return { ...answerOf(scored, requestId), ranking: rankedItems(drawn, scores), policy };
   };
 
-  const acceptOutcomes = createAcceptOutcomes({ bus, clock, fileOf: (model) => modelNamed(model).net.file });
+  const acceptOutcomes = createAcceptOutcomes({
+    bus,
+    clock,
+    fileOf: (model) => modelNamed(model).net.file,
+    alsoOf: (model) => (experiments === null ? [] : modelsApart(experiments.catalogOf(model), clock.now())),
+  });
 
   const listing = (file: ModelFile): ModelListing => {
     const model = served.get(file.name);
+    const versions = model?.versions.list() ?? [];
     return {
       name: file.name,
       partitions: file.partitions ?? partitionsDefault,
       engine: model?.net.engine.name ?? 'none yet',
       version: model?.net.versions.current.version ?? 0,
       ready: isModelReady(view, file, model),
+      ...(versions.length > 0 && { versions }),
     };
   };
+
+  const versions = createVersionControl({
+    bus,
+    clock,
+    code: options.code ?? (() => release),
+    registry: async () => (await openVersions()).registry,
+    view: async () => (await openVersions()).versions,
+    modelNamed,
+    readyModel,
+  });
+  const trials = createExperimentControl({
+    bus,
+    clock,
+    logger,
+    registry: () => openExperiments(bus, clock),
+    view: async () => (await openVersions()).experiments,
+    versions,
+    modelNamed,
+  });
 
   return {
     score,
     rank,
     acceptOutcomes,
     reconcile,
+    versions,
+    experiments: trials,
     models: () => [...view.models.values()].map(listing),
     fileOf(name) {
       const file = view.models.get(name);
@@ -225,19 +324,40 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     },
     rejectedOutcomes: (model) =>
       model === undefined ? rejected : rejected.filter((entry) => entry.model === model),
+    scoredBy(model) {
+      const { scored: items, batches, lastMs } = modelNamed(model).counts;
+      return { items, batches, lastMs };
+    },
     measures: (model) => modelNamed(model).measures.records,
     status: () => statusOf(options, served),
+    // One loop of one process serves all models: where one's requests wait, those of the others will.
+    isOverdue(priority) {
+      for (const model of served.values()) {
+        if (model.batcher.isOverdue(priority)) return true;
+        for (const { batcher } of model.versions.lines) if (batcher.isOverdue(priority)) return true;
+      }
+      return false;
+    },
     get ready() {
       return [...view.models.values()].every((file) => isModelReady(view, file, served.get(file.name)));
     },
     get lostImpressions() {
       return impressions.lost;
     },
+    get notFinite() {
+      return counter.notFinite;
+    },
     async close() {
       closed = true;
       await reconciling.catch(() => {});
       for (const reader of heads) await reader.close();
       for (const model of served.values()) await model.close();
+      counter.close();
+      await trials.close();
+      const opened = await opening?.catch(() => null);
+      await opened?.experiments.close();
+      await opened?.versions.close();
+      await shadows.settled();
       await impressions.close();
     },
   };
@@ -252,14 +372,18 @@ async function refuseUnopened(value: unknown, { readNet }: ScoringCoreOptions): 
 }
 
 /** What every answer says of how it came about. */
-function answerOf(model: ServedModel, requestId: string, { version, degraded, stalenessMs }: Scored) {
+function answerOf({ model, route: { line, label }, assignment, scored }: WayScored, requestId: string) {
+  const { version, degraded, stalenessMs } = scored;
   return {
     requestId,
     model: model.net.file.name,
     version,
+    ...(line.number !== null && { modelVersion: line.number }),
+    ...(label !== null && { label }),
+    ...(assignment !== null && assignment.arm !== '' && { arm: assignment.arm }),
     stalenessMs: stalenessMs === null ? null : Math.round(10 * stalenessMs) / 10,
     degraded,
-    engine: model.net.engine.name,
+    engine: line.engine,
   };
 }
 

@@ -13,19 +13,35 @@ import type {
   ScoreRequest,
   ScoreResponse,
 } from '@millrace/protocol';
+import type { ExperimentControl } from './experiment-control.ts';
+import type { Priority } from './priority.ts';
+import type { Span } from './tracing/span.ts';
+import type { VersionControl } from './version-control.ts';
 
 /** Who waits for an answer. */
 export interface Caller {
   /** True once nobody waits any more: the connection broke, or the time was up. */
   readonly gone: boolean;
+  /** What is done for this caller is told below it; undefined: he is not traced. */
+  readonly span?: Span | undefined;
+  /** Default `normal`. */
+  readonly priority?: Priority;
+}
+
+export interface ScoredCounts {
+  readonly items: number;
+  /** Forward passes that they came in. */
+  readonly batches: number;
+  /** When the last one ended, Unix ms; null: there was none. */
+  readonly lastMs: number | null;
 }
 
 export interface ScoringService {
   /**
    * Scores the items in the caller's order. What a caller who has gone will never see is no impression and is not logged;
    * a request whose caller has gone before its batch left is not computed.
-   * @throws MILL_MODEL_UNKNOWN, MILL_FEATURE_INVALID, MILL_OVERLOADED, MILL_SHARD_UNAVAILABLE, MILL_NOT_READY,
-   *   MILL_LOG_UNAVAILABLE
+   * @throws MILL_MODEL_UNKNOWN, MILL_VERSION_UNKNOWN, MILL_FEATURE_INVALID, MILL_OVERLOADED, MILL_SHARD_UNAVAILABLE,
+   *   MILL_NOT_READY, MILL_LOG_UNAVAILABLE
    */
   score(request: ScoreRequest, caller?: Caller): Promise<ScoreResponse>;
   /**
@@ -39,6 +55,9 @@ export interface ScoringService {
    */
   acceptOutcomes(outcomes: readonly OutcomeRequest[]): Promise<OutcomeResponse>;
   models(): readonly ModelListing[];
+  /** Versions of models: what there are, and changes of them. */
+  readonly versions: VersionControl;
+  readonly experiments: ExperimentControl;
   /** The file of a model, loaded here or not yet. @throws MILL_MODEL_UNKNOWN */
   fileOf(model: string): ModelFile;
   /**
@@ -47,11 +66,18 @@ export interface ScoringService {
    * @throws MILL_MODEL_INVALID, MILL_MODEL_EXISTS
    */
   createModel(name: string, file: unknown): Promise<CreateModelResponse>;
+  /** What this node has scored by a model since it serves it. @throws MILL_MODEL_UNKNOWN, MILL_NOT_READY */
+  scoredBy(model: string): ScoredCounts;
   /** Outcomes that the updater could not join lately: the newest 100 from its notices, of one model if one is named. */
   rejectedOutcomes(model: string | undefined): readonly RejectedOutcome[];
   /** What the updater told of a model in the last hour, oldest first. @throws MILL_MODEL_UNKNOWN, MILL_NOT_READY */
   measures(model: string): readonly Measures[];
   status(): ClusterStatus;
+  /**
+   * True when a request to score of this priority would be refused now, whatever it asks for; no such function: never. A face asks
+   * before it reads a request, since those that are refused under overload are the many.
+   */
+  isOverdue?(priority: Priority): boolean;
   /** True once this node can score. */
   readonly ready: boolean;
 }

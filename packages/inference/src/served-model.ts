@@ -1,94 +1,47 @@
 /**
- * One model as a node serves it, and the life of a batch:
- *
- *   requests → keys (encoder) → rows (pull, once a key) → pooled inputs → net at one dense version → scores
+ * One model as a node serves it: the live line, whose dense weights follow the log, and its versions, whose weights stay. All
+ * read the same rows.
  */
+import { type DenseFollower, followDense, type RowSource } from '@millrace/client';
+import { createStaleness } from '@millrace/core';
 import {
-  createReadMarks,
-  type DenseFollower,
-  followDense,
-  pullTables,
-  type ReadMarks,
-  type RowSource,
-} from '@millrace/client';
-import { createStaleness, type Staleness } from '@millrace/core';
-import {
-  type BatchSpace,
-  createBatchSpace,
-  createFeatureEncoder,
   type EngineName,
   type EngineWork,
-  type FeatureEncoder,
-  gatherSpace,
   type OpenNet,
+  openFrozenNet,
   openNet,
-  resetSpace,
-  tablesToPull,
+  warmUp,
 } from '@millrace/model';
-import {
-  type Features,
-  isMillraceError,
-  type LogHeads,
-  MillraceError,
-  type ModelFile,
-  partitionsDefault,
-} from '@millrace/protocol';
+import { type LogHeads, MillraceError, type ModelFile, type VersionRecord } from '@millrace/protocol';
+import { denseFloatsOf, type VersionRegistry, type VersionsView } from '@millrace/registry';
 import type { Bus, Clock, Logger } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
-import { type Batcher, type BatchingLimits, createBatcher, type Ticket } from './batcher.ts';
+import { createBatchShapes } from './batch-shapes.ts';
+import type { Batcher, BatchingLimits } from './batcher.ts';
 import { type MeasuresView, openMeasuresView } from './measures-view.ts';
-import { createReadTrace } from './read-trace.ts';
-import type { Caller } from './scoring-service.ts';
-
-export interface ScoreInput {
-  readonly user: Features;
-  readonly context: Features;
-  readonly items: readonly Features[];
-  /** Wants to know where its rows were read: true when its scores are logged. */
-  readonly traced?: boolean;
-  /** Wants logits, and how sure they are: true when an order is drawn from them. */
-  readonly ranked?: boolean;
-  /** Who waits; nothing is computed for one who has gone. */
-  readonly caller?: Caller | undefined;
-}
-
-export interface Scored {
-  /** Probabilities in item order; the caller's to keep. */
-  readonly scores: Float32Array;
-  readonly version: number;
-  readonly stalenessMs: number | null;
-  /** True when first values stood in for some rows of its batch. */
-  readonly degraded: boolean;
-  /** Where its rows were read (protocol/read-log.ts); null unless it was asked for. */
-  readonly reads: Uint8Array | null;
-  /** Behind the scores, float32[items]; empty unless it was asked for. */
-  readonly logits: Float32Array;
-  /** Of the logits, float32[items]; null unless it was asked for and tables keep a precision. */
-  readonly variances: Float32Array | null;
-}
-
-export interface ServedCounts {
-  /** Items scored, and the batches they came in. */
-  scored: number;
-  batches: number;
-  degraded: number;
-  /** Of the newest batch; null before the first, or before an updater told its heads. */
-  stalenessMs: number | null;
-}
+import { nextTurn } from './next-turn.ts';
+import type { Scored, ScoreInput, ServedCounts } from './scored.ts';
+import { createScoringLine, type ScoringLineOptions } from './scoring-line.ts';
+import { type ServedVersions, serveVersions, type VersionLine } from './served-versions.ts';
 
 export interface ServedModel {
+  /** Of the live line. */
   readonly net: OpenNet;
   readonly batcher: Batcher<ScoreInput, Scored>;
+  readonly versions: ServedVersions;
   /** Newest heads told by the updater, null before the first. */
   heads: LogHeads | null;
+  /** Of all lines. */
   readonly counts: ServedCounts;
+  /** Items that wait, of all lines. */
+  readonly queueRows: number;
   /** What its updater tells of how well it does. */
   readonly measures: MeasuresView;
   /** Takes heads that just came. */
   noteHeads(heads: LogHeads): void;
-  /** Makes the newest dense weights the served version, between two batches. */
+  /** Makes the newest dense weights those of the live line, between two batches. */
   refresh(): Promise<void>;
-  /** True once the dense log has been followed to the head it had at start. */
+  /** True once the dense log has been followed to the head it had at start, and wanted versions are loaded. */
   readonly ready: boolean;
   close(): Promise<void>;
 }
@@ -104,6 +57,10 @@ export interface ServedModelOptions {
   readonly limits: BatchingLimits;
   /** How often new dense weights are looked for, ms; 0: before every batch. */
   readonly swapEveryMs: number;
+  readonly versions: VersionsView;
+  readonly registry: Pick<VersionRegistry, 'weightsOf'>;
+  /** Weights were taken back: what they made of a request was no number. */
+  readonly onNotFinite?: () => void;
   readonly onFailed: (error: Error) => void;
   /** Told once the engine is chosen. */
   readonly onOpened?: (net: OpenNet) => void;
@@ -128,20 +85,23 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
   );
   options.onOpened?.(net);
   const staleness = createStaleness();
-  const counts: ServedCounts = { scored: 0, batches: 0, degraded: 0, stalenessMs: null };
-  const lanes = Array.from({ length: options.limits.lanes }, () => ({
-    space: createBatchSpace(net.plan),
-    marks: createReadMarks(),
-  }));
-  const encoder = createFeatureEncoder(net.plan);
-  const runner = createRunner({ net, encoder, staleness, counts, options });
-  const batcher = createBatcher<ScoreInput, Scored>(
-    options.limits,
-    clock,
-    (lane, tickets) => runner.run(lanes[lane], tickets),
-    refusalOfGone,
-  );
-  let ready = false;
+  const counts: ServedCounts = { scored: 0, batches: 0, degraded: 0, lastMs: null, stalenessMs: null };
+  const shapes = createBatchShapes(options.limits.rowsMax);
+  const shared = { clock, rows: options.rows, limits: options.limits, staleness, counts, shapes };
+  const swaps = createSwaps(net, options);
+  const line = createScoringLine({
+    ...shared,
+    net,
+    dense: () => net.versions.current,
+    revert: () => net.versions.revert(),
+    onNotFinite(requests, outcome) {
+      logger.error({ model: file.name, requests, outcome }, 'scores that are no numbers');
+      if (outcome === 'taken back') options.onNotFinite?.();
+    },
+    ...(options.swapEveryMs === 0 && { beforePass: swaps.now }),
+  });
+  const refresh = () => line.inTurn(swaps.now);
+  let caught = false;
   const follower: DenseFollower = await followDense({
     bus,
     archive: options.archive,
@@ -150,180 +110,155 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
     onFailed: options.onFailed,
   });
   const caughtUp = follower.caughtUp.then(async () => {
-    await runner.refresh();
-    ready = true;
+    await refresh();
+    caught = true;
   });
   if (net.shape.denseParameters === 0) await caughtUp;
   else caughtUp.catch(options.onFailed);
-
   const measures = await openMeasuresView({ bus, logger, model: file.name, onFailed: options.onFailed });
+  const versions = serveVersions({
+    model: file.name,
+    view: options.versions,
+    clock,
+    logger,
+    onFailed: options.onFailed,
+    live: {
+      number: null,
+      engine: net.engine.name,
+      batcher: line.batcher,
+      get denseSequence() {
+        return net.versions.current.version;
+      },
+    },
+    open: (record) => openVersion(record, options, { ...shared, opened: net.engine.name }),
+  });
+  const stopSwapping = swaps.start((swap) => line.inTurn(swap));
 
   const served: ServedModel = {
     net,
-    batcher,
+    batcher: line.batcher,
+    versions,
     heads: null,
     counts,
+    get queueRows() {
+      return [...versions.lines].reduce(
+        (sum, { batcher }) => sum + batcher.queueRows,
+        line.batcher.queueRows,
+      );
+    },
     measures,
     noteHeads(heads) {
       served.heads = heads;
       staleness.note(heads.partitions, clock.monotonicMs());
     },
-    refresh: runner.refresh,
+    refresh,
     get ready() {
-      return ready;
+      return caught && versions.settled;
     },
     async close() {
-      swapTimer.cancel();
-      await batcher.close();
+      await stopSwapping();
+      await versions.close();
+      await line.close();
       await follower.close();
       await measures.close();
-      await runner.settled();
       net.dispose();
     },
   };
-  const swap = () => {
-    runner
-      .refresh()
-      .then(() => {
-        swapTimer = clock.setTimer(options.swapEveryMs, swap);
-      })
-      .catch(options.onFailed);
-  };
-  let swapTimer = options.swapEveryMs > 0 ? clock.setTimer(options.swapEveryMs, swap) : { cancel() {} };
   return served;
 }
 
-/** Nobody would see what is computed for those who have gone, or whose time is up. */
-function refusalOfGone({ caller }: ScoreInput): MillraceError | null {
-  if (!caller?.gone) return null;
-  return new MillraceError('MILL_TIMEOUT', 'not computed: nobody waits for the answer any more');
-}
-
-interface Lane {
-  readonly space: BatchSpace;
-  readonly marks: ReadMarks;
-}
-
-interface RunnerParts {
-  readonly net: OpenNet;
-  readonly encoder: FeatureEncoder;
-  readonly staleness: Staleness;
-  readonly counts: ServedCounts;
-  readonly options: ServedModelOptions;
-}
-
-/** Runs batches. Engine calls and swaps go through one chain, so a swap always falls between two forward passes. */
-function createRunner({ net, encoder, staleness, counts, options }: RunnerParts) {
-  const { clock, logger, rows } = options;
+/** The live line's swaps: now, or every so often with all but the assignment done while batches go on. */
+function createSwaps(net: OpenNet, { clock, logger, swapEveryMs, onFailed }: ServedModelOptions) {
   const model = net.file.name;
-  const trace = createReadTrace(net.plan.tables.length, net.file.partitions ?? partitionsDefault);
-  let chain: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(work: () => T | Promise<T>): Promise<T> => {
-    const result = chain.then(work);
-    chain = result.catch(() => {});
-    return result;
-  };
-  const refreshNow = () => {
-    const outcome = net.versions.refresh();
+  const tell = (outcome: string) => {
     if (outcome === 'refused')
       logger.error({ model, version: net.dense.sequence }, 'dense version refused: not finite');
   };
-
-  const forward = (space: BatchSpace) =>
-    inTurn(async () => {
-      if (options.swapEveryMs === 0) refreshNow();
-      const { version, loaded, scales } = net.versions.current;
-      const input = gatherSpace(space, scales);
-      await net.program.forward(loaded, input, space.logits);
-      return version;
-    });
-
-  const runBatch = async ({ space, marks }: Lane, tickets: readonly Ticket<ScoreInput, Scored>[]) => {
-    try {
-      resetSpace(space);
-      marks.count = 0;
-      const encoded = encodeTickets(encoder, space, tickets);
-      if (encoded.length === 0) return;
-      const { degraded } = await pullTables(rows, tablesToPull(space), { model, marks, onAbsent: 'default' });
-      const version = await forward(space);
-      const stalenessMs = staleness.ofRead(
-        marks.partitions,
-        marks.sequences,
-        marks.count,
-        clock.monotonicMs(),
-      );
-      counts.batches += 1;
-      counts.stalenessMs = stalenessMs;
-      trace.begin(marks);
-      for (const { ticket, from, occurrencesFrom, occurrencesTo } of encoded) {
-        counts.scored += ticket.rows;
-        if (degraded) counts.degraded += ticket.rows;
-        const scores = probabilities(space.logits, from, ticket.rows);
-        const reads = ticket.request.traced
-          ? trace.readsOf(space.batch, occurrencesFrom, occurrencesTo)
-          : null;
-        const to = ticket.request.ranked ? from + ticket.rows : from;
-        const logits = space.logits.slice(from, to);
-        const variances = variancesOf(space)?.slice(from, to) ?? null;
-        ticket.resolve({ scores, version, stalenessMs, degraded, reads, logits, variances });
-      }
-    } catch (error) {
-      // Settling a ticket twice does nothing, so those that were refused for their features stay so.
-      for (const ticket of tickets) ticket.reject(error);
-    }
-  };
-
   return {
-    run: runBatch,
-    refresh: () => inTurn(refreshNow),
-    settled: () => chain,
+    now: () => tell(net.versions.refresh()),
+    /** @param between runs the assignment between two passes. @returns what ends it. */
+    start(between: (swap: () => void) => Promise<void>): () => Promise<void> {
+      let closed = false;
+      let wake = () => {};
+      const turn = () =>
+        new Promise<void>((resolve) => {
+          const pause = clock.setTimer(0, resolve);
+          wake = () => {
+            pause.cancel();
+            resolve();
+          };
+          if (closed) wake();
+        });
+      let swapping: Promise<void> = Promise.resolve();
+      let timer = { cancel() {} };
+      const swap = async () => {
+        const outcome = await net.versions.prepare(turn);
+        tell(outcome);
+        if (outcome === 'ready') await between(net.versions.swap);
+        schedule();
+      };
+      const schedule = () => {
+        if (swapEveryMs === 0 || closed) return;
+        timer = clock.setTimer(swapEveryMs, () => {
+          swapping = swap().catch(onFailed);
+        });
+      };
+      schedule();
+      return async () => {
+        closed = true;
+        timer.cancel();
+        wake();
+        await swapping;
+      };
+    },
   };
 }
 
-interface EncodedTicket {
-  readonly ticket: Ticket<ScoreInput, Scored>;
-  /** First row of its items in the batch. */
-  readonly from: number;
-  /** By table its run of the batch's occurrences. */
-  readonly occurrencesFrom: readonly number[];
-  readonly occurrencesTo: readonly number[];
-}
+type SharedByLines = Omit<ScoringLineOptions, 'net' | 'dense'>;
 
-/** Encodes each request's items; one with a bad feature is refused and leaves its rows unread. */
-function encodeTickets(
-  encoder: FeatureEncoder,
-  space: BatchSpace,
-  tickets: readonly Ticket<ScoreInput, Scored>[],
-): readonly EncodedTicket[] {
-  const encoded: EncodedTicket[] = [];
-  for (const ticket of tickets) {
-    const from = space.batch.rows;
-    const occurrencesFrom = occurrencesOf(space);
-    const { user, context, items } = ticket.request;
-    try {
-      encoder.beginRequest(user, context);
-      for (let i = 0; i < items.length; i += 1) encoder.addItem(space.batch, items[i], i);
-      encoded.push({ ticket, from, occurrencesFrom, occurrencesTo: occurrencesOf(space) });
-    } catch (error) {
-      if (!isMillraceError(error)) throw error;
-      ticket.reject(error);
-    }
+/**
+ * A version that can answer: its weights read and checked, its net opened and warmed up at the batch sizes in use.
+ * @throws MILL_VERSION_DAMAGED, MILL_STORE_UNAVAILABLE, MILL_ENGINE_UNAVAILABLE
+ */
+async function openVersion(
+  record: VersionRecord,
+  { registry, engine, logger, readNet }: ServedModelOptions,
+  { opened, ...shared }: SharedByLines & { readonly opened: EngineName },
+): Promise<VersionLine> {
+  // Checked by the registry when it was made; a damaged one is stopped by its weights.
+  const { model, version, file } = record;
+  const weights = await registry.weightsOf(record);
+  if (weights.length !== denseFloatsOf(file))
+    throw new MillraceError(
+      'MILL_VERSION_DAMAGED',
+      `version ${version} of "${model}": wanted ${denseFloatsOf(file)} floats for its net, found ${weights.length}`,
+    );
+  const net = await openFrozenNet(file, weights, record.sequences.dense, {
+    wanted: engine,
+    work: scoringWork,
+    ...(readNet && { readNet }),
+    onSkip: (name, reason) => logger.info({ engine: name, reason }, 'engine skipped'),
+    opened,
+  });
+  for (const rows of shared.shapes.inUse()) {
+    // Requests have their turn between two passes.
+    await nextTurn();
+    if (await warmUp(net, rows)) continue;
+    net.dispose();
+    throw new MillraceError(
+      'MILL_VERSION_DAMAGED',
+      `version ${version} of "${model}" scores what is no number`,
+    );
   }
-  return encoded;
-}
-
-function occurrencesOf({ batch }: BatchSpace): readonly number[] {
-  return batch.tables.map(({ occurrences }) => occurrences);
-}
-
-/** What is answered for `count` logits from place `from`: float32 of 1 / (1 + e^−logit). */
-export function probabilities(logits: Float32Array, from: number, count: number): Float32Array {
-  const scores = new Float32Array(count);
-  for (let i = 0; i < count; i += 1) scores[i] = 1 / (1 + Math.exp(-logits[from + i]));
-  return scores;
-}
-
-/** Variances of the batch's logits, where tables keep a precision. */
-function variancesOf({ plan, variances }: BatchSpace): Float32Array | null {
-  return plan.hasVariance ? variances : null;
+  const line = createScoringLine({ ...shared, net, dense: () => net.dense });
+  return {
+    number: version,
+    engine: net.engine.name,
+    batcher: line.batcher,
+    denseSequence: record.sequences.dense,
+    async close() {
+      await line.close();
+      net.dispose();
+    },
+  };
 }

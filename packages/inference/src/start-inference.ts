@@ -1,6 +1,7 @@
 /** The inference process: follows the cluster, serves every model over HTTP, leaves in order. */
 import { randomUUID } from 'node:crypto';
 import {
+  type CopyFormat,
   createCacheGauges,
   createHedgeCounters,
   createHotRowCache,
@@ -28,6 +29,9 @@ import { type HttpFace, startHttp } from './http/start-http.ts';
 import { createNetReader } from './net-files.ts';
 import { createScoringCore } from './scoring-core.ts';
 import type { ScoringService } from './scoring-service.ts';
+import type { ThriftFace } from './thrift/start-thrift.ts';
+import type { Tracing } from './tracing/span.ts';
+import { tracedService } from './tracing/traced-service.ts';
 
 export interface InferenceOptions {
   readonly bus: Bus;
@@ -49,11 +53,15 @@ export interface InferenceOptions {
   readonly cacheRows?: number;
   /** Kept rows are read while they are this old at most, ms. Default 1 s. */
   readonly cacheStalenessMsMax?: number;
+  /** How rows are kept. Default float32. */
+  readonly cacheRowFormat?: CopyFormat;
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
   /** 0: no gRPC. Default 0. */
   readonly grpcPort?: number;
+  /** 0: no Thrift. Default 0. */
+  readonly thriftPort?: number;
   readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
   /** Whether each HTTP request gets a line in the log. Default: off. */
@@ -65,6 +73,10 @@ export interface InferenceOptions {
   readonly httpTls?: { readonly cert: string; readonly key: string } | null;
   /** Who may do what. Default: no key is asked for. */
   readonly access?: Access;
+  /** Release and commit that versions taken here tell of. Default: the release. */
+  readonly code?: () => string;
+  /** Gets spans of requests; null: nobody does. Stays open. Default null. */
+  readonly tracing?: Tracing | null;
   readonly onFailed: (error: Error) => void;
 }
 
@@ -72,6 +84,8 @@ export interface RunningInference {
   readonly url: string;
   /** Where gRPC listens; null: nowhere. */
   readonly grpcAddress: string | null;
+  /** Where Thrift listens; null: nowhere. */
+  readonly thriftPort: number | null;
   close(): Promise<void>;
 }
 
@@ -96,7 +110,15 @@ export async function startInference(options: InferenceOptions): Promise<Running
   const rows = cache ?? pulls;
   const onOpened = createEngineGauge(metrics);
   const readNet = createNetReader(options.netsDirectory ?? null);
-  const core = createScoringCore({ ...options, view, rows, newRequestId: randomUUID, onOpened, readNet });
+  const core = createScoringCore({
+    ...options,
+    view,
+    rows,
+    newRequestId: randomUUID,
+    node: randomUUID(),
+    onOpened,
+    readNet,
+  });
   const stopListening = view.onChange(() => {
     core.reconcile().catch(options.onFailed);
   });
@@ -109,8 +131,18 @@ export async function startInference(options: InferenceOptions): Promise<Running
     { name: 'mill_lost_impressions', help: 'Impressions that the log did not take.' },
     () => core.lostImpressions,
   );
+  metrics.gauge(
+    {
+      name: 'mill_scores_not_finite',
+      help: 'Requests whose scores were no numbers since the start; answered by earlier weights, or not at all.',
+    },
+    () => core.notFinite,
+  );
+  const { tracing = null } = options;
+  const service = tracing === null ? core : tracedService(core);
   const http = await startHttp({
-    service: core,
+    service,
+    tracing,
     logger,
     registry: metrics.registry,
     host: options.host,
@@ -122,12 +154,17 @@ export async function startInference(options: InferenceOptions): Promise<Running
     tls: options.httpTls ?? null,
     ...(options.access && { access: options.access }),
   });
-  const grpc = await openGrpc(options, core, http);
+  const grpc = await openGrpc(options, service, http);
+  const thrift = await openThrift(options, service).catch(async (error: unknown) => {
+    await Promise.all([http.close(), grpc?.close()]);
+    throw error;
+  });
   return {
     url: http.url,
     grpcAddress: grpc?.address ?? null,
+    thriftPort: thrift?.port ?? null,
     async close() {
-      await Promise.all([http.close(), grpc?.close()]);
+      await Promise.all([http.close(), grpc?.close(), thrift?.close()]);
       stopListening();
       await core.close();
       await cache?.close();
@@ -138,12 +175,21 @@ export async function startInference(options: InferenceOptions): Promise<Running
 }
 
 function openCache(
-  { bus, clock, logger, metrics, cacheRows = 0, cacheStalenessMsMax = 1_000 }: InferenceOptions,
+  {
+    bus,
+    clock,
+    logger,
+    metrics,
+    cacheRows = 0,
+    cacheStalenessMsMax = 1_000,
+    cacheRowFormat,
+  }: InferenceOptions,
   behind: Pick<HotRowCacheOptions, 'view' | 'rows' | 'floor'>,
 ): HotRowCache | null {
   if (cacheRows === 0) return null;
   const bounds = { rowsMax: cacheRows, stalenessMsMax: cacheStalenessMsMax };
-  const cache = createHotRowCache({ bus, clock, logger, ...behind, ...bounds });
+  const format = cacheRowFormat ?? 'float32';
+  const cache = createHotRowCache({ bus, clock, logger, ...behind, ...bounds, format });
   createCacheGauges(metrics, cache);
   return cache;
 }
@@ -160,9 +206,24 @@ async function openGrpc(
   // Loaded here: a process without gRPC does not pay for its libraries at every start.
   const { startGrpc } = await import('./grpc/start-grpc.ts');
   const parts = { service, logger, clock, registry, newIncidentId: randomUUID, host, requestTimeoutMs };
-  const edges = { tls: options.httpTls ?? null, ...(options.access && { access: options.access }) };
+  const edges = {
+    tls: options.httpTls ?? null,
+    tracing: options.tracing ?? null,
+    ...(options.access && { access: options.access }),
+  };
   return await startGrpc({ ...parts, ...edges, port: grpcPort }).catch(async (error: unknown) => {
     await http.close();
     throw error;
   });
+}
+
+/** A Thrift face where a port is given; loaded here, as gRPC's. */
+async function openThrift(options: InferenceOptions, service: ScoringService): Promise<ThriftFace | null> {
+  const { thriftPort: port = 0, logger, clock, metrics, host, connectionsMax, requestTimeoutMs } = options;
+  if (port === 0) return null;
+  const { startThrift } = await import('./thrift/start-thrift.ts');
+  const parts = { service, logger, clock, registry: metrics.registry, newIncidentId: randomUUID, host, port };
+  const edges = { tls: options.httpTls ?? null, tracing: options.tracing ?? null };
+  const limits = { connectionsMax, requestTimeoutMs };
+  return startThrift({ ...parts, ...edges, ...limits, ...(options.access && { access: options.access }) });
 }

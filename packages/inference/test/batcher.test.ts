@@ -282,3 +282,148 @@ test('batcher: every request is answered once, in order, whatever its size and h
     { numRuns: 60 },
   );
 }, 20_000);
+
+test('batcher: once requests have waited too long new ones are refused, until what waits is younger again', async () => {
+  const { clock, runs, batcher } = open({ lanes: 1, queueRowsMax: 1_000, queueDelayMsMax: 50 });
+  void batcher.submit('a', 10);
+  for (const request of ['b', 'c', 'd']) void batcher.submit(request, 10);
+  clock.advanceBy(60);
+  // Nobody looks before a batch leaves: the process may have been stopped for a while.
+  void batcher.submit('e', 10);
+  runs[0].finish();
+  await turn();
+  await expect(batcher.submit('f', 1)).rejects.toMatchObject({
+    code: 'MILL_OVERLOADED',
+    message: 'cannot score now: a request would wait for 240 ms, the limit is 50',
+  });
+  runs[1].finish();
+  await turn();
+  expect(batcher.isOverdue('normal')).toBe(true);
+  for (const run of [2, 3]) {
+    runs[run].finish();
+    await turn();
+  }
+  expect(batcher.isOverdue('normal')).toBe(false);
+  void batcher.submit('g', 10);
+  for (const run of [4, 5]) {
+    runs[run].finish();
+    await turn();
+  }
+  expect(requestsOf(runs)).toEqual(['a', 'b', 'c', 'd', 'e', 'g']);
+});
+
+test('batcher: what has waited long and leaves with the next batch refuses nobody', async () => {
+  const { clock, runs, batcher } = open({ lanes: 1, queueDelayMsMax: 50 });
+  void batcher.submit('a', 10);
+  void batcher.submit('b', 1);
+  clock.advanceBy(1_000);
+  runs[0].finish();
+  await turn();
+  expect([requestsOf(runs), batcher.isOverdue('low')]).toEqual([['a', 'b'], false]);
+});
+
+test('batcher: no more is taken than leaves within the limit, by what batches took', async () => {
+  const { clock, runs, batcher } = open({ lanes: 1, queueRowsMax: 1_000, queueDelayMsMax: 50 });
+  for (const request of ['a', 'b', 'c', 'd']) void batcher.submit(request, 10);
+  clock.advanceBy(12);
+  runs[0].finish();
+  await turn();
+  // 1.2 ms a row: what goes before a new request ends within 36 ms, with e within 48, with one more within 60.
+  expect([batcher.isOverdue('low'), batcher.isOverdue('normal')]).toEqual([true, false]);
+  void batcher.submit('e', 10);
+  expect(batcher.isOverdue('normal')).toBe(false);
+  void batcher.submit('f', 10);
+  expect([batcher.isOverdue('low'), batcher.isOverdue('normal'), batcher.isOverdue('high')]).toEqual([
+    true,
+    true,
+    false,
+  ]);
+  await expect(batcher.submit('g', 10)).rejects.toMatchObject({
+    message: 'cannot score now: a request would wait for 60 ms, the limit is 50',
+  });
+  for (const run of [1, 2, 3, 4, 5]) {
+    runs[run].finish();
+    await turn();
+  }
+  expect(requestsOf(runs)).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
+  expect(batcher.isOverdue('low')).toBe(false);
+});
+
+test('batcher: priority: the urgent leave first, and are refused last', async () => {
+  const { clock, runs, batcher } = open({ lanes: 1, queueRowsMax: 1_000, queueDelayMsMax: 50 });
+  void batcher.submit('a', 10);
+  void batcher.submit('low', 10, 'low');
+  void batcher.submit('normal', 10);
+  void batcher.submit('high', 10, 'high');
+  clock.advanceBy(60);
+  runs[0].finish();
+  await turn();
+  expect(requestsOf(runs)).toEqual(['a', 'high']);
+  // Nothing as urgent waits any more; what is less urgent does not count.
+  expect(batcher.isOverdue('high')).toBe(false);
+  expect(batcher.isOverdue('normal')).toBe(true);
+  await expect(batcher.submit('late', 1, 'low')).rejects.toMatchObject({ code: 'MILL_OVERLOADED' });
+  void batcher.submit('urgent', 10, 'high');
+  for (const run of [1, 2, 3]) {
+    runs[run].finish();
+    await turn();
+  }
+  expect(requestsOf(runs)).toEqual(['a', 'high', 'urgent', 'normal', 'low']);
+});
+
+/**
+ * One server that spends 0.05 ms on a row and serves batches one after the other, asked at `rate` requests of 100 rows a second
+ * with random gaps, in steps of 1 ms. Resolves to the times of accepted requests, ms ascending, and how many were refused.
+ */
+async function serveAt(rate: number) {
+  const clock = createManualClock(0);
+  const limits = { rowsMax: 1_024, delayUs: 0, queueRowsMax: 20_000, queueDelayMsMax: 50, lanes: 2 };
+  const due: { readonly atMs: number; readonly end: () => void }[] = [];
+  let freeMs = 0;
+  const batcher = createBatcher<number, null>(limits, clock, (_lane, tickets) => {
+    const rows = tickets.reduce((sum, ticket) => sum + ticket.rows, 0);
+    freeMs = Math.max(freeMs, clock.monotonicMs()) + 0.05 * rows;
+    return new Promise((resolve) => {
+      const end = () => {
+        for (const ticket of tickets) ticket.resolve(null);
+        resolve();
+      };
+      due.push({ atMs: freeMs, end });
+    });
+  });
+  const tookMs: number[] = [];
+  let refused = 0;
+  let state = 1;
+  const random = () => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    return state / 2 ** 32;
+  };
+  let nextMs = 0;
+  for (let nowMs = 0; nowMs < 3_000; nowMs += 1) {
+    while (nextMs <= nowMs) {
+      nextMs += (1_000 / rate) * -Math.log(1 - random());
+      const note = () => tookMs.push(clock.monotonicMs() - nowMs);
+      batcher.submit(nowMs, 100).then(note, () => {
+        refused += 1;
+      });
+    }
+    await turn();
+    clock.advanceBy(1);
+    while (due.length > 0 && due[0].atMs <= clock.monotonicMs()) due.shift()?.end();
+    await turn();
+  }
+  return { tookMs: tookMs.sort((a, b) => a - b), refused };
+}
+
+test('batcher: overload: at ten times of what can be served what is accepted takes no more than twice as long', async () => {
+  const p99 = (tookMs: readonly number[]) => tookMs[Math.floor(0.99 * tookMs.length)];
+  // 5 ms a request: 200 requests a second at most.
+  const capacity = await serveAt(160);
+
+  const overload = await serveAt(2_000);
+  expect(capacity.refused).toBe(0);
+  expect(overload.refused).toBeGreaterThan(8 * overload.tookMs.length);
+  // As many as can be are served all the same.
+  expect(overload.tookMs.length).toBeGreaterThan(0.9 * 600);
+  expect(p99(overload.tookMs)).toBeLessThanOrEqual(2 * p99(capacity.tookMs));
+});

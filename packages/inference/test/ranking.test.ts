@@ -53,7 +53,7 @@ test('rank: the impression has what was shown, in that order, with scores, prope
   expect(logged).toMatchObject({ requestId: 'r', user: { who: 'eve' }, context: {}, policy: 'softmax' });
   expect(logged.items).toEqual(ranking.map(({ index }) => items[index]));
   expect(logged.places).toEqual(ranking.map(({ index }) => index));
-  expect(floats(logged.scores)).toEqual(ranking.map(({ score }) => score));
+  expect(floats(logged.scores)).toEqual(ranking.map(({ score }) => Math.fround(score)));
   expect(floats(logged.propensities as Uint8Array)).toEqual(ranking.map(({ propensity }) => propensity));
   expect(logged.reads).toBeInstanceOf(Uint8Array);
 });

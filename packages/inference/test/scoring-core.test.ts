@@ -161,7 +161,7 @@ test('scoring core: score: the impression says what was asked and what was answe
     reads: logged.reads,
   });
   const bytes = new Uint8Array(logged.scores);
-  expect(Array.from(new Float32Array(bytes.buffer))).toEqual(scores);
+  expect(Array.from(new Float32Array(bytes.buffer))).toEqual(scores.map(Math.fround));
 });
 
 test('scoring core: score: the impression says where the rows of its own keys were read, and whether some were not', async () => {
@@ -580,4 +580,12 @@ test('scoring core: close: answers what it took, stores its impressions, and tak
   expect((await waiting).scores).toEqual([0.5]);
   await closing;
   expect((await events()).length).toBe(1);
+});
+
+test('core: scoredBy: items, passes and the time of the last', async () => {
+  const { core, clock } = await openStage([linear]);
+  expect(core.scoredBy('ads')).toEqual({ items: 0, batches: 0, lastMs: null });
+  await core.score({ model: 'ads', items: [{ ad: 'a' }, { ad: 'b' }] });
+  expect(core.scoredBy('ads')).toEqual({ items: 2, batches: 1, lastMs: clock.now() });
+  expect(() => core.scoredBy('other')).toThrow(expect.objectContaining({ code: 'MILL_MODEL_UNKNOWN' }));
 });

@@ -1,4 +1,5 @@
 import type { LoadedWeights } from '@millrace/model';
+import { openVersionRegistry, watchVersions } from '@millrace/registry';
 import { createManualClock, createMemoryBus, type ManualClock, type MemoryBus } from '@millrace/runtime';
 import { expect, onTestFinished, test } from 'vitest';
 import { type ServedModel, type ServedModelOptions, serveModel } from '../src/served-model.ts';
@@ -35,6 +36,8 @@ async function serve(
   const served = await serveModel(file, {
     bus,
     clock,
+    versions: await watchVersions(bus),
+    registry: await openVersionRegistry(bus, clock),
     logger: quietLogger,
     rows,
     archive: null,
@@ -159,6 +162,14 @@ test('served model: dense weights that are not finite are never served', async (
   expect([answer.version, Number.isFinite(answer.score)]).toEqual([1, true]);
 });
 
+/** Until weights that are being prepared are in: each step of it waits for a turn of the clock. */
+async function prepared(clock: ManualClock): Promise<void> {
+  for (let step = 0; step < 4; step += 1) {
+    await turn();
+    clock.advanceBy(0);
+  }
+}
+
 test('served model: new versions are looked for at the interval that is set, and not in between', async () => {
   const { bus, clock, served, score } = await serve({ swapEveryMs: 100 });
   await appendDense(bus, 1, [1, 0, 0, 0]);
@@ -167,11 +178,11 @@ test('served model: new versions are looked for at the interval that is set, and
   await turn();
   expect((await score(1)).version).toBe(0);
   clock.advanceBy(1);
-  await turn();
+  await prepared(clock);
   expect((await score(1)).version).toBe(1);
   await appendDense(bus, 2, [1, 0, 0, 0]);
   clock.advanceBy(100);
-  await turn();
+  await prepared(clock);
   expect((await score(1)).version).toBe(2);
   await served.close();
   expect(clock.timersWaiting).toBe(0);
@@ -250,5 +261,5 @@ test('served model: counts items, batches and degraded items', async () => {
   rows.degraded = true;
   const { degraded, scores } = await ask(4);
   expect([degraded, scores.length]).toEqual([true, 4]);
-  expect(served.counts).toEqual({ scored: 9, batches: 2, degraded: 4, stalenessMs: null });
+  expect(served.counts).toEqual({ scored: 9, batches: 2, degraded: 4, lastMs: 0, stalenessMs: null });
 });

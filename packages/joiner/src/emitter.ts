@@ -37,7 +37,7 @@ export function createEmitter(
       origin ??= here;
     },
     emit(entry, { index, rank, ...part }) {
-      const { user, context, items, offset, scores, arm } = entry;
+      const { user, context, items, offset, scores } = entry;
       // Ranks tell parts apart only where one event may complete several of an item.
       const isApart = time.sequence === entry.sequence || part.weighting !== 'none';
       const place: ExamplePlace = [
@@ -49,7 +49,7 @@ export function createEmitter(
       if (before && comparePlaces(before.place, place) > 0) ascending = false;
       const score = scores.getFloat32(4 * index, true);
       const about = { place, user, context, item: items[index], offset, score };
-      placed.push(arm === undefined ? { ...about, ...part } : { ...about, ...part, arm });
+      placed.push({ ...about, ...part, ...armsOf(entry, index) });
     },
     flush() {
       if (placed.length === 0) return;
@@ -62,5 +62,20 @@ export function createEmitter(
       placed.length = 0;
       ascending = true;
     },
+  };
+}
+
+function armsOf(
+  { arm, units, shadow, modelVersion }: Entry,
+  index: number,
+): Pick<Example, 'arm' | 'units' | 'shadow' | 'modelVersion'> | undefined {
+  if (arm === undefined && shadow === undefined && modelVersion === undefined) return undefined;
+  return {
+    ...(modelVersion !== undefined && { modelVersion }),
+    ...(arm !== undefined && { arm }),
+    ...(units !== undefined && { units }),
+    ...(shadow !== undefined && {
+      shadow: { arm: shadow.arm, unit: shadow.unit, score: shadow.scores.getFloat32(4 * index, true) },
+    }),
   };
 }

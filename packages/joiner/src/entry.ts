@@ -16,10 +16,15 @@ export interface Entry extends Waiting {
   readonly items: readonly Features[];
   /** Place of each in the request; undefined: they stand in its order. */
   readonly places: readonly number[] | undefined;
+  /** Version that scored; undefined: the live line. */
+  readonly modelVersion: number | undefined;
   /** float32[items], little-endian. */
   readonly scores: DataView;
-  /** Experiment arm that scored; undefined: none. */
+  /** Experiment arms that it is in, and the unit of each; undefined: none. */
   readonly arm: string | undefined;
+  readonly units: readonly number[] | undefined;
+  /** What a shadow arm made of it, float32[items], little-endian; undefined: none did. */
+  readonly shadow: { readonly arm: string; readonly unit: number; readonly scores: DataView } | undefined;
   /** Share of its negatives that is kept. */
   readonly rate: number;
   /** −ln(rate) */
@@ -31,7 +36,7 @@ export interface Entry extends Waiting {
 }
 
 export function entryFrom(impression: Impression, at: Waiting): Entry {
-  const { requestId, user, context, items, places, scores, arm, negativeRate: rate = 1 } = impression;
+  const { requestId, user, context, items, places, arm, units, shadow, negativeRate: rate = 1 } = impression;
   return {
     ...at,
     requestId,
@@ -40,12 +45,19 @@ export function entryFrom(impression: Impression, at: Waiting): Entry {
     items,
     places,
     arm,
-    scores: new DataView(scores.buffer, scores.byteOffset, scores.byteLength),
+    units,
+    modelVersion: impression.modelVersion,
+    shadow: shadow && { arm: shadow.arm, unit: shadow.unit, scores: viewOf(shadow.scores) },
+    scores: viewOf(impression.scores),
     rate,
     offset: rate < 1 ? -Math.log(rate) : 0,
     taught: new Uint8Array(items.length),
     seen: new Uint16Array(items.length),
   };
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
 }
 
 /** Place of an outcome's item in its impression, −1 when it is not there. */

@@ -21,8 +21,16 @@ export interface Example {
   readonly makesPositive: boolean;
   /** Probability that was returned for it. */
   readonly score: number;
-  /** Experiment arm that scored it; absent: none. */
+  /** Experiment arms that it is in, and the unit of each, as its impression says; absent: none. */
   readonly arm?: string;
+  readonly units?: readonly number[];
+  /** What a shadow arm made of it; absent: none did. */
+  readonly shadow?: { readonly arm: string; readonly unit: number; readonly score: number };
+  /** Version that scored it; absent: the live line. */
+  readonly modelVersion?: number;
+  /** Kind of the outcome that makes it a positive, among the model's, and its value; absent: it is a negative. */
+  readonly kind?: number;
+  readonly value?: number;
   /** Where a fold must begin to find it and all later ones again, and nothing else after the example before it. */
   readonly origin: Origin;
 }

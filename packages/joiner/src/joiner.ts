@@ -48,7 +48,7 @@ export interface JoinerCounts {
   readonly early: number;
   /** Outcomes that came in the late window. */
   readonly late: number;
-  /** Late outcomes that taught nothing. */
+  /** Late outcomes that taught nothing, and those of another model's impressions. */
   readonly ignored: number;
   /** Impressions that were let go before their time, since too much followed them. */
   readonly dropped: number;
@@ -96,6 +96,10 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
   };
 
   const reject = (outcome: Outcome, reason: string, code: Rejection['code'] = 'MILL_IMPRESSION_UNKNOWN') => {
+    if (outcome.spread === true) {
+      counts.ignored += 1;
+      return;
+    }
     counts.rejected += 1;
     const { requestId, timeMs } = outcome;
     sink.onRejection({ code, requestId, reason, timeMs }, time.sequence);

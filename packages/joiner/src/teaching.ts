@@ -20,7 +20,8 @@ import { positiveWeight } from './positive-weight.ts';
 import { isKept } from './sampling.ts';
 
 /** A part of an example, and where it stands among those of its impression at one event. */
-export interface Part extends Pick<Example, 'shown' | 'clicked' | 'weighting' | 'isFirst' | 'makesPositive'> {
+export interface Part
+  extends Pick<Example, 'shown' | 'clicked' | 'weighting' | 'isFirst' | 'makesPositive' | 'kind' | 'value'> {
   readonly index: number;
   /** Parts of one impression at one event ascend by (rank, index). */
   readonly rank: number;
@@ -58,7 +59,13 @@ export function createTeaching(
     emit(entry, { index, rank, shown: 1, clicked: 0, ...how });
   };
 
-  const teachPositive = (entry: Entry, index: number, rank: number, weight: number) => {
+  const teachPositive = (
+    entry: Entry,
+    index: number,
+    rank: number,
+    weight: number,
+    outcome: Required<Pick<Part, 'kind' | 'value'>>,
+  ) => {
     if (isFake && entry.taught[index] === taughtNothing) teachNegative(entry, index, 0);
     const before = entry.taught[index];
     entry.taught[index] = taughtPositive;
@@ -71,6 +78,7 @@ export function createTeaching(
       weighting: ofPositives,
       isFirst: before === taughtNothing || before === passedOver,
       makesPositive: before !== taughtPositive,
+      ...outcome,
     });
   };
 
@@ -85,7 +93,7 @@ export function createTeaching(
       if (entry.seen[index] & bit) return false;
       entry.seen[index] |= bit;
       const weight = positiveWeight(kinds[kind], value);
-      if (weight !== null) teachPositive(entry, index, firstRank + kind, weight);
+      if (weight !== null) teachPositive(entry, index, firstRank + kind, weight, { kind, value });
       else if (entry.taught[index] === taughtNothing) teachNegative(entry, index, isFake ? 0 : kind);
       return true;
     },

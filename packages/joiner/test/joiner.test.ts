@@ -36,10 +36,44 @@ test('joiner: a click is a positive at once, with the features and the score of 
       weighting: 'none',
       isFirst: true,
       makesPositive: true,
+      kind: 0,
+      value: 1,
       score: 0.25,
       origin: { sequence: 1, watermarkMs: 0 },
     },
   ]);
+});
+
+test('joiner: an example says in which arms its impression is, and what a shadow made of its item', () => {
+  const shadow = {
+    arm: 'dark/next',
+    unit: 9,
+    version: 4,
+    scores: new Uint8Array(Float32Array.of(0.5, 0.75).buffer),
+  };
+  const shown = { ...impression('r', 1_000, 2), arm: 'x/a y/b', units: [7, 8], shadow };
+  const { examples } = fold(logOf(shown, outcome('r', 1, 12.5)), options);
+  expect(examples).toMatchObject([
+    {
+      arm: 'x/a y/b',
+      units: [7, 8],
+      shadow: { arm: 'dark/next', unit: 9, score: 0.75 },
+      kind: 0,
+      value: 12.5,
+    },
+  ]);
+});
+
+test('joiner: an outcome that was sent to several models is passed over where its impression is not', () => {
+  const log = logOf(
+    { ...outcome('elsewhere', 0), spread: true },
+    outcome('nowhere', 0),
+    tick(1_000),
+    tick(9_000),
+  );
+  const { rejections, joiner } = fold(log, options);
+  expect(rejections.map(({ requestId }) => requestId)).toEqual(['nowhere']);
+  expect(joiner.counts).toMatchObject({ ignored: 1, rejected: 1 });
 });
 
 test('joiner: an outcome of 0 is a negative at once', () => {

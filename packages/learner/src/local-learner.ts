@@ -24,6 +24,7 @@ import {
 } from '@millrace/core';
 import {
   atLeast,
+  type BatchSpace,
   createGradientStep,
   createKeyOccurrences,
   type EngineName,
@@ -61,6 +62,8 @@ export interface LocalLearner {
   readonly logits: Float32Array;
   /** float32[examples or more]: how unsure those logits are, valid as long; null where no table keeps a precision. */
   readonly variances: Float32Array | null;
+  /** The batch that was last learned or scored, with its rows as they were read for it; valid until the next `add`. */
+  readonly space: BatchSpace;
   /** Summed loss of the batch that was last learned, at the weights before it was. */
   lossSum(): number;
   /** Newest time of an example so far, Unix ms, which expiry goes by; 0 before one was known. */
@@ -133,6 +136,10 @@ class Learner implements LocalLearner {
   get variances(): Float32Array | null {
     const { plan, variances } = this.#step.space;
     return plan.hasVariance ? variances : null;
+  }
+
+  get space(): BatchSpace {
+    return this.#step.space;
   }
 
   get examples(): number {

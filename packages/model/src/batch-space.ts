@@ -61,7 +61,15 @@ export function gatherSpace(space: BatchSpace, scales: Scales): NetInput {
   space.logits = atLeast(space.logits, rows);
   if (plan.moments.length > 0) space.dense = atLeast(space.dense, rows * plan.denseInputs.length);
   const dense = denseOf(plan, batch, scales, space.dense);
-  const input = { rows, wide: space.wide, embeddings: space.embeddings, dense, lengths: batch.lengths };
+  const requests = { starts: batch.starts, count: batch.requests };
+  const input = {
+    rows,
+    wide: space.wide,
+    embeddings: space.embeddings,
+    dense,
+    lengths: batch.lengths,
+    requests,
+  };
   if (plan.hasVariance) space.variances = atLeast(space.variances, rows);
   gather(plan, batch, space.rows, input, plan.hasVariance ? space.variances : null);
   return input;

@@ -1,5 +1,6 @@
 /** Derives the sizes of a net and its starting weights from a model file. */
 import type { AttentionSpec, LayerSpec, ModelFile, OptimizerSpec, TowersSpec } from '@millrace/protocol';
+import { inputSides } from './input-sides.ts';
 import {
   denseInputs,
   embeddingSources,
@@ -71,6 +72,7 @@ export function compileNet(file: ModelFile): NetShape {
     slotFloats,
     embeddingFloats,
     denseFields: dense.length,
+    sides: inputSides(file, slots, attention),
     attention,
     parts: netParts,
     imported: importedFrom(read),

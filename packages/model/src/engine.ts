@@ -40,6 +40,11 @@ export interface NetInput {
    * negatives are learned at that rate: the net then learns what it would of all of them.
    */
   readonly offsets?: Float32Array;
+  /**
+   * int32[requests]: the first row of each request, ascending from 0; its rows go on to the next one's first. The items of a
+   * request have its shared inputs alike (NetShape.sides), so what they come to is computed once. Absent: each row by itself.
+   */
+  readonly requests?: { readonly starts: Int32Array; readonly count: number };
 }
 
 /** Results of one training step; filled by the engine, owned by the caller, grown by the caller. */
@@ -74,6 +79,12 @@ export interface Program {
    * @param weights float32[parameters] or longer, NetShape.parameters; copied.
    */
   load(weights: Float32Array): LoadedWeights;
+  /**
+   * Puts weights in the memory of some that no pass reads any more, so that a swap makes no garbage. Absent: the engine cannot
+   * overwrite what it has loaded.
+   * @param weights as for load; copied.
+   */
+  reload?(loaded: LoadedWeights, weights: Float32Array): void;
   /** Writes `rows` logits to `logits`. */
   forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> | undefined;
   /**

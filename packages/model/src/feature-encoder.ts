@@ -2,11 +2,11 @@
  * From features as callers give them to keys: each value is hashed in its field's key space, lists are pooled by weighting
  * their keys, crosses combine the keys of their fields. What depends on the request alone is hashed once a request.
  */
-import { hashPair, hashText } from '@millrace/core';
+import { hashInteger, hashPair, hashText } from '@millrace/core';
 import { type DenseTransform, type Features, type FeatureValue, MillraceError } from '@millrace/protocol';
 import { boundKey } from './bounded-key.ts';
 import type { DenseInput, FeaturePlan, KeyField, MomentField } from './feature-plan.ts';
-import { addOccurrence, noteScaled, reserveLengths, type SparseBatch } from './sparse-batch.ts';
+import { addOccurrence, noteRequest, noteScaled, reserveLengths, type SparseBatch } from './sparse-batch.ts';
 
 export interface FeatureEncoder {
   /** Takes the part that all items of a request share. Throws MILL_FEATURE_INVALID. */
@@ -23,6 +23,7 @@ const noFeatures: Features = {};
 /** Whose feature it is: `user`, `context`, or the place of an item, which becomes text only where a message needs it. */
 type Where = string | number;
 const float32Max = 3.4028234663852886e38;
+const int32Max = 2 ** 31 - 1;
 
 export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
   // Keys of one example by field: words[2 · (starts[f] … starts[f] + counts[f])], weight xs[f].
@@ -34,6 +35,8 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
   const shared = plan.keyFields.flatMap((field, f) => (field.scope === 'item' ? [] : [f]));
   const perItem = plan.keyFields.flatMap((field, f) => (field.scope === 'item' ? [f] : []));
   let sharedUsed = 0;
+  /** No item of the request is in a batch yet. */
+  let isNew = true;
   let user = noFeatures;
   let context = noFeatures;
   const crossWords = new Uint32Array(2);
@@ -50,6 +53,17 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     if (field.buckets > 0) boundKey(words, 2 * used, field.buckets, field);
     used += 1;
   };
+  /** As addText of the number's text. */
+  const addNumber = (field: KeyField, value: number, where: Where) => {
+    if (!(value >= 0 && value <= int32Max && Math.floor(value) === value)) {
+      addText(field, textOf(value, where, field.name));
+      return;
+    }
+    reserve(1);
+    hashInteger(value, field.seedLow, field.seedHigh, words, 2 * used);
+    if (field.buckets > 0) boundKey(words, 2 * used, field.buckets, field);
+    used += 1;
+  };
 
   const encodeField = (f: number, features: Features, where: Where) => {
     const field = plan.keyFields[f];
@@ -60,8 +74,9 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     if (value === undefined || value === null || value === '') return;
     switch (field.kind) {
       case 'single':
-        if (typeof value === 'object') throw wrong(where, field.name, 'one value', value);
-        addText(field, typeof value === 'string' ? value : textOf(value, where, field.name));
+        if (typeof value === 'number') addNumber(field, value, where);
+        else if (typeof value === 'object') throw wrong(where, field.name, 'one value', value);
+        else addText(field, typeof value === 'string' ? value : textOf(value, where, field.name));
         break;
       case 'list':
         encodeList(field, value, where);
@@ -111,7 +126,7 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       const entry = values[i];
       if (entry === '') continue;
       if (typeof entry === 'string') addText(field, entry);
-      else if (typeof entry === 'number') addText(field, textOf(entry, where, field.name));
+      else if (typeof entry === 'number') addNumber(field, entry, where);
       else throw wrong(where, field.name, 'text or numbers throughout', entry);
     }
   };
@@ -127,7 +142,8 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       crossWords[0] = low;
       crossWords[1] = high;
       if (cross.buckets > 0) boundKey(crossWords, 0, cross.buckets, cross);
-      addOccurrence(batch, batch.tables[cross.table], crossWords[0], crossWords[1], cross.slot, 1);
+      const { table, slot, shared } = cross;
+      addOccurrence(batch, batch.tables[table], crossWords[0], crossWords[1], slot, 1, shared ? 1 : 0);
       return;
     }
     const f = cross.fields[depth];
@@ -141,6 +157,7 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     beginRequest(newUser, newContext) {
       user = newUser;
       context = newContext;
+      isNew = true;
       used = 0;
       for (const f of shared) {
         const isUser = plan.keyFields[f].scope === 'user';
@@ -154,20 +171,26 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       if (plan.denseInputs.length > 0) writeDense(batch, plan.denseInputs, { user, context, item }, place);
       if (plan.moments.length > 0) writeRaw(batch, plan.moments, { user, context, item }, place);
       if (plan.attended > 0) reserveLengths(batch, plan.attended);
+      const isFirst = isNew || batch.rows === 0;
+      isNew = false;
+      if (isFirst) noteRequest(batch);
       for (let f = 0; f < plan.keyFields.length; f += 1) {
         const field = plan.keyFields[f];
+        if (field.shared && !isFirst) continue;
+        const shared = field.shared ? 1 : 0;
         const table = batch.tables[field.table];
         let { slot } = field;
         for (let i = starts[f]; i < starts[f] + counts[f]; i += 1) {
-          addOccurrence(batch, table, words[2 * i], words[2 * i + 1], slot, xs[f]);
+          addOccurrence(batch, table, words[2 * i], words[2 * i + 1], slot, xs[f], shared);
           slot += field.dim;
         }
         if (field.attended >= 0) batch.lengths[batch.rows * plan.attended + field.attended] = counts[f];
         if (field.moments >= 0 && counts[f] > 0) noteScaled(batch, field.table, field.moments);
       }
-      for (const cross of plan.crosses) addCross(batch, cross, 0, cross.seedLow, cross.seedHigh);
+      for (const cross of plan.crosses)
+        if (isFirst || !cross.shared) addCross(batch, cross, 0, cross.seedLow, cross.seedHigh);
       const { bias } = plan;
-      if (bias) addOccurrence(batch, batch.tables[bias.table], bias.low, bias.high, -1, 1);
+      if (bias && isFirst) addOccurrence(batch, batch.tables[bias.table], bias.low, bias.high, -1, 1, 1);
       batch.rows += 1;
     },
   };

@@ -38,6 +38,8 @@ export interface KeyField extends Target {
   readonly dim: number;
   /** Place among the fields with running moments, −1: none. */
   readonly moments: number;
+  /** The items of a request share what it puts into the batch. */
+  readonly shared: boolean;
 }
 
 /** A number that layers or towers read. */
@@ -62,6 +64,8 @@ export interface CrossField extends Target {
   readonly seedHigh: number;
   /** As for fields. */
   readonly buckets: number;
+  /** The items of a request share it: all its fields are of the request. */
+  readonly shared: boolean;
 }
 
 export interface FeaturePlan {
@@ -75,6 +79,8 @@ export interface FeaturePlan {
   /** True when a table keeps precisions, so that scores have a variance. */
   readonly hasVariance: boolean;
   readonly embeddingFloats: number;
+  /** Floats of an example's embeddings that the items of a request share, as runs [from, to), ascending. */
+  readonly sharedRuns: Int32Array;
   /** How many sequences are attended. */
   readonly attended: number;
   readonly moments: readonly MomentField[];
@@ -100,6 +106,7 @@ export function compileFeatures(file: ModelFile, shape: NetShape, valuesMax: num
     ...seeds(file.seed, cross.name),
     fields: cross.fields.map((name) => places.get(name) as number),
     buckets: cross.buckets ?? 0,
+    shared: cross.fields.every((name) => keyFields[places.get(name) as number].scope !== 'item'),
   }));
   const denseInputs = denseInputsOf(file).map((field) => ({
     name: field.name,
@@ -119,6 +126,7 @@ export function compileFeatures(file: ModelFile, shape: NetShape, valuesMax: num
     hasWide: shape.hasWide,
     hasVariance: shape.hasWide && tables.some(({ precision }) => precision !== null),
     embeddingFloats: shape.embeddingFloats,
+    sharedRuns: sharedRunsOf(shape, [...keyFields, ...crosses]),
     attended: shape.attention.length,
     moments: momentFields(file).map(({ name, scope = 'context' }) => ({ name, scope })),
   };
@@ -144,6 +152,8 @@ function keyFieldFrom(
     ...seeds(file.seed, keySpace),
     buckets: field.type === 'dense' ? 0 : (field.buckets ?? 0),
     attended,
+    // Positions of an attended sequence are more floats to copy than to gather anew.
+    shared: (field.scope ?? 'context') !== 'item' && attended < 0,
     dim: 0,
     moments: shape.moments.indexOf(field.name),
     scope: field.scope ?? 'context',
@@ -188,4 +198,18 @@ function positionsOf(attention: AttentionShape | undefined) {
 function seeds(seed: number, keySpace: string): { seedLow: number; seedHigh: number } {
   const name = hashName(keySpace);
   return { seedLow: fmix(seed ^ name), seedHigh: fmix(Math.imul(seed, 0x9e3779b1) ^ fmix(name)) };
+}
+
+/** The slots of what is shared, those side by side in one run. */
+function sharedRunsOf(
+  { slots }: NetShape,
+  sources: readonly (Target & { readonly shared: boolean })[],
+): Int32Array {
+  const runs: number[] = [];
+  for (const { offset, dim } of slots) {
+    if (!sources.some(({ slot, shared }) => slot === offset && shared)) continue;
+    if (runs.at(-1) === offset) runs[runs.length - 1] = offset + dim;
+    else runs.push(offset, offset + dim);
+  }
+  return Int32Array.from(runs);
 }

@@ -1,7 +1,11 @@
 /**
  * Between rows and the net. `gather` pools pulled rows into the net's inputs; `scatter` takes the net's gradients back to
  * the keys, summed over all their occurrences in the batch.
+ *
+ * What the items of a request share is gathered with the first of them and copied to the others. Its wide sum is one of its own,
+ * added last, so that an item comes to the same bits whether it is the first or not.
  */
+import { invariant } from '@millrace/protocol';
 import type { NetInput } from './engine.ts';
 import type { FeaturePlan } from './feature-plan.ts';
 import type { SparseBatch } from './sparse-batch.ts';
@@ -21,6 +25,7 @@ export function gather(
 ): void {
   const { wide, embeddings } = input;
   const width = plan.embeddingFloats;
+  const shared = sharedSums(batch.rows);
   wide.fill(0, 0, batch.rows);
   embeddings.fill(0, 0, batch.rows * width);
   for (let t = 0; t < batch.tables.length; t += 1) {
@@ -33,14 +38,55 @@ export function gather(
       const row = table.keyOf[i] * layout.dim;
       const example = table.exampleOf[i];
       const x = table.xOf[i];
-      if (takesWide) wide[example] += x * weights[row];
+      if (takesWide) {
+        if (table.sharedOf[i] === 0) wide[example] += x * weights[row];
+        else shared[example] += x * weights[row];
+      }
       const slot = table.slotOf[i];
       if (slot < 0) continue;
       const to = example * width + slot;
       for (let d = 0; d < layout.embeddingDim; d += 1) embeddings[to + d] += x * weights[row + skip + d];
     }
   }
+  spreadSums(batch, shared, wide);
+  spreadRuns(batch, plan.sharedRuns, embeddings, width);
   if (variances !== null) gatherVariances(plan, batch, rows, variances);
+}
+
+let sums = new Float32Array(0) as Float32Array;
+
+/** Zeros, one an example; of those only the first of each request is used. */
+function sharedSums(examples: number): Float32Array {
+  if (sums.length < examples) sums = new Float32Array(2 * examples);
+  else sums.fill(0, 0, examples);
+  return sums;
+}
+
+/** Adds what a request's first example has in `shared` to all of its examples. */
+function spreadSums({ starts, requests, rows }: SparseBatch, shared: Float32Array, out: Float32Array): void {
+  for (let r = 0; r < requests; r += 1) {
+    const sum = shared[starts[r]];
+    const end = r + 1 < requests ? starts[r + 1] : rows;
+    for (let b = starts[r]; b < end; b += 1) out[b] += sum;
+  }
+}
+
+/** Copies the runs of a request's first example to its others. */
+function spreadRuns(
+  { starts, requests, rows }: SparseBatch,
+  runs: Int32Array,
+  embeddings: Float32Array,
+  width: number,
+): void {
+  for (let r = 0; r < requests; r += 1) {
+    const end = r + 1 < requests ? starts[r + 1] : rows;
+    for (let b = starts[r] + 1; b < end; b += 1) {
+      const [from, to] = [starts[r] * width, b * width];
+      for (let run = 0; run < runs.length; run += 2) {
+        for (let i = runs[run]; i < runs[run + 1]; i += 1) embeddings[to + i] = embeddings[from + i];
+      }
+    }
+  }
 }
 
 function gatherVariances(
@@ -49,16 +95,20 @@ function gatherVariances(
   rows: readonly Float32Array[],
   variances: Float32Array,
 ): void {
+  const shared = sharedSums(batch.rows);
   variances.fill(0, 0, batch.rows);
   for (let t = 0; t < batch.tables.length; t += 1) {
     const { precision, dim } = plan.tables[t];
     if (precision === null) continue;
-    const { occurrences, keyOf, exampleOf, xOf } = batch.tables[t];
+    const { occurrences, keyOf, exampleOf, xOf, sharedOf } = batch.tables[t];
     for (let i = 0; i < occurrences; i += 1) {
       const known = rows[t][keyOf[i] * dim + precision.at];
-      variances[exampleOf[i]] += (xOf[i] * xOf[i]) / (precision.prior + known);
+      const variance = (xOf[i] * xOf[i]) / (precision.prior + known);
+      if (sharedOf[i] === 0) variances[exampleOf[i]] += variance;
+      else shared[exampleOf[i]] += variance;
     }
   }
+  spreadSums(batch, shared, variances);
 }
 
 /** What the net gave back for a batch, example by example. */
@@ -79,13 +129,17 @@ export interface KeyGradients {
   readonly curvature: Float32Array | null;
 }
 
-/** Fills `out[t]` for the table at place t. */
+/**
+ * Fills `out[t]` for the table at place t. A batch that is learned has one item a request: of what several share there are no
+ * occurrences that gradients could go to.
+ */
 export function scatter(
   plan: FeaturePlan,
   batch: SparseBatch,
   from: ExampleGradients,
   out: readonly KeyGradients[],
 ): void {
+  invariant(batch.requests === 0 || batch.requests === batch.rows, 'what is learned has one item a request');
   const width = plan.embeddingFloats;
   for (let t = 0; t < batch.tables.length; t += 1) {
     const table = batch.tables[t];

@@ -27,6 +27,7 @@ export {
 } from './engine.ts';
 export { createFeatureEncoder, type FeatureEncoder } from './feature-encoder.ts';
 export { compileFeatures, type FeaturePlan } from './feature-plan.ts';
+export { type FrozenNet, openFrozenNet, warmUp } from './frozen-net.ts';
 export { type ExampleGradients, gather, type KeyGradients, scatter } from './gather.ts';
 export {
   createGradientStep,
@@ -42,10 +43,17 @@ export { defineModel, modelFileBytes, parseModelFile, sameModel } from './model-
 export { importsNet } from './model-net.ts';
 export { modelSchema } from './model-schema.ts';
 export { batchMoments, type Scales, scalesFrom } from './moments.ts';
+export {
+  hiddenUnitsOf,
+  magnitudeMask,
+  type NarrowNet,
+  narrowNet,
+  withHiddenUnits,
+} from './narrow-net.ts';
 export type { DenseLayer, EmbeddingSlot, NetPart, NetShape } from './net-shape.ts';
 export { onnxModel } from './onnx-model.ts';
 export { onnxSessionOptions } from './onnx-runtime.ts';
-export { initialDense, type OpenNet, openNet } from './open-net.ts';
+export { initialDense, type OpenNet, openNet, openNetOn } from './open-net.ts';
 export { createPlainEngine } from './plain-engine.ts';
 export {
   addOccurrence,

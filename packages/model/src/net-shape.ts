@@ -8,6 +8,8 @@
  */
 import type { ImportSpec } from '@millrace/protocol';
 
+import type { InputSide } from './input-sides.ts';
+
 /** One embedding input: a field or a cross with an embedding table. */
 export interface EmbeddingSlot {
   readonly name: string;
@@ -141,6 +143,8 @@ export interface NetShape {
   /** Floats of an example's embeddings: the slots, then the positions of attended sequences. */
   readonly embeddingFloats: number;
   readonly denseFields: number;
+  /** By float of [slots, dense]: whether the items of a request share it. */
+  readonly sides: readonly InputSide[];
   readonly attention: readonly AttentionShape[];
   readonly parts: readonly NetPart[];
   readonly imported: ImportedShape | null;

@@ -48,10 +48,23 @@ export function initialDense(file: ModelFile): DenseState {
 
 /** @throws MILL_ENGINE_UNAVAILABLE; for an imported net MILL_FILE_INVALID and MILL_UNSUPPORTED */
 export async function openNet(file: ModelFile, options: OpenNetOptions): Promise<OpenNet> {
+  const chosen = await engineFor(file, compileNet(file), options);
+  return netOn(chosen, file, () => chosen.engine.dispose());
+}
+
+/** Another net on an engine that is open, and stays so when the net is disposed. */
+export function openNetOn(engine: Engine, file: ModelFile): OpenNet {
+  return netOn({ engine, reason: 'named', speeds: [] }, file, () => {});
+}
+
+function netOn(
+  { engine, reason, speeds }: ChosenEngine,
+  file: ModelFile,
+  disposeEngine: () => void,
+): OpenNet {
   const shape = compileNet(file);
   const fingerprint = fingerprintOf(file);
   const plan = compileFeatures(file, shape, featureValuesMax);
-  const { engine, reason, speeds } = await engineFor(file, shape, options);
   const program = engine.compile(shape);
   const dense = initialDense(file);
   const versions = createDenseVersions(program, dense, shape.moments.length);
@@ -68,12 +81,17 @@ export async function openNet(file: ModelFile, options: OpenNetOptions): Promise
     dispose() {
       versions.dispose();
       program.dispose();
-      engine.dispose();
+      disposeEngine();
     },
   };
 }
 
-async function engineFor(file: ModelFile, shape: NetShape, options: OpenNetOptions): Promise<ChosenEngine> {
+/** What runs a net: an engine, or what has read an imported net. @throws as openNet */
+export async function engineFor(
+  file: ModelFile,
+  shape: NetShape,
+  options: OpenNetOptions,
+): Promise<ChosenEngine> {
   const { imported } = shape;
   if (imported === null) return openEngine({ ...options, shape });
   if (options.readNet === undefined) {

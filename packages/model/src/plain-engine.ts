@@ -12,17 +12,18 @@ import { createPlainFwfm } from './plain-fwfm.ts';
 import type { PlainExample, PlainPart } from './plain-part.ts';
 import { createPlainTowers } from './plain-towers.ts';
 
+type Maker<S> = (shape: S, sides: NetShape['sides']) => PlainPart;
+
 /** What makes each kind of part. */
-const makers: { readonly [K in NetPart['kind']]: (shape: Extract<NetPart, { kind: K }>) => PlainPart } = {
+const makers: { readonly [K in NetPart['kind']]: Maker<Extract<NetPart, { kind: K }>> } = {
   fm: createPlainFm,
   fwfm: createPlainFwfm,
   deep: createPlainDeep,
   towers: createPlainTowers,
 };
 
-function partFrom<K extends NetPart['kind']>(shape: Extract<NetPart, { kind: K }>): PlainPart {
-  const make = makers[shape.kind] as unknown as (shape: NetPart) => PlainPart;
-  return make(shape);
+function partFrom(part: NetPart, { sides }: NetShape): PlainPart {
+  return (makers[part.kind] as Maker<NetPart>)(part, sides);
 }
 
 /** Always there: it needs nothing but JavaScript. */
@@ -49,7 +50,7 @@ class PlainProgram implements Program {
 
   constructor(shape: NetShape) {
     this.#shape = shape;
-    this.#parts = shape.parts.map((part) => partFrom(part));
+    this.#parts = shape.parts.map((part) => partFrom(part, shape));
     this.#attention = shape.attention.map(createPlainAttention);
     this.#example = {
       x: new Float64Array(shape.slotFloats + shape.denseFields),
@@ -62,9 +63,21 @@ class PlainProgram implements Program {
     return new PlainWeights(weights.slice(0, this.#shape.parameters));
   }
 
+  reload(loaded: LoadedWeights, weights: Float32Array): void {
+    (loaded as PlainWeights).parameters.set(weights.subarray(0, this.#shape.parameters));
+  }
+
   forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): undefined {
     const { parameters } = loaded as PlainWeights;
-    for (let b = 0; b < input.rows; b++) logits[b] = this.#logit(parameters, input, b);
+    const { requests } = input;
+    for (let p = 0; p < this.#parts.length; p++)
+      this.#parts[p].split?.use(parameters, requests !== undefined);
+    let request = 0;
+    for (let b = 0; b < input.rows; b++) {
+      const begins = requests === undefined || (request < requests.count && requests.starts[request] === b);
+      if (begins) request++;
+      logits[b] = this.#score(parameters, input, b, begins);
+    }
   }
 
   gradients(
@@ -89,9 +102,32 @@ class PlainProgram implements Program {
 
   dispose(): void {}
 
+  /** The logit of an example by what its request's items share and what they do not. */
+  #score(parameters: Float32Array, input: NetInput, b: number, begins: boolean): number {
+    this.#read(parameters, input, b);
+    let logit = this.#shape.hasWide ? input.wide[b] : 0;
+    for (let p = 0; p < this.#parts.length; p++) {
+      const part = this.#parts[p];
+      if (part.split === null) logit += part.forward(this.#example, parameters);
+      else {
+        if (begins) part.split.begin(this.#example);
+        logit += part.split.item(this.#example);
+      }
+    }
+    return logit;
+  }
+
   /** Leaves what #backward wants of the example in the parts and in #example. */
   #logit(parameters: Float32Array, input: NetInput, b: number): number {
-    const { hasWide, slotFloats, embeddingFloats, denseFields } = this.#shape;
+    this.#read(parameters, input, b);
+    let logit = this.#shape.hasWide ? input.wide[b] : 0;
+    for (let p = 0; p < this.#parts.length; p++) logit += this.#parts[p].forward(this.#example, parameters);
+    return logit;
+  }
+
+  /** Puts an example's inputs in #example, attended sequences pooled into their slots. */
+  #read(parameters: Float32Array, input: NetInput, b: number): void {
+    const { slotFloats, embeddingFloats, denseFields } = this.#shape;
     const { x } = this.#example;
     const at = b * embeddingFloats;
     for (let i = 0; i < slotFloats; i++) x[i] = input.embeddings[at + i];
@@ -105,9 +141,6 @@ class PlainProgram implements Program {
         parameters,
       );
     }
-    let logit = hasWide ? input.wide[b] : 0;
-    for (let p = 0; p < this.#parts.length; p++) logit += this.#parts[p].forward(this.#example, parameters);
-    return logit;
   }
 
   #backward(parameters: Float32Array, input: NetInput, b: number, gradient: number, out: Float32Array): void {

@@ -30,8 +30,17 @@ export function outputPlace({ places }: PlainChain): number {
  * Activations of one example through all layers; the inputs stand in `values` already.
  *   z[u] = bias[u] + Σ_i x[i] · kernel[i, u];   a = activation(z)
  */
-export function forwardLayers({ layers, places, values }: PlainChain, parameters: Float32Array): void {
-  for (let l = 0; l < layers.length; l++) {
+export function forwardLayers(chain: PlainChain, parameters: Float32Array): void {
+  forwardFrom(chain, parameters, 0);
+}
+
+/** The same from layer `first` on, whose inputs stand in the chain's values. */
+export function forwardFrom(
+  { layers, places, values }: PlainChain,
+  parameters: Float32Array,
+  first: number,
+): void {
+  for (let l = first; l < layers.length; l++) {
     const { inputs, units, activation, kernelOffset } = layers[l];
     const to = places[l + 1];
     const biasOffset = kernelOffset + inputs * units;
@@ -59,7 +68,8 @@ export function backwardLayers(chain: PlainChain, parameters: Float32Array, sums
   }
 }
 
-function activate(
+/** Applies an activation to values[to … to + units), in place. */
+export function activate(
   activation: DenseLayer['activation'],
   values: Float64Array,
   to: number,

@@ -9,6 +9,8 @@ export interface PlainExample {
 }
 
 export interface PlainPart {
+  /** The same term by what a request's items share and what they do not; null: it has no such parts. */
+  readonly split: PlainSplit | null;
   /** The part's term of the logit. What backward wants of it is kept until the next example. */
   forward(example: PlainExample, parameters: Float32Array): number;
   /**
@@ -17,4 +19,17 @@ export interface PlainPart {
    * @param sums float64[parameters], added to.
    */
   backward(example: PlainExample, parameters: Float32Array, gradient: number, sums: Float64Array): void;
+}
+
+/**
+ * A part's term with what the items of a request share computed once for all of them. Its value is forward's to the bit,
+ * whichever items a request has and whatever was kept: forward adds in the same order.
+ */
+export interface PlainSplit {
+  /** Begins a batch with these weights; what is an item's alone is kept from request to request where `keeps`. */
+  use(parameters: Float32Array, keeps: boolean): void;
+  /** Begins a request. @param example has its first item. */
+  begin(example: PlainExample): void;
+  /** The term of one item of the request. */
+  item(example: PlainExample): number;
 }

@@ -2,7 +2,8 @@
  * The sparse features of a batch of examples, by table: which keys occur at all, and who uses them.
  *
  *   keys        uint32[unique, 2]       each key once, in order of first occurrence: what is pulled
- *   occurrence  (key, example, slot, x) one a feature of an example: x · row goes into the example's wide sum and slot
+ *   occurrence  (key, example, slot, x) one a feature of an example: x · row goes into the example's wide sum and slot; of what all
+ *               items of a request share there is one, with its first item
  *
  * All arrays grow by doubling and are kept for the next batch. A key is found again by an open-addressing index whose
  * entries carry the batch's stamp, so that clearing costs nothing.
@@ -19,6 +20,8 @@ export interface TableBatch {
   /** First float of the slot in the example's embeddings, −1: none. */
   slotOf: Int32Array;
   xOf: Float32Array;
+  /** 1: a feature of the request, of which the other items of exampleOf have no occurrence of their own. */
+  sharedOf: Uint8Array;
   index: Int32Array;
   stamps: Uint32Array;
 }
@@ -42,6 +45,9 @@ export interface SparseBatch {
   raw: Float32Array;
   readonly scaled: ScaledOccurrences;
   rows: number;
+  /** int32[requests]: the first example of each request. */
+  starts: Int32Array;
+  requests: number;
   stamp: number;
 }
 
@@ -57,6 +63,7 @@ export function createSparseBatch(plan: FeaturePlan): SparseBatch {
       exampleOf: new Int32Array(firstSize),
       slotOf: new Int32Array(firstSize),
       xOf: new Float32Array(firstSize),
+      sharedOf: new Uint8Array(firstSize),
       index: new Int32Array(2 * firstSize),
       stamps: new Uint32Array(2 * firstSize),
     })),
@@ -70,6 +77,8 @@ export function createSparseBatch(plan: FeaturePlan): SparseBatch {
       count: 0,
     },
     rows: 0,
+    starts: new Int32Array(firstSize),
+    requests: 0,
     stamp: 1,
   };
 }
@@ -77,6 +86,7 @@ export function createSparseBatch(plan: FeaturePlan): SparseBatch {
 /** Empties the batch for the next one. */
 export function resetBatch(batch: SparseBatch): void {
   batch.rows = 0;
+  batch.requests = 0;
   batch.stamp += 1;
   batch.scaled.count = 0;
   for (const table of batch.tables) {
@@ -93,6 +103,7 @@ export function addOccurrence(
   high: number,
   slot: number,
   x: number,
+  shared: 0 | 1 = 0,
 ): void {
   const at = table.occurrences;
   if (at === table.keyOf.length) growOccurrences(table);
@@ -100,6 +111,7 @@ export function addOccurrence(
   table.exampleOf[at] = batch.rows;
   table.slotOf[at] = slot;
   table.xOf[at] = x;
+  table.sharedOf[at] = shared;
   table.occurrences = at + 1;
 }
 
@@ -114,6 +126,13 @@ export function noteScaled({ tables, scaled }: SparseBatch, table: number, field
   scaled.occurrenceOf[scaled.count] = tables[table].occurrences - 1;
   scaled.fieldOf[scaled.count] = field;
   scaled.count += 1;
+}
+
+/** Notes that the example in work is the first of its request. */
+export function noteRequest(batch: SparseBatch): void {
+  if (batch.requests === batch.starts.length) batch.starts = doubled(batch.starts);
+  batch.starts[batch.requests] = batch.rows;
+  batch.requests += 1;
 }
 
 /** Makes room in `lengths` for the example in work. */
@@ -151,6 +170,9 @@ function growOccurrences(table: TableBatch): void {
   const x = new Float32Array(2 * table.xOf.length);
   x.set(table.xOf);
   table.xOf = x;
+  const shared = new Uint8Array(2 * table.sharedOf.length);
+  shared.set(table.sharedOf);
+  table.sharedOf = shared;
 }
 
 function doubled(array: Int32Array): Int32Array<ArrayBuffer> {

@@ -25,6 +25,7 @@ function inOneChain(tf: Tf, { dots, cross, hidden, unit }: Loaded, parameters: F
   const chain = loadChain(tf, [...hidden, unit], parameters);
   return {
     weights: [...(dots?.weights ?? []), ...(cross?.weights ?? []), ...chain.weights],
+    score: null,
     forward({ slots, all }) {
       const start = inputsFrom(tf, dots, slots, all);
       const crossed = cross?.forward(start.x) ?? null;
@@ -48,6 +49,7 @@ function parallel(tf: Tf, { dots, cross, hidden, unit }: Loaded, parameters: Flo
   const last = loadChain(tf, [unit], parameters);
   return {
     weights: [...(dots?.weights ?? []), ...(cross?.weights ?? []), ...chain.weights, ...last.weights],
+    score: null,
     forward({ slots, all }) {
       const start = inputsFrom(tf, dots, slots, all);
       const inputs = start.x.shape[1];

@@ -13,6 +13,7 @@ import type {
 import type { NetShape } from './net-shape.ts';
 import { loadNet, type TfNet } from './tfjs-net.ts';
 import type { Tf } from './tfjs-part.ts';
+import { splitRoomFor, type TfSplitRoom } from './tfjs-split.ts';
 
 /** TensorFlow.js with its backend initialised and set. */
 export interface TfjsBackend {
@@ -77,22 +78,25 @@ class TfjsProgram implements Program {
   readonly #shape: NetShape;
   readonly #onDispose: () => void;
   readonly #loaded = new Set<TfjsWeights>();
+  readonly #rooms: readonly (TfSplitRoom | null)[];
 
   constructor(backend: TfjsBackend, shape: NetShape, onDispose: () => void) {
     this.#backend = backend;
     this.#shape = shape;
+    // A split part reads between its halves, which a device that has to be waited for does not allow: there it runs whole.
+    this.#rooms = shape.parts.map((part) => (backend.reads === 'at once' ? splitRoomFor(part, shape) : null));
     this.#onDispose = onDispose;
   }
 
   load(weights: Float32Array): LoadedWeights {
-    const net = loadNet(this.#tf(), this.#shape, weights);
+    const net = loadNet(this.#tf(), this.#shape, weights, this.#rooms);
     const loaded = new TfjsWeights(net, (gone) => this.#loaded.delete(gone));
     this.#loaded.add(loaded);
     return loaded;
   }
 
   async forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> {
-    await this.#run(() => [{ from: (loaded as TfjsWeights).net.forward(input).logits, to: logits }]);
+    await this.#run(() => [{ from: (loaded as TfjsWeights).net.score(input), to: logits }]);
   }
 
   async gradients(

@@ -6,6 +6,7 @@ import type { Tf, TfPart } from './tfjs-part.ts';
 export function loadFm(tf: Tf, { slots, dim }: FmShape): TfPart {
   return {
     weights: [],
+    score: null,
     forward({ rows, slots: flat }) {
       const x = flat as Tensor2D;
       const bySlot: Tensor3D = tf.reshape(x, [rows, slots, dim]);

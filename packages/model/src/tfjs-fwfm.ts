@@ -14,6 +14,7 @@ export function loadFwfm(tf: Tf, { slots, dim, offset }: FwfmShape, parameters: 
   const pairs = placesFrom(tf, pairPlaces(slots));
   return {
     weights: [weights, pairs],
+    score: null,
     forward({ rows, slots: flat }) {
       const sideBySide: Tensor3D = tf.transpose(tf.reshape(flat as Tensor2D, [rows, slots, dim]), [1, 0, 2]);
       const e: Tensor2D = tf.reshape(sideBySide, [slots, rows * dim]);

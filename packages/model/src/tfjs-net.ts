@@ -9,10 +9,18 @@ import { type AttentionTrace, loadAttention, maskOf, type TfAttention } from './
 import { loadDeep } from './tfjs-deep.ts';
 import { loadFm } from './tfjs-fm.ts';
 import { loadFwfm } from './tfjs-fwfm.ts';
-import { type ParameterGradient, sumOf, type Tf, type TfGradients, type TfPart } from './tfjs-part.ts';
+import {
+  type ParameterGradient,
+  sumOf,
+  type Tf,
+  type TfExamples,
+  type TfGradients,
+  type TfPart,
+} from './tfjs-part.ts';
+import type { TfSplitRoom } from './tfjs-split.ts';
 import { loadTowers } from './tfjs-towers.ts';
 
-type Loader<S> = (tf: Tf, shape: S, parameters: Float32Array) => TfPart;
+type Loader<S> = (tf: Tf, shape: S, parameters: Float32Array, room: TfSplitRoom | null) => TfPart;
 
 /** What loads each kind of part. */
 const loaders: { readonly [K in NetPart['kind']]: Loader<Extract<NetPart, { kind: K }>> } = {
@@ -26,6 +34,8 @@ const loaders: { readonly [K in NetPart['kind']]: Loader<Extract<NetPart, { kind
 export interface TfNet {
   readonly weights: readonly Tensor[];
   forward(input: NetInput): NetTrace;
+  /** Logits of a batch of requests, without a way back. [rows] */
+  score(input: NetInput): Tensor1D;
 }
 
 export interface NetTrace {
@@ -35,20 +45,50 @@ export interface NetTrace {
   backward(logitGradients: Tensor1D): TfGradients;
 }
 
-export function loadNet(tf: Tf, shape: NetShape, parameters: Float32Array): TfNet {
+/** @param rooms by part, made once for all weights of a net. */
+export function loadNet(
+  tf: Tf,
+  shape: NetShape,
+  parameters: Float32Array,
+  rooms: readonly (TfSplitRoom | null)[],
+): TfNet {
   const attention = shape.attention.map((sequence) => loadAttention(tf, sequence, parameters));
-  const parts = shape.parts.map((part) => (loaders[part.kind] as Loader<NetPart>)(tf, part, parameters));
+  const parts = shape.parts.map((part, p) =>
+    (loaders[part.kind] as Loader<NetPart>)(tf, part, parameters, rooms[p]),
+  );
+  const termsOf = (wide: readonly Tensor1D[], terms: readonly Tensor1D[]) =>
+    [...wide, ...terms].reduce((sum, term) => tf.add(sum, term));
+  const wideOf = ({ wide, rows }: NetInput) => (shape.hasWide ? [tf.tensor1d(wide.subarray(0, rows))] : []);
   return {
     weights: [...attention, ...parts].flatMap(({ weights }) => weights),
+    score(input) {
+      const { rows } = input;
+      let whole: TfExamples | null = null;
+      const examples = () => {
+        const slots = slotsFrom(tf, shape, attention, input).values;
+        return {
+          rows,
+          slots,
+          all: concatenated(tf, slots, tensorOf(tf, input.dense, rows, shape.denseFields)),
+        };
+      };
+      const terms = parts.map(({ score, forward }) => {
+        if (score !== null) return score(input);
+        whole ??= examples();
+        return forward(whole).logits;
+      });
+      return termsOf(wideOf(input), terms);
+    },
     forward(input) {
       const { rows } = input;
       const slots = slotsFrom(tf, shape, attention, input);
       const all = concatenated(tf, slots.values, tensorOf(tf, input.dense, rows, shape.denseFields));
       const terms = parts.map((part) => part.forward({ rows, slots: slots.values, all }));
-      const wide = shape.hasWide ? [tf.tensor1d(input.wide.subarray(0, rows))] : [];
-      const logits = [...wide, ...terms.map((term) => term.logits)].reduce((sum, term) => tf.add(sum, term));
       return {
-        logits,
+        logits: termsOf(
+          wideOf(input),
+          terms.map((term) => term.logits),
+        ),
         backward(logitGradients) {
           let slopes: Tensor2D | null = null;
           const found: ParameterGradient[] = [];

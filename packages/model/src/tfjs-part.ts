@@ -9,6 +9,7 @@
  * nothing itself, but for what `weights` lists, which its owner disposes.
  */
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import type { TfScore } from './tfjs-split.ts';
 
 /** The part of the library that a net needs; handed in, for it is imported only when an engine is opened. */
 export type Tf = typeof import('@tensorflow/tfjs-core');
@@ -47,6 +48,8 @@ export interface TfPart {
   /** Made when the part was, to be disposed with it. */
   readonly weights: readonly Tensor[];
   forward(examples: TfExamples): TfTerm;
+  /** The term of a batch of requests, without a way back; null: `forward` it is. */
+  readonly score: TfScore | null;
 }
 
 /** A copy of parameters as a matrix: the CPU backend keeps the array that it is given, and the caller may write to its own. */

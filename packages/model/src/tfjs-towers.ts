@@ -3,9 +3,12 @@ import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { TowerShape, TowersShape } from './net-shape.ts';
 import { type ChainTrace, loadChain } from './tfjs-layers.ts';
 import { placesFrom, type Tf, type TfPart } from './tfjs-part.ts';
+import { createHalves, type TfScore, type TfSplitRoom } from './tfjs-split.ts';
 
 export interface TfTower {
   readonly weights: readonly Tensor[];
+  /** @param inputs [rows, inputs]: what the tower reads, in its order. */
+  forwardOwn(inputs: Tensor2D): Tensor2D;
   /** @param all [rows, slotFloats + denseFields]: [slots, dense]. */
   forward(all: Tensor2D): ChainTrace;
 }
@@ -15,16 +18,24 @@ export function loadTower(tf: Tf, { inputs, layers }: TowerShape, parameters: Fl
   const places = placesFrom(tf, inputs);
   return {
     weights: [...chain.weights, places],
+    forwardOwn: (own) => chain.forward(own).output,
     forward: (all) => chain.forward(tf.gather(all, places, 1)),
   };
 }
 
-export function loadTowers(tf: Tf, shape: TowersShape, parameters: Float32Array): TfPart {
+/** @param room null: requests run whole. */
+export function loadTowers(
+  tf: Tf,
+  shape: TowersShape,
+  parameters: Float32Array,
+  room: TfSplitRoom | null,
+): TfPart {
   const shared = loadTower(tf, shape.shared, parameters);
   const item = loadTower(tf, shape.item, parameters);
   const [s, t] = [shape.shared.inputs.length, shape.item.inputs.length];
   return {
     weights: [...shared.weights, ...item.weights],
+    score: room === null ? null : splitTowers(tf, shape, room, shared, item),
     forward({ rows, slots, all }) {
       const [a, b] = [shared.forward(all as Tensor2D), item.forward(all as Tensor2D)];
       return {
@@ -42,6 +53,29 @@ export function loadTowers(tf: Tf, shape: TowersShape, parameters: Float32Array)
         },
       };
     },
+  };
+}
+
+/** The shared tower once a request, the item's once an item. */
+function splitTowers(tf: Tf, shape: TowersShape, room: TfSplitRoom, shared: TfTower, item: TfTower): TfScore {
+  const units = shape.item.layers.at(-1)?.units ?? shape.item.inputs.length;
+  const halves = createHalves(tf, room, item.weights, {
+    shared: (x) => shared.forwardOwn(x),
+    item: (x) => item.forwardOwn(x),
+    sharedPlaces: Int32Array.from(shape.shared.inputs),
+    itemPlaces: Int32Array.from(shape.item.inputs),
+    units,
+  });
+  return (input) => {
+    const met = halves(input);
+    const logits = new Float32Array(input.rows);
+    for (let b = 0; b < input.rows; b += 1) {
+      const from = met.requestOf(b) * units;
+      let dot = 0;
+      for (let u = 0; u < units; u += 1) dot += met.shared[from + u] * met.items[b * units + u];
+      logits[b] = dot;
+    }
+    return tf.tensor1d(logits);
   };
 }
 

@@ -20,6 +20,7 @@ test('compile model: slots are the fields with embeddings in file order, dense f
     slotFloats: 48,
     embeddingFloats: 48,
     denseFields: 3,
+    sides: expect.any(Array),
     attention: [],
     parts: [
       { kind: 'fm', slots: 6, dim: 8 },
@@ -79,6 +80,7 @@ test('compile model: linear reads neither embeddings nor dense inputs', () => {
     slotFloats: 0,
     embeddingFloats: 0,
     denseFields: 0,
+    sides: [],
     attention: [],
     parts: [],
     parameters: 0,

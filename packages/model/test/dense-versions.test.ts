@@ -126,3 +126,134 @@ test('dense versions: dispose: gives back both versions, each once', () => {
   expect(held()).toEqual([]);
   expect(loaded.map(({ disposed }) => disposed)).toEqual([1, 1, 1]);
 });
+
+const noTurn = async () => {};
+
+/** As stubProgram, and what is loaded can be overwritten; `loads` counts memory that was asked for. */
+function reloadingProgram() {
+  let loads = 0;
+  const program: Program = {
+    ...stubProgram().program,
+    load(weights) {
+      loads += 1;
+      return { weights: weights.slice(), dispose() {} } as LoadedWeights;
+    },
+    reload: (loaded, weights) => (loaded as unknown as { weights: Float32Array }).weights.set(weights),
+  };
+  const valuesOf = ({ loaded }: { readonly loaded: LoadedWeights }) =>
+    Array.from((loaded as unknown as { weights: Float32Array }).weights);
+  return { program, loads: () => loads, valuesOf };
+}
+
+test('dense versions: prepare: the running version stays until the swap, which loads nothing', async () => {
+  const { program, loads, valuesOf } = reloadingProgram();
+  const source = fold();
+  const versions = createDenseVersions(program, source);
+  source.weights.set([3, 4]);
+  source.sequence = 1;
+  expect(await versions.prepare(noTurn)).toBe('ready');
+  expect([versions.current.version, valuesOf(versions.current)]).toEqual([0, [1, 2]]);
+  const before = loads();
+  versions.swap();
+  expect([versions.current.version, valuesOf(versions.current), loads()]).toEqual([1, [3, 4], before]);
+  expect(await versions.prepare(noTurn)).toBe('same');
+});
+
+test('dense versions: prepare: a fold that goes on between its steps is taken at one sequence', async () => {
+  const { program, valuesOf } = reloadingProgram();
+  const source = fold();
+  const versions = createDenseVersions(program, source);
+  source.sequence = 5;
+  source.weights.set([5, 5]);
+  const prepared = versions.prepare(async () => {
+    source.sequence += 1;
+    source.weights.fill(source.sequence);
+  });
+  expect(await prepared).toBe('ready');
+  versions.swap();
+  expect([versions.current.version, valuesOf(versions.current)]).toEqual([5, [5, 5]]);
+});
+
+test('dense versions: prepare: two memories do for any number of swaps, and what is in use is never written', async () => {
+  const { program, loads, valuesOf } = reloadingProgram();
+  const source = fold();
+  const versions = createDenseVersions(program, source);
+  for (let sequence = 1; sequence <= 20; sequence += 1) {
+    const running = valuesOf(versions.current);
+    source.sequence = sequence;
+    source.weights.fill(sequence);
+    await versions.prepare(async () => expect(valuesOf(versions.current)).toEqual(running));
+    // Prepared again before it was swapped in: the newer one counts.
+    if (sequence % 3 === 0) {
+      source.weights.fill(-sequence);
+      source.sequence = sequence + 0.5;
+      await versions.prepare(noTurn);
+    }
+    expect(valuesOf(versions.current)).toEqual(running);
+    versions.swap();
+    expect(valuesOf(versions.current)).toEqual(Array(2).fill(sequence % 3 === 0 ? -sequence : sequence));
+  }
+  expect(loads()).toBe(2);
+});
+
+test('dense versions: prepare: without overwriting, everything loaded is given back once', async () => {
+  const { program, loaded, held } = stubProgram();
+  const source = fold();
+  const versions = createDenseVersions(program, source);
+  for (let sequence = 1; sequence <= 4; sequence += 1) {
+    source.sequence = sequence;
+    source.weights.fill(sequence);
+    await versions.prepare(noTurn);
+    if (sequence !== 2) versions.swap();
+  }
+  source.sequence = 9;
+  await versions.prepare(noTurn);
+  source.sequence = 10;
+  versions.refresh();
+  expect(held().length).toBe(2);
+  versions.dispose();
+  expect(loaded.map(({ disposed }) => disposed)).toEqual(loaded.map(() => 1));
+});
+
+test('dense versions: prepare: weights that are not finite are refused', async () => {
+  const { program, held } = stubProgram();
+  const source = fold();
+  const versions = createDenseVersions(program, source);
+  source.sequence = 1;
+  source.weights[0] = Number.NaN;
+  expect(await versions.prepare(noTurn)).toBe('refused');
+  versions.swap();
+  expect([versions.current.version, held()]).toEqual([0, [[1, 2]]]);
+});
+
+test('dense versions: revert: the version before comes back, and weights that were taken back stay so', () => {
+  const { program, held } = stubProgram();
+  const source = fold();
+  const versions = createDenseVersions(program, source);
+  expect(versions.revert()).toBeNull();
+  source.weights.set([3, 4]);
+  source.sequence = 9;
+  versions.refresh();
+  const end = versions.revert();
+  expect(versions.current.version).toBe(0);
+  end?.(true);
+  expect(held()).toEqual([[1, 2]]);
+  expect([versions.refresh(), versions.current.version]).toEqual(['same', 0]);
+  source.sequence = 10;
+  expect([versions.refresh(), versions.current.version]).toEqual(['swapped', 10]);
+});
+
+test('dense versions: revert: a trial that fails leaves everything as it was', () => {
+  const { program, held } = stubProgram();
+  const source = fold();
+  const versions = createDenseVersions(program, source);
+  source.weights.set([3, 4]);
+  source.sequence = 9;
+  versions.refresh();
+  versions.revert()?.(false);
+  expect(versions.current.version).toBe(9);
+  expect(held()).toEqual([
+    [1, 2],
+    [3, 4],
+  ]);
+});

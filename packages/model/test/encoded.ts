@@ -39,12 +39,21 @@ export function encode(file: ModelFile, requests: readonly Request[]): Encoded {
 }
 
 export function shown(batch: SparseBatch): Encoded['tables'] {
+  // What a request's items share stands with its first: here with each of them, example after example.
+  const requestOf = (example: number) => {
+    const r = batch.starts.subarray(0, batch.requests).findLastIndex((start) => start <= example);
+    const end = r + 1 < batch.requests ? batch.starts[r + 1] : batch.rows;
+    return Array.from({ length: end - example }, (_, i) => example + i);
+  };
   return batch.tables.map((table) =>
     Array.from({ length: table.occurrences }, (_, i) => {
       const key = table.keyOf[i];
       const words = hex(table.keys[2 * key], table.keys[2 * key + 1]);
-      return [table.exampleOf[i], words, table.slotOf[i], table.xOf[i]] as const;
-    }),
+      const examples = table.sharedOf[i] === 1 ? requestOf(table.exampleOf[i]) : [table.exampleOf[i]];
+      return examples.map((example) => [example, words, table.slotOf[i], table.xOf[i]] as const);
+    })
+      .flat()
+      .sort(([a], [b]) => a - b),
   );
 }
 

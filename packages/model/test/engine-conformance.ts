@@ -27,7 +27,7 @@ const everything = { nets: cases, rows: [1, 3, 64] };
 
 /** Nets that have every part between them, for engines that are slow. */
 export const fewNets: ConformanceSize = {
-  nets: cases.filter(({ title }) => ['deepfm', 'dlrm', 'everything'].includes(title)),
+  nets: cases.filter(({ title }) => ['deepfm', 'dlrm', 'two towers', 'everything'].includes(title)),
   rows: [3],
 };
 

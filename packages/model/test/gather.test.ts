@@ -63,6 +63,14 @@ const requests: readonly Request[] = [
 ];
 const labels = [1, 0, 0, 1, 0];
 
+/** Each item as a request of its own: so it is learned. */
+function encodeEach(file: ModelFile, of: readonly Request[]): Encoded {
+  return encode(
+    file,
+    of.flatMap(({ items, ...shared }) => items.map((item) => ({ ...shared, items: [item] }))),
+  );
+}
+
 interface Setting {
   readonly encoded: Encoded;
   readonly rows: readonly Float32Array[];
@@ -76,7 +84,7 @@ interface Setting {
 }
 
 function settingOf(file: ModelFile): Setting {
-  const encoded = encode(file, requests);
+  const encoded = encodeEach(file, requests);
   const { plan, batch } = encoded;
   const shape = compileNet(file);
   const program = createPlainEngine().compile(shape);
@@ -197,7 +205,7 @@ test('scatter: the curvature of a wide weight is the sum of p(1−p)x² over its
       { name: 'price', type: 'dense', scope: 'item', table: 'wide' },
     ],
   });
-  const { plan, batch } = encode(file, [
+  const { plan, batch } = encodeEach(file, [
     {
       items: [
         { ad: 'a', price: 2 },
@@ -261,7 +269,7 @@ test('gather: the variance of a logit is Σ x²/(prior + precision) over its wid
     tables: [{ ...wideTable, name: 'sure', precision: { prior: 2 } }, wideTable],
   });
   const items = [{ ad: 'a', price: 3, who: 'x' }, { ad: 'b', who: 'y' }, { who: 'x' }];
-  const { plan, batch } = encode(file, [{ items }]);
+  const { plan, batch } = encodeEach(file, [{ items }]);
   const input = { wide: new Float32Array(3), embeddings: new Float32Array(0) };
   const variances = new Float32Array(3).fill(9);
   // Rows of weight and precision, in order of first occurrence: a, price, b.
@@ -282,7 +290,7 @@ test('scatter: a precision grows by Σ p(1−p)x² of its wide weight, beside th
     tables: [{ ...wideTable, name: 'sure', embedding, precision: { prior: 2 } }],
     net: 'fm',
   });
-  const { plan, batch } = encode(file, [
+  const { plan, batch } = encodeEach(file, [
     {
       items: [
         { ad: 'a', price: 3 },
@@ -299,4 +307,42 @@ test('scatter: a precision grows by Σ p(1−p)x² of its wide weight, beside th
   scatter(plan, batch, from, sums);
   // Rows: wide, two floats of the embedding, precision. a: x = 1 twice; price: x = 3 and −1.
   expect([...sums[0].gradients]).toEqual([0.25, 6, 8, 0.375, 1.75, 2, 4, 9 * 0.25 + 0.125]);
+});
+
+test('gather: the items of a request come to what each comes to alone, to the bit, wide, embeddings and variances', () => {
+  const file = smallModel({
+    fields: [
+      { name: 'ad', type: 'sparse', scope: 'item', table: 'ids' },
+      { name: 'who', type: 'sparse', scope: 'user', table: 'ids' },
+      { name: 'seen', type: 'sequence', scope: 'user', table: 'ids' },
+      { name: 'age', type: 'dense', scope: 'context', table: 'ids' },
+    ],
+    crosses: [
+      { name: 'shared', fields: ['who', 'seen'], table: 'ids' },
+      { name: 'pair', fields: ['who', 'ad'], table: 'ids' },
+    ],
+    tables: [{ ...embeddingTable('ids', 3), precision: { prior: 2 } }],
+    net: 'fm',
+    bias: true,
+  });
+  const asked: Request[] = [
+    { user: { who: 'eve', seen: 'a|b' }, context: { age: 3 }, items: [{ ad: 'a' }, { ad: 'b' }, {}] },
+    { user: { who: 'bob' }, items: [{ ad: 'b' }, { ad: 'c' }] },
+  ];
+  const gathered = ({ plan, batch }: Encoded) => {
+    const width = plan.embeddingFloats;
+    const input = { wide: new Float32Array(batch.rows), embeddings: new Float32Array(batch.rows * width) };
+    const variances = new Float32Array(batch.rows);
+    const { keys, unique } = batch.tables[0];
+    // A row of its key alone, whatever its place.
+    const rows = Float32Array.from({ length: unique * 5 }, (_, i) =>
+      Math.abs(Math.sin(keys[2 * Math.floor(i / 5)] + (i % 5))),
+    );
+    gather(plan, batch, [rows], input, variances);
+    return { ...input, variances };
+  };
+  const together = encode(file, asked);
+  const apart = encodeEach(file, asked);
+  expect(gathered(together)).toEqual(gathered(apart));
+  expect(together.batch.tables[0].occurrences).toBeLessThan(apart.batch.tables[0].occurrences);
 });

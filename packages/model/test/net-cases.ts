@@ -134,6 +134,17 @@ export const netCases: readonly NetCase[] = [
   ),
 ];
 
+/** Nets whose first layer is large enough for a tensor library to split. */
+export const wideCases: readonly NetCase[] = [
+  ...(['relu', 'tanh'] as const).map((activation) =>
+    netCase(
+      `wide first ${activation} layer beside fm`,
+      { wide: true, fm: true, layers: [{ units: 128, activation }, { units: 4 }] },
+      { slots: 8, dense: 3, dim: 16 },
+    ),
+  ),
+];
+
 export function netCase(title: string, net: LayersNet, sizes: Sizes): NetCase {
   return { title, shape: shapeOf(net, sizes) };
 }

@@ -13,7 +13,7 @@ import { MillraceError } from './errors.ts';
 import { isRequestId } from './ids.ts';
 import { outcomeNameCharsMax, scoreItemsMax } from './limits.ts';
 import { jsonFrom, packed, unpacked } from './packing.ts';
-import { isMap } from './record-checks.ts';
+import { isCount, isMap } from './record-checks.ts';
 import type { Features } from './score-api.ts';
 
 export interface Impression {
@@ -28,6 +28,8 @@ export interface Impression {
   readonly scores: Uint8Array;
   /** Dense version that scored. */
   readonly version: number;
+  /** Number of the model's version that scored; absent: the live line. */
+  readonly modelVersion?: number;
   /** Engine that ran the net; with `reads` what it takes to compute the score again, bit for bit. */
   readonly engine?: string;
   /** Where the rows were read (read-log.ts). */
@@ -36,8 +38,12 @@ export interface Impression {
   readonly degraded?: boolean;
   /** Share of negatives that the model kept when it was scored; absent: 1. */
   readonly negativeRate?: number;
-  /** Experiment arm that scored; absent: none. */
+  /** Experiment arms that it is in, `experiment/arm`, with a space between several; absent: none. */
   readonly arm?: string;
+  /** Of each arm a uint32 that tells its unit from others (experiment.ts); present with `arm`. */
+  readonly units?: readonly number[];
+  /** What a shadow arm made of it; learned from as if it were not there. */
+  readonly shadow?: Shadow;
   /** What chose the order of the items, such as `epsilon-greedy`; absent: the caller. */
   readonly policy?: string;
   /** float32[items] as raw bytes: the probability that the policy put this item at its place, given those before it. */
@@ -49,6 +55,16 @@ export interface Impression {
   readonly places?: readonly number[];
 }
 
+/** Scores that were made beside those that were answered. */
+export interface Shadow {
+  /** `experiment/arm` */
+  readonly arm: string;
+  readonly unit: number;
+  readonly version: number;
+  /** float32[items] as raw bytes, in the order of the impression's items. */
+  readonly scores: Uint8Array;
+}
+
 export interface Outcome {
   readonly type: 'outcome';
   readonly requestId: string;
@@ -57,6 +73,8 @@ export interface Outcome {
   readonly index?: number;
   /** The item's value of the model's `item` field, as text. */
   readonly item?: string;
+  /** Sent to several models, since any of them may have its impression: those that have not pass it over. */
+  readonly spread?: boolean;
   /** Kind of outcome, one of the model's (learning.outcomes); absent: `click`. */
   readonly outcome?: string;
   /** 1 click, 0 known not to be clicked; amounts for other kinds, ≥ 0. */
@@ -127,6 +145,7 @@ function impressionFrom(value: Record<string, unknown>, timeMs: number): Impress
     // A copy: an impression waits for its outcomes long after the message's bytes were the receiver's.
     scores: new Uint8Array(scores),
     version,
+    ...(isCount(value.modelVersion) && { modelVersion: value.modelVersion }),
     ...(typeof engine === 'string' && { engine }),
     ...(reads instanceof Uint8Array && { reads: new Uint8Array(reads) }),
     ...(degraded === true && { degraded }),
@@ -138,8 +157,8 @@ function impressionFrom(value: Record<string, unknown>, timeMs: number): Impress
 function decisionOf(
   value: Record<string, unknown>,
   items: number,
-): Pick<Impression, 'negativeRate' | 'arm' | 'policy' | 'propensities' | 'places'> {
-  const { negativeRate, arm, policy, propensities, places } = value;
+): Pick<Impression, 'negativeRate' | 'arm' | 'units' | 'shadow' | 'policy' | 'propensities' | 'places'> {
+  const { negativeRate, arm, units, shadow, policy, propensities, places } = value;
   if (negativeRate !== undefined) {
     if (typeof negativeRate !== 'number' || !(negativeRate > 0 && negativeRate <= 1))
       throw invalid('negativeRate: a number above 0 and at most 1', show(negativeRate));
@@ -153,10 +172,22 @@ function decisionOf(
   return {
     ...(negativeRate !== undefined && { negativeRate }),
     ...(typeof arm === 'string' && { arm }),
+    ...(Array.isArray(units) && units.every(isCount) && { units: units as number[] }),
+    ...(shadow !== undefined && { shadow: shadowFrom(shadow, items) }),
     ...(typeof policy === 'string' && { policy }),
     ...(propensities !== undefined && { propensities: new Uint8Array(propensities) }),
     ...(places !== undefined && { places: places as number[] }),
   };
+}
+
+function shadowFrom(value: unknown, items: number): Shadow {
+  if (!isMap(value)) throw invalid('shadow: a map', typeof value);
+  const { arm, unit, version, scores } = value;
+  if (typeof arm !== 'string' || !isCount(unit) || typeof version !== 'number')
+    throw invalid('shadow: arm, unit and version', 'other values');
+  if (!(scores instanceof Uint8Array) || scores.length !== 4 * items)
+    throw invalid('shadow.scores: 4 bytes an item', show(scores));
+  return { arm, unit, version, scores: new Uint8Array(scores) };
 }
 
 function arePlaces(places: unknown, items: number): boolean {
@@ -178,6 +209,7 @@ function outcomeFrom(value: Record<string, unknown>, timeMs: number): Outcome {
     timeMs,
     ...itemOf(value.index ?? undefined, value.item ?? undefined),
     ...kindOf(value.outcome ?? undefined),
+    ...(value.spread === true && { spread: true }),
     value: amount,
   };
 }

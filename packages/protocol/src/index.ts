@@ -1,3 +1,5 @@
+export { answeredScore } from './answered-score.ts';
+export * from './arm-notice.ts';
 export {
   type BatchRecord,
   comparePlaces,
@@ -10,7 +12,18 @@ export { type DenseBlock, decodeDenseBlock, encodeDenseBlock } from './dense-blo
 export { type DensePutBlock, decodeDensePutBlock, encodeDensePutBlock } from './dense-put-block.ts';
 export { openEnvelope, sealEnvelope } from './envelope.ts';
 export * from './errors.ts';
-export { decodeEvent, type Event, encodeEvent, type Impression, type Outcome, type Tick } from './event.ts';
+export {
+  decodeEvent,
+  type Event,
+  encodeEvent,
+  type Impression,
+  type Outcome,
+  type Shadow,
+  type Tick,
+} from './event.ts';
+export * from './experiment.ts';
+export * from './experiment-report.ts';
+export * from './experiment-sums.ts';
 export { createFrameReader, type Frame, type FrameReader } from './frame-reader.ts';
 export {
   decodeGradientBlock,
@@ -46,6 +59,7 @@ export {
 } from './log-block.ts';
 export * from './measures.ts';
 export * from './model-file.ts';
+export * from './model-version.ts';
 export { outcomeKindNumber, outcomeKindsOf, outcomeKindUnknown } from './outcome-kinds.ts';
 export { jsonBytes, jsonFrom, packed, unpacked } from './packing.ts';
 export { decodePartitionMap, encodePartitionMap, type PartitionMap } from './partition-map.ts';
@@ -54,6 +68,7 @@ export { protoFolder } from './proto-folder.ts';
 export * from './pull-frame.ts';
 export { decodePutBlock, encodePutBlock, type PutBlock, type PutSection } from './put-block.ts';
 export { decodeReadLog, encodePlacedReads, encodeReadLog, type LoggedRead, readPlaceOf } from './read-log.ts';
+export { isMap } from './record-checks.ts';
 export {
   decodeRowUpdate,
   encodeRowUpdate,

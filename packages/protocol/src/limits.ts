@@ -82,3 +82,29 @@ export const eventsPerPostMax = 10_000;
 export const featureCharsMax = 1_024;
 /** Values of one multi-valued or sequence field in one example; more are refused, not cut silently. */
 export const featureValuesMax = 1_000;
+
+/** Versions of one model that are kept. Each may be loaded on every node: 64 of the largest nets take 256 MB there. */
+export const versionsMax = 64;
+/** Labels of one model. */
+export const versionLabelsMax = 32;
+/** Characters of a version's note, and of the reason of a label's move. */
+export const versionNoteCharsMax = 500;
+/** Moves of labels that a model's catalog remembers. */
+export const labelMovesKept = 64;
+
+/** Buckets that a layer of experiments hashes units to: shares come in steps of a hundredth of a percent. */
+export const experimentBuckets = 10_000;
+/**
+ * Groups of units that an arm's figures are summed in. How they differ tells how far chance goes, whatever the units do more
+ * than once; 512 leave the error of that itself at 3 %.
+ */
+export const unitGroups = 512;
+/** Arms of one experiment. */
+export const experimentArmsMax = 8;
+/** Experiments of one model at a time, and those that its catalog remembers, ended ones included. */
+export const experimentsRunningMax = 16;
+export const experimentsMax = 64;
+/** Changes of one experiment that are remembered. */
+export const experimentChangesKept = 64;
+/** Arms of one model whose results are kept: with 16 kinds of outcomes 32 of them take 3 MB of one value. */
+export const resultArmsMax = 32;

@@ -1,6 +1,7 @@
 /** The public HTTP API's messages, as TypeScript. The JSON Schemas that check them stand in the inference package. */
 
 import type { Measures } from './measures.ts';
+import type { LabelMove, VersionLabel, VersionPolicy, VersionRecord } from './model-version.ts';
 
 /** One feature value. Numbers and booleans of sparse fields are hashed by their decimal or literal text. */
 export type FeatureValue = string | number | boolean | null | readonly (string | number)[];
@@ -8,7 +9,7 @@ export type FeatureValue = string | number | boolean | null | readonly (string |
 export type Features = Readonly<Record<string, FeatureValue>>;
 
 /** `POST /v1/score` */
-export interface ScoreRequest {
+export interface ScoreRequest extends VersionAddress {
   /** Model name; may be left out when the cluster has exactly one model. */
   readonly model?: string;
   /** Caller's id, 1–64 of `A-Z a-z 0-9 _ . : -`; made by the server when absent. Outcomes refer to it. */
@@ -24,10 +25,19 @@ export interface ScoreRequest {
 /** Answer to `POST /v1/score`. */
 export interface ScoreResponse {
   readonly requestId: string;
+  /** Experiment arms that it is in, `experiment/arm`, with a space between several; absent: none. */
+  readonly arm?: string;
   readonly model: string;
   /** Version of the dense weights that made every score of this answer: the sequence in the dense log. */
   readonly version: number;
-  /** Probabilities, one for each item, in the caller's order. */
+  /** Number of the model's version that scored, whose weights are frozen; absent: the live line. */
+  readonly modelVersion?: number;
+  /** Label that the request followed; absent: none. */
+  readonly label?: string;
+  /**
+   * Probabilities, one for each item, in the caller's order. They travel as decimals; as float32 (Math.fround) they are what was
+   * computed and logged, to the bit.
+   */
   readonly scores: readonly number[];
   /**
    * Upper bound in ms on how long ago the newest update that these scores miss was appended to the log;
@@ -104,6 +114,8 @@ export interface ModelListing {
   readonly version: number;
   /** True once this node can score with it. */
   readonly ready: boolean;
+  /** Its versions as this node has them; absent: it has none. */
+  readonly versions?: readonly ServedVersion[];
 }
 
 /** Answer to `GET /v1/models`. */
@@ -242,4 +254,57 @@ export interface ErrorResponse {
     readonly retry: string;
     readonly details?: Readonly<Record<string, unknown>>;
   };
+}
+
+/** Which line of a model a request goes to. None of both: what label `stable` points at, else the live line. */
+export interface VersionAddress {
+  /** Number of a version, or `live`. */
+  readonly version?: number | 'live';
+  readonly label?: string;
+}
+
+/** One version as a node has it. */
+export interface ServedVersion {
+  readonly version: number;
+  readonly labels: readonly string[];
+  readonly state: 'READY' | 'LOADING' | 'FAILED' | 'UNLOADED';
+  /** Why it failed; else ''. */
+  readonly reason: string;
+}
+
+/** A version as `GET /v1/models/:name/versions` lists it: its record without the model file, and how it stands here. */
+export interface VersionListing
+  extends ServedVersion,
+    Omit<VersionRecord, 'format' | 'model' | 'version' | 'file'> {}
+
+/** Answer to `GET /v1/models/:name/versions`, and to every change of them. */
+export interface VersionsResponse {
+  readonly model: string;
+  readonly policy: VersionPolicy;
+  readonly labels: Readonly<Record<string, VersionLabel>>;
+  /** Newest moves of labels, oldest first. */
+  readonly moves: readonly LabelMove[];
+  readonly versions: readonly VersionListing[];
+}
+
+/** `POST /v1/models/:name/versions`: freezes the live line. */
+export interface TakeVersionRequest {
+  readonly note?: string;
+  /** Set to the new version. */
+  readonly labels?: readonly string[];
+}
+
+/** Answer to `POST /v1/models/:name/versions`. */
+export interface TakeVersionResponse extends VersionsResponse {
+  /** The number that was given. */
+  readonly version: number;
+}
+
+/** `PUT /v1/models/:name/labels/:label` */
+export interface SetLabelRequest {
+  readonly version: number;
+  /** Kept with the move. */
+  readonly reason?: string;
+  /** Where the label must point now, else nothing is changed; null: nowhere. */
+  readonly from?: number | null;
 }

@@ -8,6 +8,7 @@
  *   mill.heads.<model>                    log heads, told after each batch      no stream
  *   mill.rows.<model>                     rows that blocks changed              no stream
  *   mill.rows-wanted.<model>              somebody wants to be told of them     no stream
+ *   mill.arms.<model>                     how a node's scoring goes, by arm     no stream
  */
 import type { ModelName, Partition } from './ids.ts';
 
@@ -33,6 +34,12 @@ export const buckets = {
   judged: 'mill-judged',
   /** Trim marks by log subject (trim-mark.ts); under `log` what tells these logs from others (snapshot/log-identity.ts). */
   trims: 'mill-trims',
+  /** Catalogs by model name, and records of versions by `<model>.<version>` (model-version.ts). */
+  versions: 'mill-versions',
+  /** Catalogs by model name (experiment.ts); compare-and-set by revision. */
+  experiments: 'mill-experiments',
+  /** What came of experiments, by model name (experiment-sums.ts); compare-and-set by whoever learns. */
+  results: 'mill-results',
 } as const;
 
 export type BucketName = keyof typeof buckets;
@@ -41,6 +48,8 @@ export type BucketName = keyof typeof buckets;
 export const blobBuckets = {
   /** Snapshots of partitions and of dense weights. */
   snapshots: 'mill-snapshots',
+  /** Dense weights of versions (model-version.ts). */
+  versions: 'mill-versions',
 } as const;
 
 export type BlobBucketName = keyof typeof blobBuckets;
@@ -71,4 +80,8 @@ export function rowsSubject(model: ModelName): string {
 
 export function rowsWantedSubject(model: ModelName): string {
   return `mill.rows-wanted.${model}`;
+}
+
+export function armsSubject(model: ModelName): string {
+  return `mill.arms.${model}`;
 }

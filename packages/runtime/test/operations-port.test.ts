@@ -17,9 +17,9 @@ test('operations port: health is open, everything else wants the key of an admin
     access: createKeyedAccess([keyed('shop', 'score'), keyed('ops', 'admin')], createManualClock(0)),
   });
   onTestFinished(() => port.close());
-  const ask = async (path: string, key?: string) => {
+  const ask = async (path: string, key?: string, method = 'GET') => {
     const headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
-    return fetch(`http://127.0.0.1:${port.port}${path}`, { headers });
+    return fetch(`http://127.0.0.1:${port.port}${path}`, { method, headers });
   };
   const statuses = async (path: string) =>
     Promise.all([undefined, 'wrong', 'shop', 'ops'].map(async (key) => (await ask(path, key)).status));
@@ -28,6 +28,10 @@ test('operations port: health is open, everything else wants the key of an admin
   expect(await statuses('/metrics')).toEqual([401, 401, 403, 200]);
   expect(await statuses('/other')).toEqual([401, 401, 403, 404]);
   expect(await statuses('/metrics?x')).toEqual([401, 401, 403, 404]);
+  for (const path of ['/metrics', '/', '/health', '/health/live/', '//metrics', '/health/live?x', '/%zz'])
+    for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS'])
+      for (const key of [undefined, 'wrong'])
+        expect([method, path, (await ask(path, key, method)).status]).toEqual([method, path, 401]);
   const refused = await ask('/metrics', 'wrong');
   expect(refused.headers.get('www-authenticate')).toContain('Bearer');
   expect(await refused.text()).toMatch(/^MILL_UNAUTHENTICATED: key: wanted/);

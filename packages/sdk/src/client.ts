@@ -20,9 +20,11 @@ import {
   type ScoreResponse,
 } from '@millrace/protocol';
 import { createExchange, type MillraceClientOptions, sleepFor } from './exchange.ts';
+import { createExperimentsClient, type ExperimentsClient } from './experiments.ts';
 import { checkFinite } from './finite.ts';
 import { outcomeBodies } from './outcome-bodies.ts';
 import { waitingHelps } from './retry.ts';
+import { createVersionsClient, type VersionsClient } from './versions.ts';
 
 /**
  * Every call throws MillraceError: the server's code; MILL_TIMEOUT when the time is up; MILL_UNREACHABLE when no
@@ -51,6 +53,8 @@ export interface MillraceClient {
   models(): Promise<readonly ModelListing[]>;
   /** What a model's updater told of how well it does in the last hour, oldest first. */
   measures(model: string): Promise<readonly Measures[]>;
+  readonly versions: VersionsClient;
+  readonly experiments: ExperimentsClient;
   status(): Promise<ClusterStatus>;
   /** Whether a node is ready, of several any; false too when nobody answers. */
   ready(): Promise<boolean>;
@@ -124,6 +128,8 @@ export function createMillraceClient(options: MillraceClientOptions): MillraceCl
     models: async () => (await get<ModelListResponse>('/v1/models')).models,
     measures: async (model) =>
       (await get<MeasuresResponse>(`/v1/models/${encodeURIComponent(model)}/measures`)).measures,
+    versions: createVersionsClient(exchange),
+    experiments: createExperimentsClient(exchange),
     status: () => get<ClusterStatus>('/v1/status'),
     ready: () => ready(),
     async waitUntilReady({ timeoutMs = readyTimeoutMsDefault } = {}) {

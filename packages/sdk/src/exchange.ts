@@ -12,6 +12,11 @@ export interface MillraceClientOptions {
   readonly url: string | readonly string[];
   /** Shown to the nodes with every call, where they want one. Sent in clear text over http. */
   readonly apiKey?: string;
+  /**
+   * Asked before each call: the `traceparent` (W3C Trace Context) that the nodes' spans stand below; null: none. With
+   * OpenTelemetry, what its propagator injects.
+   */
+  readonly traceparent?: () => string | null;
   /** Certificates of the authorities to trust instead of Node's own, PEM; for https. */
   readonly ca?: string;
   /** Whole time of one call, retries and waits included, ms. Default 5,000. */
@@ -55,8 +60,10 @@ export function createExchange(options: MillraceClientOptions): Exchange {
   const { timeoutMs: timeoutMsDefault = 5_000, retries = 2, connectionsMax = 64 } = options;
   const { random = Math.random, sleep = sleepFor, now = () => performance.now() } = options;
   const { failoverMs = failoverMsDefault } = options;
-  const { apiKey, ca } = options;
-  const transports = urlsFrom(options.url).map((url) => createTransport({ url, connectionsMax, apiKey, ca }));
+  const { apiKey, ca, traceparent } = options;
+  const transports = urlsFrom(options.url).map((url) =>
+    createTransport({ url, connectionsMax, apiKey, ca, traceparent }),
+  );
   const running = new Set<Promise<unknown>>();
   /** Place of the node that answered last. */
   let preferred = transports.length > 1 ? Math.floor(random() * transports.length) : 0;

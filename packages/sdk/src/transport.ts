@@ -7,7 +7,7 @@ import * as https from 'node:https';
 import { MillraceError, reasonFrom } from '@millrace/protocol';
 
 export interface Call {
-  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Starts with a slash; comes after the base URL's own path. */
   readonly path: string;
   /** JSON text. */
@@ -44,10 +44,18 @@ export interface TransportOptions {
   readonly apiKey?: string | undefined;
   /** PEM. */
   readonly ca?: string | undefined;
+  /** Of the call that is about to be sent; null: none. */
+  readonly traceparent?: (() => string | null) | undefined;
 }
 
 /** @throws MILL_CONFIG_INVALID when `url` or `apiKey` cannot be used. */
-export function createTransport({ url, connectionsMax, apiKey, ca }: TransportOptions): Transport {
+export function createTransport({
+  url,
+  connectionsMax,
+  apiKey,
+  ca,
+  traceparent,
+}: TransportOptions): Transport {
   const base = baseFrom(url);
   const shown = apiKey === undefined ? {} : { authorization: `Bearer ${checkedKey(apiKey)}` };
   const secure = base.protocol === 'https:';
@@ -66,11 +74,12 @@ export function createTransport({ url, connectionsMax, apiKey, ca }: TransportOp
   return {
     send: (call, signal) => {
       const { method } = call;
+      const parent = traceparent?.() ?? null;
       const options = {
         ...target,
         method,
         path: prefix + call.path,
-        headers: { ...shown, ...headersOf(call) },
+        headers: { ...shown, ...headersOf(call), ...(parent !== null && { traceparent: parent }) },
       };
       return exchange(request(signal ? { ...options, signal } : options), call);
     },

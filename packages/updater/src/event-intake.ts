@@ -1,5 +1,5 @@
 /** Event log → joiner → queue: what a message of the log is, and what is told of those that teach nothing. */
-import { createJoiner, type Example, type Joiner, joinerOptionsOf } from '@millrace/joiner';
+import { createJoiner, type Example, type Joiner, joinerOptionsOf, type Origin } from '@millrace/joiner';
 import {
   type BatchRecord,
   comparePlaces,
@@ -29,19 +29,23 @@ export interface EventIntake {
 export interface EventIntakeOptions {
   readonly file: ModelFile;
   readonly clock: Clock;
-  /** Where the fold begins, and behind which place examples are wanted. */
+  /** Behind which place examples are wanted. */
   readonly record: BatchRecord;
+  /** Where the fold begins: where the record says, or before it. */
+  readonly origin: Origin;
   /** The record that the last updater left. */
   readonly found: BatchRecord | null;
   readonly onExample: (example: Example) => void;
+  /** Called with every example that the fold gives, those before the record's place too. */
+  readonly onJoined?: (example: Example) => void;
 }
 
 /** Newest rejections that are kept to be told. */
 const rejectionsTold = 20;
 
 export function createEventIntake(options: EventIntakeOptions): EventIntake {
-  const { clock, record, found } = options;
-  let lastSequence = record.joinFrom - 1;
+  const { clock, record, origin, found } = options;
+  let lastSequence = origin.sequence - 1;
   let lastEventMs = clock.monotonicMs();
   let invalidEvents = 0;
   let rejections: readonly Rejection[] = [];
@@ -53,6 +57,7 @@ export function createEventIntake(options: EventIntakeOptions): EventIntake {
     joinerOptionsOf(options.file),
     {
       onExample(example) {
+        options.onJoined?.(example);
         if (comparePlaces(example.place, record.from) > 0) options.onExample(example);
       },
       onRejection(rejection, sequence) {
@@ -60,7 +65,7 @@ export function createEventIntake(options: EventIntakeOptions): EventIntake {
         if (!found || sequence > found.to[0]) note(rejection);
       },
     },
-    record.joinWatermarkMs,
+    origin.watermarkMs,
   );
 
   const eventOf = ({ payload }: LogMessage): Event | null => {

@@ -8,6 +8,8 @@
  */
 import { followDense, type RowSource } from '@millrace/client';
 import type { DenseState } from '@millrace/core';
+import { type ExperimentsView, isRunning } from '@millrace/experiments';
+import type { Example, Origin } from '@millrace/joiner';
 import { type EngineName, type EngineWork, type OpenNet, openNet } from '@millrace/model';
 import {
   type BatchRecord,
@@ -28,6 +30,8 @@ import { createBatchTurns } from './batch-turns.ts';
 import { keepDenseSnapshots } from './dense-snapshots.ts';
 import { createEventIntake, type EventIntake } from './event-intake.ts';
 import { createExampleQueue } from './example-queue.ts';
+import type { ArmGuards } from './experiments/arm-guards.ts';
+import { earlier, keepSums } from './experiments/keep-sums.ts';
 import { type LearningTimers, startLearningTimers } from './learning-timers.ts';
 import { keepMeasures } from './measures/keep-measures.ts';
 import type { MeasureGauges } from './measures/measure-gauges.ts';
@@ -55,6 +59,8 @@ export interface ModelUpdaterOptions {
   readonly snapshotChains: number;
   /** How well it does is told and kept (measures/); absent or null: nobody asks. */
   readonly measures?: { readonly driftAlert: number; readonly gauges: MeasureGauges } | null;
+  /** What comes of experiments is summed, and arms are guarded (experiments/); absent or null: neither. */
+  readonly experiments?: { readonly view: ExperimentsView; readonly guards: ArmGuards } | null;
 }
 
 export interface ModelUpdater {
@@ -93,8 +99,10 @@ export async function startModelUpdater(
   const queue = createExampleQueue(Math.max(queueExamplesMax, batchExamplesMax));
   const { measures } = options;
   const kept = measures ? await keepMeasures({ bus, clock, logger, file, ...measures }) : null;
+  const arms = await openArms(file, record, options);
   let closed = false;
-  const intake = createEventIntake({ file, clock, record, found, onExample: queue.push });
+  const { origin, onJoined } = arms;
+  const intake = createEventIntake({ file, clock, record, origin, found, onExample: queue.push, onJoined });
   const trainCut = createPatientTraining({
     trainer: createTrainer(net, options.rows),
     clock,
@@ -142,7 +150,7 @@ export async function startModelUpdater(
 
   const reader = await bus.read('events', {
     subject: eventsSubject(model),
-    from: record.joinFrom,
+    from: origin.sequence,
     onMessage(message: LogMessage): void | Promise<void> {
       intake.take(message);
       if (queue.length > 0) timers?.requestBatch();
@@ -174,6 +182,7 @@ export async function startModelUpdater(
           logger.warn({ err: error }, 'last batch not learned; it will be after a restart'),
         );
       await kept?.close();
+      await arms.close();
       await snapshots.close();
       await dense.close();
       net.dispose();
@@ -184,6 +193,33 @@ export async function startModelUpdater(
 
 /** Batches by which `auto` chooses an engine. */
 const learningWork: EngineWork = { kind: 'steps', rows: [32, 256] };
+
+/** What comes of experiments, from where the log must be read for it. */
+async function openArms(file: ModelFile, record: BatchRecord, options: ModelUpdaterOptions) {
+  const { bus, clock, logger, experiments } = options;
+  const origin: Origin = { sequence: record.joinFrom, watermarkMs: record.joinWatermarkMs };
+  if (!experiments) return { origin, onJoined() {}, async close() {} };
+  const { view, guards } = experiments;
+  const { name } = file;
+  const hasRunning = () => view.catalogOf(name).experiments.some(isRunning);
+  const sums = await keepSums({ bus, clock, logger, file, record, isRunning: hasRunning });
+  const window = guards.watch(name);
+  // Written as soon as there is something to sum, so that a successor knows from where on.
+  const stopListening = view.onChange((model) => {
+    if (model === name && hasRunning()) void sums.store();
+  });
+  return {
+    origin: earlier(origin, sums.origin),
+    onJoined(example: Example) {
+      sums.take(example);
+      window.noteExample(example);
+    },
+    async close() {
+      stopListening();
+      await sums.close();
+    },
+  };
+}
 
 /** The net, its dense weights as the log has them, and their snapshots. */
 async function openDensePart(file: ModelFile, options: ModelUpdaterOptions) {

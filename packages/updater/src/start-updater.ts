@@ -1,7 +1,9 @@
 /** The updater process: learns every model of the cluster. */
 import { createHedgeCounters, createPullClient, type PullPreferences } from '@millrace/client';
+import { openExperiments, watchExperiments } from '@millrace/experiments';
 import { type EngineName, importsNet } from '@millrace/model';
 import type { LearningCounters } from '@millrace/protocol';
+import { openVersionRegistry, watchVersions } from '@millrace/registry';
 import {
   type Bus,
   type Clock,
@@ -11,6 +13,7 @@ import {
   watchCluster,
 } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
+import { createArmGuards } from './experiments/arm-guards.ts';
 import { addLearningGauges } from './learning-gauges.ts';
 import { createMeasureGauges } from './measures/measure-gauges.ts';
 import { type ModelUpdater, startModelUpdater } from './model-updater.ts';
@@ -61,6 +64,16 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
   const { driftAlert } = options;
   const measures =
     driftAlert === undefined ? null : { driftAlert, gauges: createMeasureGauges(options.metrics) };
+  const experiments = await watchExperiments(bus, logger);
+  const versions = await watchVersions(bus, logger);
+  const guards = createArmGuards({
+    ...options,
+    view: experiments,
+    registry: await openExperiments(bus, clock),
+    versions,
+    labels: await openVersionRegistry(bus, clock),
+  });
+  const arms = { view: experiments, guards };
   const updaters = new Map<string, ModelUpdater>();
   const imported = new Set<string>();
   let reconciling: Promise<void> = Promise.resolve();
@@ -77,7 +90,7 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
         }
         updaters.set(
           file.name,
-          await startModelUpdater(file, { ...options, rows, measures, drive: 'timers' }),
+          await startModelUpdater(file, { ...options, rows, measures, experiments: arms, drive: 'timers' }),
         );
       }
     });
@@ -97,6 +110,9 @@ export async function startUpdater(options: UpdaterOptions): Promise<RunningUpda
       stopListening();
       await reconciling.catch(() => {});
       await Promise.all([...updaters.values()].map((updater) => updater.close()));
+      await guards.close();
+      await experiments.close();
+      await versions.close();
       rows.close();
       await view.close();
     },

@@ -10,6 +10,7 @@ interface DecisionsFlags {
   readonly model?: string;
   readonly since: number;
   readonly places: number;
+  readonly arm?: string;
   readonly data?: string;
 }
 
@@ -19,6 +20,7 @@ export function decisionsCommand(): Command {
     .addOption(modelOption())
     .option('--since <time>', 'leave out what was ranked before: ISO 8601, or Unix ms', timeMsFromText, 0)
     .option('--places <n>', 'places of each order that are told', wholeNumber({ min: 1, max: 2_000 }), 1)
+    .option('--arm <experiment/arm>', 'leave out what was not ranked in this arm')
     .addOption(dataOption())
     .action(async (flags: DecisionsFlags) => {
       const bar = openProgressBar('reading events');
@@ -28,6 +30,7 @@ export function decisionsCommand(): Command {
           file: modelIn(source, flags.model),
           sinceMs: flags.since,
           places: flags.places,
+          arm: flags.arm,
           onRow: (row) => void process.stdout.write(`${JSON.stringify(row)}\n`),
           onProgress: (sequence, through) => bar.set(sequence, through, `event ${sequence} of ${through}`),
         }),

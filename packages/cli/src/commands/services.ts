@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type PullPreferences, pullSettings } from '@millrace/client';
-import { inferenceSettings, startInference } from '@millrace/inference';
+import { inferenceSettings, openTracing, startInference, type Tracing } from '@millrace/inference';
 import { MillraceError } from '@millrace/protocol';
 import {
   type Access,
@@ -38,6 +38,7 @@ import { Command } from 'commander';
 import { advertisedHost } from '../advertised-host.ts';
 import { cliSettings } from '../cli-settings.ts';
 import { type OpenPorts, securityWarnings } from '../security-warnings.ts';
+import { codeVersion } from '../training/code-version.ts';
 
 /** Every table there is: a MILL_… variable that none of them knows is most likely misspelt. */
 export const settingsTables = {
@@ -121,17 +122,23 @@ export function inferenceCommand(): Command {
       const tls = await readHttpTls(settings);
       const asksForKeys = shell.access !== openAccess;
       warnAbout(shell, { http: { host: settings.host, asksForKeys, expiresMs: tls?.expiresMs ?? null } });
-      const { batchRowsMax, batchDelayUs, queueRowsMax, lanes, ...rest } = settings;
+      const { batchRowsMax, batchDelayUs, queueRowsMax, queueDelayMsMax, lanes, ...rest } = settings;
       const { bus, logger } = shell;
+      const tracing = await openSpans(shell, settings);
       const running = await startInference({
         ...shell,
         ...rest,
         httpTls: tls,
+        tracing,
         archive: await openArchive(bus, logger, readConfig(snapshotSettings, process.env)),
         clock: systemClock,
         cluster: shell.common.cluster,
-        limits: { rowsMax: batchRowsMax, delayUs: batchDelayUs, queueRowsMax, lanes },
+        limits: { rowsMax: batchRowsMax, delayUs: batchDelayUs, queueRowsMax, queueDelayMsMax, lanes },
         pull: pullPreferences(shell),
+        code: () => {
+          const { version, commit } = codeVersion();
+          return commit === null ? version : `${version} ${commit}`;
+        },
       });
       shell.service.own('inference', running);
       tellParent({ ready: true, url: running.url });
@@ -232,6 +239,15 @@ function readHttpTls({
     key: { setting: key.env, path: httpTlsKey },
   };
   return readTlsPair(files, systemClock.now());
+}
+
+/** Closed after the ports are, so that the last requests are told; null: nothing is traced. */
+async function openSpans(
+  { service, logger, common }: Shell,
+  { otelUrl: url, otelRatio: ratio }: ConfigOf<typeof inferenceSettings>,
+): Promise<Tracing | null> {
+  if (url === null) return null;
+  return service.own('spans', await openTracing({ url, ratio, cluster: common.cluster, logger }));
 }
 
 /** Keys of the file that is set; without one everybody may do everything. */

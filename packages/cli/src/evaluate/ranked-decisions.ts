@@ -21,6 +21,8 @@ export interface RankedDecisionsOptions {
   readonly file: ModelFile;
   /** Leaves out what was ranked before, Unix ms. */
   readonly sinceMs: number;
+  /** Leaves out what was not ranked in this experiment arm, as impressions name it; absent: all are told. */
+  readonly arm?: string | undefined;
   /** Places of an order that are told; the propensity of the first is the plain probability of being shown there. */
   readonly places: number;
   readonly onRow: (row: Readonly<Record<string, unknown>>) => void;
@@ -45,7 +47,7 @@ const eventsPerLook = 4_096;
 
 /** Rows in the order of the log. @throws MILL_LOG_UNAVAILABLE */
 export async function eachRankedDecision(options: RankedDecisionsOptions): Promise<RankedDecisionsCounts> {
-  const { bus, file, sinceMs, onRow, onProgress } = options;
+  const { bus, file, sinceMs, arm, onRow, onProgress } = options;
   const subject = eventsSubject(modelNameFrom(file.name));
   const through = await bus.headOf('events', subject);
   /** By sequence of the impression, oldest first; bounded as the joiner's own memory is. */
@@ -75,7 +77,7 @@ export async function eachRankedDecision(options: RankedDecisionsOptions): Promi
     if (events % eventsPerLook === 0) onProgress(sequence, through);
     const event = eventFrom(payload);
     if (event === null) return 'on';
-    const isWanted = event.type === 'impression' && event.timeMs >= sinceMs;
+    const isWanted = event.type === 'impression' && event.timeMs >= sinceMs && isInArm(event, arm);
     const isRanked = isWanted && event.propensities !== undefined;
     // There before the joiner takes it: outcomes that came early are joined at once.
     if (isRanked) pending.set(sequence, { impression: event, rewarded: new Uint8Array(event.items.length) });
@@ -117,6 +119,10 @@ function* rowsFrom(
       requestId,
     };
   }
+}
+
+function isInArm({ arm = '' }: Impression, wanted: string | undefined): boolean {
+  return wanted === undefined || arm.split(' ').includes(wanted);
 }
 
 function eventFrom(payload: Uint8Array): Event | null {

@@ -6,13 +6,16 @@ import type { ScoreInput } from '@millrace/inference';
 import { type EngineName, engineNames } from '@millrace/model';
 import {
   decodeReadLog,
+  decodeVersionRecord,
   type Impression,
   type LoggedRead,
   MillraceError,
   type ModelFile,
   readPlaceOf,
   type Sequence,
+  versionKey,
 } from '@millrace/protocol';
+import type { Bus } from '@millrace/runtime';
 import { foldDenseAt, foldPartitionAt, mapFew } from '@millrace/snapshot';
 import { fieldEffects } from './field-effects.ts';
 import { type FoundRequest, findRequest } from './find-request.ts';
@@ -71,6 +74,8 @@ export async function explainRequest(options: ExplainOptions): Promise<Explanati
   const { source, file, requestId, onScan } = options;
   const found = await findRequest({ bus: source.bus, file, requestId, onProgress: onScan });
   const { impression } = found;
+  if (impression.modelVersion !== undefined)
+    await requireTaken(source.bus, file.name, impression.modelVersion);
   const engine = engineOf(impression, options.engine);
   const reads = decodeReadLog(impression.reads as Uint8Array);
   const model = await openPastModel(file, engine);
@@ -109,6 +114,25 @@ export async function explainRequest(options: ExplainOptions): Promise<Explanati
   } finally {
     model.close();
   }
+}
+
+/**
+ * A version that was taken has the weights of the dense fold at the sequence that its impressions tell; others have not.
+ * @throws MILL_UNSUPPORTED, MILL_HISTORY_GONE
+ */
+async function requireTaken(bus: Bus, model: string, version: number): Promise<void> {
+  const entry = await (await bus.kv('versions')).get(versionKey(model, version));
+  if (entry === null)
+    throw new MillraceError(
+      'MILL_HISTORY_GONE',
+      `version ${version} of "${model}" scored it, and that was removed`,
+    );
+  const { kind } = decodeVersionRecord(entry.value);
+  if (kind === 'taken') return;
+  throw new MillraceError(
+    'MILL_UNSUPPORTED',
+    `version ${version} of "${model}" scored it, which is ${kind}: its weights are not those of the log, so the log cannot give the score again; ask the node for it with "version": ${version}`,
+  );
 }
 
 function engineOf(impression: Impression, wanted: EngineName | null): EngineName {

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelFile } from '@millrace/protocol';
-import { openTrained } from '../training/trained-files.ts';
+import { openTrained, type Trained } from '../training/trained-files.ts';
 import type { FolderReader } from './folder-reader.ts';
 import { rowsOf } from './state-rows.ts';
 
@@ -15,14 +15,19 @@ export function isTrained(folder: string): boolean {
 export async function openTrainedReader(
   folder: string,
 ): Promise<{ readonly reader: FolderReader; readonly file: ModelFile }> {
-  const { file, states, dense } = await openTrained(folder);
+  const trained = await openTrained(folder);
+  return { reader: readerOf(trained), file: trained.file };
+}
+
+/** Reads a state that is at hand in the same way. */
+export function readerOf({ file, states, dense }: Pick<Trained, 'file' | 'states' | 'dense'>): FolderReader {
   const tables = file.tables.map(({ name }, place) => {
     const { dim, clockAt } = states[0].tables[place].layout;
     const rows = states.reduce((sum, state) => sum + state.tables[place].count, 0);
     return { name, rows, dim, stateFloats: clockAt };
   });
   const { weights, optimizerState, sequence } = dense;
-  const reader: FolderReader = {
+  return {
     notes: {
       layout: 1,
       format: 'npy',
@@ -37,5 +42,4 @@ export async function openTrainedReader(
     },
     dense: async () => ({ weights, state: optimizerState }),
   };
-  return { reader, file };
 }

@@ -15,15 +15,24 @@ test('decisions: a row a place of each closed rank, with its propensity and what
   // The second place is clicked, the first passed over; an impression without propensities; one that is sent twice.
   await core.acceptOutcomes([{ model: linear.name, requestId: 'r1', index: first.ranking[1].index }]);
   await core.score({ model: linear.name, requestId: 's1', items });
-  const second = await core.rank({ ...base, requestId: 'r2', count: 1 });
-  await core.rank({ ...base, requestId: 'r2', count: 1 });
+  // From here on in an arm, which says how it explores.
+  await core.experiments.start(linear.name, {
+    name: 'order',
+    key: 'user.user',
+    arms: [{ name: 'soft', share: 1, exploration }],
+  });
+  const { exploration: _asked, ...unsaid } = base;
+  const second = await core.rank({ ...unsaid, requestId: 'r2', count: 1 });
+  await core.rank({ ...unsaid, requestId: 'r2', count: 1 });
   await updater.flush();
   clock.advanceBy(6_000);
   await core.rank({ ...base, requestId: 'r3' });
   await updater.flush();
 
   const rows: Readonly<Record<string, unknown>>[] = [];
-  const read = (change: { readonly sinceMs?: number; readonly places?: number } = {}) => {
+  const read = (
+    change: { readonly sinceMs?: number; readonly places?: number; readonly arm?: string } = {},
+  ) => {
     rows.length = 0;
     return eachRankedDecision({
       bus: past.bus,
@@ -57,5 +66,8 @@ test('decisions: a row a place of each closed rank, with its propensity and what
     { requestId: 'r2', position: 1, click: 0, propensity: second.ranking[0].propensity, policy: 'softmax' },
   ]);
   expect(await read({ places: 1 })).toMatchObject({ rows: 2 });
+  expect(await read({ arm: 'order/soft' })).toEqual({ rows: 1, ranked: 1, open: 1, unranked: 0 });
+  expect(rows.map(({ requestId }) => requestId)).toEqual(['r2']);
+  expect(await read({ arm: 'order/other' })).toEqual({ rows: 0, ranked: 0, open: 0, unranked: 0 });
   expect(await read({ sinceMs: clock.now() })).toEqual({ rows: 0, ranked: 0, open: 1, unranked: 0 });
 });

@@ -35,7 +35,7 @@ test.each<EngineName>(['plain', 'cpu', 'wasm'])(
       const explained = await explain(past, requestId);
       expect([requestId, explained.equal]).toEqual([requestId, true]);
       expect(explained).toMatchObject({ engine, version: answer.version, uncertainKeys: 0, remarks: [] });
-      expect(explained.items.map(({ recomputed }) => recomputed)).toEqual(answer.scores);
+      expect(explained.items.map(({ recomputed }) => recomputed)).toEqual(answer.scores.map(Math.fround));
       expect(explained.found.impression.items).toEqual(request.items);
       versions.add(answer.version);
     }
@@ -61,7 +61,7 @@ test('explain: a ranked request: what was shown, in that order, to the bit, and 
     expect(explained.equal).toBe(true);
     expect(
       explained.items.map(({ requested, logged, propensity }) => [requested, logged, propensity]),
-    ).toEqual(ranking.map(({ index, score, propensity }) => [index, score, propensity]));
+    ).toEqual(ranking.map(({ index, score, propensity }) => [index, Math.fround(score), propensity]));
     const clicked = explained.found.learned.filter((part) => part.clicked === 1);
     expect(clicked.map(({ index }) => explained.items[index].requested)).toEqual([ranking[1].index]);
     expect(explained.found.outcomes.map(({ refused }) => refused)).toEqual([null]);

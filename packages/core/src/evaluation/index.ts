@@ -13,9 +13,16 @@ export {
   type WeightedRewards,
   type WeightReport,
 } from './estimators.ts';
+export { type GroupedRatio, groupedRatio } from './grouped-ratio.ts';
 export {
   type BootstrapOptions,
   bootstrapSelfNormalized,
   type Interval,
   normalInterval,
 } from './intervals.ts';
+export {
+  type SequentialInput,
+  sequentialInterval,
+  sequentialPValue,
+  tunedPriorVariance,
+} from './sequential.ts';

@@ -25,4 +25,5 @@ export {
   type ScoreCells,
 } from './score-cells.ts';
 export { createSeenKeys, type SeenKeys } from './seen-keys.ts';
+export { createSliding, type Sliding, type SlidingKind } from './sliding.ts';
 export { populationStability } from './stability.ts';

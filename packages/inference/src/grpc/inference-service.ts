@@ -3,15 +3,18 @@ import { refusedPart } from '../refused-part.ts';
 import type { ScoringService } from '../scoring-service.ts';
 import { infer, type Parameters } from '../tensors/infer.ts';
 import {
+  changeLoaded,
   isReady,
+  modelConfig,
   modelMetadata,
-  refuseUnload,
+  modelStatistics,
+  namesOf,
   repositoryIndex,
   serverMetadata,
 } from '../tensors/metadata.ts';
 import { bytesFromTensor } from '../tensors/raw-tensor.ts';
-import { requireVersion } from '../tensors/score-rows.ts';
 import { scoreOutput } from '../tensors/signature.ts';
+import { versionNamed } from '../tensors/version-address.ts';
 import {
   type InputMessage,
   type ParameterMessage,
@@ -24,6 +27,11 @@ import type { Answer } from './unary.ts';
 interface NamedMessage {
   readonly name: string;
   readonly version: string;
+}
+
+interface ChangeMessage {
+  readonly model_name: string;
+  readonly parameters: Readonly<Record<string, ParameterMessage>>;
 }
 
 export interface InferMessage {
@@ -42,11 +50,16 @@ export interface InferMessage {
 export function inferenceAnswers(service: ScoringService): Readonly<Record<string, Answer>> {
   const found = ({ name, version }: NamedMessage) => {
     const file = service.fileOf(name);
-    if (version !== '') requireVersion(service, name, version);
+    versionNamed(service, name, version);
     return file;
   };
-  const modelReady: Answer<NamedMessage> = (message) => ({ ready: isReady(service, found(message).name) });
+  const modelReady: Answer<NamedMessage> = (message) => ({
+    ready: isReady(service, found(message).name, message.version),
+  });
   const metadata: Answer<NamedMessage> = (message) => modelMetadata(service, found(message));
+  const config: Answer<NamedMessage> = (message) => ({ config: modelConfig(service, found(message)) });
+  const statistics: Answer<NamedMessage> = (message) =>
+    modelStatistics(service, message.name === '' ? namesOf(service) : [found(message).name]);
   const modelInfer: Answer<InferMessage> = async (message, caller) => {
     for (const { name, parameters } of message.outputs)
       if (parameters.classification)
@@ -74,12 +87,10 @@ export function inferenceAnswers(service: ScoringService): Readonly<Record<strin
   const index: Answer<{ readonly ready: boolean }> = ({ ready }) => ({
     models: repositoryIndex(service).filter(({ state }) => !ready || state === 'READY'),
   });
-  const load: Answer<{ readonly model_name: string }> = ({ model_name: model }) => {
-    service.fileOf(model);
-    return {};
-  };
-  const unload: Answer<{ readonly model_name: string }> = ({ model_name: model }) =>
-    refuseUnload(service.fileOf(model).name);
+  const change =
+    (verb: 'load' | 'unload'): Answer<ChangeMessage> =>
+    ({ model_name: model, parameters }) =>
+      changeLoaded(service, model, verb, parametersFrom('parameters', parameters).version);
   return {
     ServerLive: () => ({ live: true }),
     ServerReady: () => ({ ready: service.ready }),
@@ -87,9 +98,11 @@ export function inferenceAnswers(service: ScoringService): Readonly<Record<strin
     ServerMetadata: () => serverMetadata(),
     ModelMetadata: metadata,
     ModelInfer: modelInfer,
+    ModelConfig: config,
+    ModelStatistics: statistics,
     RepositoryIndex: index,
-    RepositoryModelLoad: load,
-    RepositoryModelUnload: unload,
+    RepositoryModelLoad: change('load'),
+    RepositoryModelUnload: change('unload'),
   };
 }
 

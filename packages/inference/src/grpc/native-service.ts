@@ -25,6 +25,8 @@ interface FeaturesMessage {
 interface ScoreMessage {
   readonly model: string;
   readonly requestId: string;
+  readonly modelVersion: string;
+  readonly label: string;
   readonly user: FeaturesMessage | null;
   readonly context: FeaturesMessage | null;
   readonly items: readonly FeaturesMessage[];
@@ -66,9 +68,12 @@ export function nativeAnswers(service: ScoringService): Readonly<Record<string, 
   return { Score: score, Rank: rank, SendOutcomes: sendOutcomes, Status: () => service.status() };
 }
 
-function requestFrom({ model, requestId, user, context, items }: Omit<ScoreMessage, 'log'>): object {
+function requestFrom(message: Omit<ScoreMessage, 'log'>): object {
+  const { model, requestId, modelVersion, label, user, context, items } = message;
+  const version = /^\d{1,15}$/.test(modelVersion) ? Number(modelVersion) : modelVersion;
   return {
-    ...named({ model, requestId }),
+    ...named({ model, requestId, label }),
+    ...(version !== '' && { version }),
     ...(user && { user: featuresFrom(user) }),
     ...(context && { context: featuresFrom(context) }),
     items: items.map(featuresFrom),

@@ -6,6 +6,7 @@ import { type Access, type Clock, openAccess } from '@millrace/runtime';
 import { Counter, type Registry } from 'prom-client';
 import type { Logger } from '../http/refusals.ts';
 import type { ScoringService } from '../scoring-service.ts';
+import type { Tracing } from '../tracing/span.ts';
 import { keyInterceptor } from './access.ts';
 import { healthService } from './health-service.ts';
 import { inferenceAnswers } from './inference-service.ts';
@@ -28,6 +29,8 @@ export interface GrpcOptions {
   readonly requestTimeoutMs: number;
   /** Who may call what. Default: no key is asked for. */
   readonly access?: Access;
+  /** Gets a span of each unary call; null: nobody does. Default null. */
+  readonly tracing?: Tracing | null;
   /** Certificate and key, PEM; null: without TLS. Default null. */
   readonly tls?: { readonly cert: string; readonly key: string } | null;
 }

@@ -1,16 +1,20 @@
 /** One way for every unary call: a time limit, coded refusals, a count, and defects in the log alone. */
-import type {
-  handleUnaryCall,
-  ServerUnaryCall,
-  ServiceDefinition,
-  sendUnaryData,
-  UntypedServiceImplementation,
+import {
+  type handleUnaryCall,
+  Metadata,
+  type ServerUnaryCall,
+  type ServiceDefinition,
+  type sendUnaryData,
+  status,
+  type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { MillraceError } from '@millrace/protocol';
 import type { Clock } from '@millrace/runtime';
 import type { Logger } from '../http/refusals.ts';
 import { within } from '../http/time-limit.ts';
+import { priorityFrom, priorityHeader } from '../priority.ts';
 import type { Caller, ScoringService } from '../scoring-service.ts';
+import type { Span, Tracing } from '../tracing/span.ts';
 import { grpcStatusOf, type StatusName, serviceErrorFrom } from './grpc-refusals.ts';
 
 export interface CallOptions {
@@ -20,6 +24,7 @@ export interface CallOptions {
   /** Time for an answer, ms; a caller's earlier deadline goes before it. */
   readonly requestTimeoutMs: number;
   readonly newIncidentId: () => string;
+  readonly tracing?: Tracing | null;
   /** Told of every answer. */
   readonly onAnswered: (method: string, status: StatusName) => void;
 }
@@ -65,22 +70,25 @@ function unary(
 ): handleUnaryCall<unknown, object> {
   const { requestTimeoutMs, onAnswered } = options;
   return (call: ServerUnaryCall<unknown, object>, callback: sendUnaryData<object>) => {
+    const span = options.tracing ? beginSpan(options.tracing, call) : undefined;
     const work = async () => {
       if (call.request === malformed)
         throw new MillraceError(
           'MILL_BAD_REQUEST',
           `message: wanted the request of ${name}, found other bytes`,
         );
-      return answer(call.request, callerOf(call, options.clock));
+      return answer(call.request, callerOf(call, options.clock, span));
     };
     within(requestTimeoutMs, work()).then(
       (response) => {
         onAnswered(name, 'OK');
+        endSpan(span, 'OK');
         callback(null, response);
       },
       (error: unknown) => {
         const refusal = refusalFrom(options, name, error);
         onAnswered(name, grpcStatusOf(refusal));
+        endSpan(span, grpcStatusOf(refusal), refusal);
         callback(serviceErrorFrom(refusal));
       },
     );
@@ -88,12 +96,35 @@ function unary(
 }
 
 /** Gone once the call is cancelled or its deadline has passed, even where a busy loop has not told so yet. */
-function callerOf(call: ServerUnaryCall<unknown, object>, clock: Clock): Caller {
+function callerOf(call: ServerUnaryCall<unknown, object>, clock: Clock, span: Span | undefined): Caller {
   return {
+    span,
     get gone() {
       return call.cancelled || clock.now() > Number(call.getDeadline());
     },
+    priority: priorityFrom(call.metadata.get(priorityHeader).at(0)),
   };
+}
+
+/** Takes up the caller's trace, and tells him which span his call was, as over HTTP (http/trace-requests.ts). */
+function beginSpan(tracing: Tracing, call: ServerUnaryCall<unknown, object>): Span | undefined {
+  const [service = '', method = ''] = call.getPath().slice(1).split('/');
+  const header = (name: string) => call.metadata.get(name).map(String)[0];
+  const span = tracing.begin(
+    `${service}/${method}`,
+    { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': method },
+    { traceparent: header('traceparent'), tracestate: header('tracestate') },
+  );
+  if (span === null) return undefined;
+  const told = new Metadata();
+  told.set('traceresponse', span.traceparent);
+  call.sendMetadata(told);
+  return span;
+}
+
+function endSpan(span: Span | undefined, answered: StatusName, error?: MillraceError): void {
+  span?.note({ 'rpc.grpc.status_code': status[answered] });
+  span?.end(error);
 }
 
 function refusalFrom({ logger, newIncidentId }: CallOptions, name: string, error: unknown): MillraceError {

@@ -40,6 +40,9 @@ const described = /^\/$|^\/openapi\.json$/;
 /** Loading and unloading by the Open Inference Protocol is a POST; listing is one too. */
 const repository = /^\/v2\/repository\/(?!index$)/;
 
+/** Changes of versions and experiments, whatever their method; predictions have patterns of their own. */
+const versions = /^\/v1\/models\/:name\/(versions|labels|policy|experiments)(\/|$)/;
+
 /**
  * What a route asks for.
  * @param route pattern of the route; undefined: there is none, which only those learn who have a key.
@@ -50,5 +53,6 @@ export function needOf(method: string, route: string | undefined): Need {
   if (reads && open.test(route)) return 'open';
   if (reads && described.test(route)) return 'any';
   if (route === '/metrics' || (!reads && method !== 'POST') || repository.test(route)) return 'admin';
+  if (!reads && versions.test(route)) return 'admin';
   return /^\/v1\/events(\/|$)/.test(route) ? 'events' : 'score';
 }

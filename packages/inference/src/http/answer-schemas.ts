@@ -7,8 +7,15 @@ const flag = { type: 'boolean' } as const;
 const count = { type: 'integer', minimum: 0 } as const;
 const staleness = { type: ['number', 'null'], description: 'ms; null when not known' } as const;
 
-export const scoreResponseSchema = {
-  ...answerOf('ScoreResponse', {
+/** Absent: the live line scored; nothing was followed. */
+const routed = {
+  modelVersion: { ...count, description: 'number of the version that scored; absent: the live line' },
+  arm: { ...text, description: 'experiment arms that it is in; absent: none' },
+  label: { ...text, description: 'label that was followed; absent: none' },
+} as const;
+
+export const scoreResponseSchema = withOptional(
+  answerOf('ScoreResponse', {
     requestId: text,
     model: text,
     version: count,
@@ -17,7 +24,8 @@ export const scoreResponseSchema = {
     degraded: flag,
     engine: text,
   }),
-} as const;
+  routed,
+);
 
 export const rankedItemSchema = answerOf('RankedItem', {
   index: { ...count, description: 'place of the item in the request; outcomes name this one' },
@@ -28,26 +36,39 @@ export const rankedItemSchema = answerOf('RankedItem', {
   },
 });
 
-export const rankResponseSchema = answerOf('RankResponse', {
-  requestId: text,
-  model: text,
-  version: count,
-  ranking: listOf('RankedItem'),
-  policy: text,
-  stalenessMs: staleness,
-  degraded: flag,
-  engine: text,
-});
+export const rankResponseSchema = withOptional(
+  answerOf('RankResponse', {
+    requestId: text,
+    model: text,
+    version: count,
+    ranking: listOf('RankedItem'),
+    policy: text,
+    stalenessMs: staleness,
+    degraded: flag,
+    engine: text,
+  }),
+  routed,
+);
 
 export const outcomeResponseSchema = answerOf('OutcomeResponse', { accepted: count });
 
-export const modelListingSchema = answerOf('ModelListing', {
-  name: text,
-  partitions: count,
-  engine: text,
+export const servedVersionSchema = answerOf('ServedVersion', {
   version: count,
-  ready: flag,
+  labels: { type: 'array', items: text },
+  state: { type: 'string', enum: ['READY', 'LOADING', 'FAILED', 'UNLOADED'] },
+  reason: text,
 });
+
+export const modelListingSchema = withOptional(
+  answerOf('ModelListing', {
+    name: text,
+    partitions: count,
+    engine: text,
+    version: count,
+    ready: flag,
+  }),
+  { versions: listOf('ServedVersion') },
+);
 
 export const modelListResponseSchema = answerOf('ModelListResponse', { models: listOf('ModelListing') });
 
@@ -153,11 +174,8 @@ const alwaysOfModels = answerOf('ModelStatus', {
   measures: { anyOf: [{ $ref: 'Measures#' }, { type: 'null' }] },
 });
 
-export const modelStatusSchema = {
-  ...alwaysOfModels,
-  // Absent until an updater has told.
-  properties: { ...alwaysOfModels.properties, joins: { $ref: 'JoinStatus#' } },
-} as const;
+/** Absent until an updater has told. */
+export const modelStatusSchema = withOptional(alwaysOfModels, { joins: { $ref: 'JoinStatus#' } });
 
 export const shardStatusSchema = answerOf('ShardStatus', {
   id: text,
@@ -211,11 +229,41 @@ export const errorResponseSchema = {
   },
 } as const;
 
+/** What versions and labels say of themselves stands in protocol/model-version.ts; it is passed on whole. */
+export const versionListingSchema = answerOf('VersionListing', {
+  version: count,
+  parent: { type: ['integer', 'null'] },
+  kind: { type: 'string', enum: ['taken', 'derived', 'imported'] },
+  labels: { type: 'array', items: text },
+  state: servedVersionSchema.properties.state,
+  reason: text,
+  createdMs: { type: 'number' },
+  note: text,
+  code: text,
+});
+
+const ofVersions = {
+  model: text,
+  policy: { type: 'object', additionalProperties: true },
+  labels: { type: 'object', additionalProperties: true },
+  moves: { type: 'array', items: { type: 'object', additionalProperties: true } },
+  versions: listOf('VersionListing'),
+} as const;
+
+export const versionsResponseSchema = answerOf('VersionsResponse', ofVersions);
+export const takeVersionResponseSchema = answerOf('TakeVersionResponse', { version: count, ...ofVersions });
+export const versionRecordSchema = answerOf('VersionRecord', {
+  model: text,
+  version: count,
+  file: { type: 'object', additionalProperties: true },
+});
+
 export const answerSchemas = [
   scoreResponseSchema,
   rankedItemSchema,
   rankResponseSchema,
   outcomeResponseSchema,
+  servedVersionSchema,
   modelListingSchema,
   modelListResponseSchema,
   createModelResponseSchema,
@@ -234,6 +282,10 @@ export const answerSchemas = [
   liveResponseSchema,
   readyResponseSchema,
   errorResponseSchema,
+  versionListingSchema,
+  versionsResponseSchema,
+  takeVersionResponseSchema,
+  versionRecordSchema,
 ] as const;
 
 /** Responses of a route: its answer by status, and the error body for all others. */
@@ -256,6 +308,11 @@ function answerOf<P extends object>(id: string, properties: P) {
     additionalProperties: true,
     properties,
   } as const;
+}
+
+/** The answer with properties that it may lack. */
+function withOptional<A extends { readonly properties: object }, P extends object>(schema: A, optional: P) {
+  return { ...schema, properties: { ...schema.properties, ...optional } } as const;
 }
 
 function listOf(id: string) {

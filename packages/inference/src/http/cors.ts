@@ -14,7 +14,13 @@ export async function allowOrigins(app: FastifyInstance, origins: readonly strin
   await app.register(cors, {
     origin: origins.includes('*') ? '*' : [...origins],
     methods: ['GET', 'POST', 'PUT'],
-    allowedHeaders: ['authorization', 'content-type', 'x-api-key', 'x-request-timeout-ms'],
+    allowedHeaders: [
+      'authorization',
+      'content-type',
+      'x-api-key',
+      'x-request-priority',
+      'x-request-timeout-ms',
+    ],
     exposedHeaders: ['retry-after'],
     maxAge: rememberedSeconds,
     credentials: false,

@@ -11,6 +11,13 @@ export interface ForeignOptions extends RouteOptions {
 /** Hides routes from /openapi.json, which describes the native ones. */
 export const hidden = { schema: { hide: true } } as const;
 
+/** Whether a path that no route could be found for is one of a foreign protocol, as far as can be told. */
+export function isForeignPath(url: string): boolean {
+  return /^\/v2(\/|\?|$)|^\/v1\/models\/[^?]*(:(predict|classify|regress)|\/metadata|\/(versions|labels)\/[^?/]*)(\?|$)/.test(
+    url,
+  );
+}
+
 /**
  * Makes `{"error": text}` the form of every refusal in `scope`, and takes bodies whatever their content type says: curl and
  * the protocols' own clients name none, or that of a form. An empty body is `undefined`.

@@ -1,11 +1,14 @@
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { answerSchemas } from './answer-schemas.ts';
+import { experimentSchemas } from './experiment-schemas.ts';
 import { requestSchemas } from './schemas.ts';
+import { versionRequestSchemas } from './version-schemas.ts';
 
 /** Shared schemas, and the collector that later routes are described by. Comes before the routes. */
 export async function describeApi(app: FastifyInstance): Promise<void> {
-  for (const schema of [...requestSchemas, ...answerSchemas]) app.addSchema(schema);
+  const schemas = [...requestSchemas, ...versionRequestSchemas, ...experimentSchemas, ...answerSchemas];
+  for (const schema of schemas) app.addSchema(schema);
   await app.register(swagger, {
     openapi: {
       // 3.1 takes JSON Schema as it is, lists of types included.
@@ -15,7 +18,14 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
         version: '1',
         description: 'Scores candidates and learns from what happened to them.',
       },
-      tags: [{ name: 'scoring' }, { name: 'learning' }, { name: 'models' }, { name: 'operation' }],
+      tags: [
+        { name: 'scoring' },
+        { name: 'learning' },
+        { name: 'models' },
+        { name: 'versions' },
+        { name: 'experiments' },
+        { name: 'operation' },
+      ],
     },
     // Schemas are published under the names that the code gives them.
     refResolver: {

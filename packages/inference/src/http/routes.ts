@@ -4,12 +4,15 @@ import type { OutcomeRequest, RankRequest, ScoreRequest } from '@millrace/protoc
 import { MillraceError } from '@millrace/protocol';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
+import { priorityFrom, priorityHeader } from '../priority.ts';
 import type { Caller, ScoringService } from '../scoring-service.ts';
 import { answer, answers } from './answer-schemas.ts';
 import { isOverdue } from './deadlines.ts';
 import { lineTypes } from './outcome-lines.ts';
 import { modelParamsSchema, noQuerySchema, rejectedQuerySchema } from './schemas.ts';
+import { scoreJson } from './score-json.ts';
 import { within } from './time-limit.ts';
+import { spanOf } from './trace-requests.ts';
 
 /** What all routes that wait for the service share. */
 export interface RouteOptions {
@@ -30,7 +33,13 @@ export function addScoringRoutes(app: FastifyInstance, { service, requestTimeout
         response: answers({ 200: answer('ScoreResponse', 'One score for each item.') }),
       },
     },
-    (request, reply) => within(requestTimeoutMs, service.score(request.body, callerOf(reply.raw))),
+    async (request, reply) => {
+      const response = await within(requestTimeoutMs, service.score(request.body, callerOf(reply.raw)));
+      const asJson = (payload: unknown) =>
+        payload === response ? scoreJson(response) : JSON.stringify(payload);
+      reply.type('application/json; charset=utf-8').serializer(asJson);
+      return response;
+    },
   );
   app.post<{ Body: RankRequest }>(
     '/v1/rank',
@@ -174,6 +183,10 @@ export function callerOf(answer: ServerResponse): Caller {
     get gone() {
       return answer.destroyed || answer.writableEnded || isOverdue(answer);
     },
+    get span() {
+      return spanOf(answer);
+    },
+    priority: priorityFrom(answer.req.headers[priorityHeader]),
   };
 }
 

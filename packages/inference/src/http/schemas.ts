@@ -48,6 +48,27 @@ export const featuresSchema = {
   },
 } as const;
 
+export const versionLabelSchema = {
+  type: 'string',
+  pattern: '^[A-Za-z][A-Za-z0-9_-]{0,39}$',
+  description: 'a letter, then up to 39 letters, digits, _ and -',
+} as const;
+
+/** Which line scores; a request takes one of both. */
+const addressProperties = {
+  version: {
+    type: ['integer', 'string'],
+    minimum: 1,
+    maximum: numberMax,
+    pattern: '^live$',
+    description: 'the number of a version, or "live"',
+  },
+  label: {
+    ...versionLabelSchema,
+    title: 'label to follow; without it and version: stable where it is set, else the live line',
+  },
+} as const;
+
 export const scoreRequestSchema = {
   $id: 'ScoreRequest',
   type: 'object',
@@ -55,6 +76,7 @@ export const scoreRequestSchema = {
   additionalProperties: false,
   properties: {
     model: { ...modelNameSchema, title: 'may be left out when the cluster has exactly one model' },
+    ...addressProperties,
     requestId: { ...requestIdSchema, title: 'made by the server when absent; outcomes refer to it' },
     user: { $ref: 'Features#' },
     context: { $ref: 'Features#' },
@@ -88,6 +110,7 @@ export const rankRequestSchema = {
   additionalProperties: false,
   properties: {
     model: scoreRequestSchema.properties.model,
+    ...addressProperties,
     requestId: scoreRequestSchema.properties.requestId,
     user: { $ref: 'Features#' },
     context: { $ref: 'Features#' },

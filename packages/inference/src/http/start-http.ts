@@ -4,6 +4,7 @@ import { type Access, type Clock, openAccess, systemClock } from '@millrace/runt
 import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { ScoringService } from '../scoring-service.ts';
+import type { Tracing } from '../tracing/span.ts';
 import { askForKeys, createGuard, type Guard } from './access.ts';
 import { logRequests } from './access-log.ts';
 import { badRequestFrom } from './bad-request.ts';
@@ -11,16 +12,21 @@ import { brokenRequestHandler } from './broken-requests.ts';
 import { trackConnections } from './connections.ts';
 import { allowOrigins } from './cors.ts';
 import { honourDeadlines } from './deadlines.ts';
-import { httpMetricsIn } from './http-metrics.ts';
+import { addExperimentRoutes } from './experiment-routes.ts';
+import { isForeignPath } from './foreign-scope.ts';
+import { type HttpMetrics, httpMetricsIn } from './http-metrics.ts';
 import { acceptJsonOnly } from './json-body.ts';
 import { addOipRoutes } from './oip/oip-routes.ts';
 import { addDescriptionRoutes, describeApi } from './openapi.ts';
 import { acceptOutcomeLines } from './outcome-lines.ts';
-import { type Logger, type Refuser, refuserWith } from './refusals.ts';
+import { errorResponseFrom, type Logger, plainErrorFrom, type Refuser, refuserWith } from './refusals.ts';
 import { routeUnknown } from './route-unknown.ts';
 import { addModelRoutes, addOperationRoutes, addScoringRoutes } from './routes.ts';
+import { createShed, shedBefore } from './shed-load.ts';
 import { addTfsRoutes } from './tfs/tfs-routes.ts';
+import { traceRequests } from './trace-requests.ts';
 import { unreadBodies } from './unread-body.ts';
+import { addVersionRoutes } from './version-routes.ts';
 
 export interface HttpOptions {
   readonly service: ScoringService;
@@ -45,11 +51,15 @@ export interface HttpOptions {
   readonly tls?: { readonly cert: string; readonly key: string } | null;
   /** Who may do what. Default: no key is asked for. */
   readonly access?: Access;
+  /** Gets a span of each request that asks for work; null: nobody does. Default null. */
+  readonly tracing?: Tracing | null;
 }
 
 export interface HttpFace {
   /** Where it listens, for example `http://127.0.0.1:8080`. */
   readonly url: string;
+  /** Every route of every protocol, method and pattern, for example `GET /v1/status`. */
+  readonly routes: readonly string[];
   /** Takes no more connections, closes idle ones, lets running requests finish within `requestTimeoutMs`. */
   close(): Promise<void>;
 }
@@ -67,18 +77,32 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   const { service, registry, requestTimeoutMs } = options;
   const guard = createGuard(options.access ?? openAccess);
   const { app, refuser } = createApp(options, guard);
+  const routes: string[] = [];
+  app.addHook('onRoute', ({ method, url }) => {
+    routes.push(...[method].flat().map((one) => `${one} ${url}`));
+  });
   acceptJsonOnly(app);
   acceptOutcomeLines(app);
   await allowOrigins(app, options.corsOrigins ?? []);
-  addHooks(app, options);
+  const metrics = httpMetricsIn(registry);
+  addHooks(app, options, metrics);
+  // Where refusals too need a line or headers of their own the framework makes them, from what the queue says.
+  const isPlain = options.accessLog !== true && (options.corsOrigins ?? []).length === 0;
+  if (isPlain) {
+    const onRefused = (route: string, status: number) => metrics.observe(route, status, 0);
+    shedBefore(app.server, createShed({ service, access: options.access ?? openAccess, onRefused }));
+  }
   if (options.accessLog === true) logRequests(app, options.logger, guard);
   askForKeys(app, guard);
+  if (options.tracing) traceRequests(app, options.tracing);
   honourDeadlines(app, options.clock ?? systemClock);
   answerUnknownRoutes(app);
   app.setErrorHandler((error, request, reply) => refuser.refuse(error, request, reply));
   await describeApi(app);
   addScoringRoutes(app, options);
   addModelRoutes(app, options);
+  addVersionRoutes(app, options);
+  addExperimentRoutes(app, options);
   addOperationRoutes(app, service, registry);
   addDescriptionRoutes(app);
   await addOipRoutes(app, { ...options, refuser });
@@ -88,6 +112,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpFace> {
   let closed: Promise<void> | undefined;
   return {
     url,
+    routes,
     close() {
       closed ??= closeApp(app, requestTimeoutMs);
       return closed;
@@ -127,8 +152,10 @@ function createApp(options: HttpOptions, guard: Guard): { app: FastifyInstance; 
     schemaErrorFormatter: badRequestFrom,
     clientErrorHandler: brokenRequestHandler(unread),
     // Comes before the hooks; a fault of the path is told to those who may ask.
-    frameworkErrors: (error, request, reply) =>
-      refuser.refuse(guard.refusalOf(request) ?? error, request, reply),
+    frameworkErrors: (error, request, reply) => {
+      const bodyOf = isForeignPath(request.url) ? plainErrorFrom : errorResponseFrom;
+      refuser.refuse(guard.refusalOf(request) ?? error, request, reply, bodyOf);
+    },
   } satisfies FastifyServerOptions;
   const app =
     tls === null
@@ -140,9 +167,8 @@ function createApp(options: HttpOptions, guard: Guard): { app: FastifyInstance; 
 /** Of every protocol. */
 const readiness = /^(\/v2)?\/health\/ready$/;
 
-function addHooks(app: FastifyInstance, options: HttpOptions): void {
+function addHooks(app: FastifyInstance, options: HttpOptions, metrics: HttpMetrics): void {
   const connections = trackConnections(app.server, options.connectionsMax);
-  const metrics = httpMetricsIn(options.registry);
   let closing = false;
   app.addHook('preClose', (done) => {
     closing = true;
@@ -167,7 +193,7 @@ function addHooks(app: FastifyInstance, options: HttpOptions): void {
 }
 
 function answerUnknownRoutes(app: FastifyInstance): void {
-  const methods = ['GET', 'POST', 'PUT'] as const;
+  const methods = ['GET', 'POST', 'PUT', 'DELETE'] as const;
   app.setNotFoundHandler((request) => {
     const path = request.url.split('?', 1)[0] ?? '';
     const taken = methods.filter((method) => app.findRoute({ method, url: path }) !== null);

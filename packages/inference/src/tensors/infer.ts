@@ -11,7 +11,7 @@ export type Parameters = Readonly<Record<string, string | number | boolean>>;
 
 export interface InferRequest {
   readonly model: string;
-  /** '' : the current one. */
+  /** '' : none is named. */
   readonly version: string;
   readonly id: string;
   readonly parameters: Parameters;
@@ -52,17 +52,19 @@ export async function infer(
   });
   return {
     scores: scored.scores,
-    version: String(scored.version),
+    version: String(scored.modelVersion ?? scored.version),
     parameters: parametersOf(scored, log),
   };
 }
 
 function parametersOf(scored: RowScores, log: boolean): Parameters {
-  const { version, versions, requestIds, stalenessMs, degraded, engine } = scored;
+  const { version, versions, label, arms, requestIds, stalenessMs, degraded, engine } = scored;
   return {
     version,
     // A swap may fall between the batches of two users: then each says its own.
     ...(versions.some((other) => other !== version) && { versions: versions.join(',') }),
+    ...(label !== null && { label }),
+    ...(arms.some((arm) => arm !== '') && { arms: arms.join(',') }),
     ...(log && { request_ids: requestIds.join(',') }),
     ...(stalenessMs !== null && { staleness_ms: stalenessMs }),
     degraded,

@@ -1,11 +1,22 @@
 /** What a node says of itself and its models in the Open Inference Protocol; both faces send these as they are. */
-import { MillraceError, type ModelFile, type ModelListing } from '@millrace/protocol';
+import {
+  liveLabel,
+  MillraceError,
+  type ModelFile,
+  type ModelListing,
+  type ServedVersion,
+} from '@millrace/protocol';
+import { refusedPart, shownValue } from '../refused-part.ts';
+import { release } from '../release.ts';
 import type { ScoringService } from '../scoring-service.ts';
 import type { Datatype } from './datatypes.ts';
 import { inputsOf, scoreOutput } from './signature.ts';
+import { versionNamed } from './version-address.ts';
 
-/** Of all packages; a test compares it with package.json. */
-export const serverVersion = '0.1.0';
+/** What a listing says of a model that is being loaded. */
+const noEngine = 'none yet';
+
+export const serverVersion = release;
 
 export interface TensorMetadata {
   readonly name: string;
@@ -22,32 +33,125 @@ export interface ModelMetadata {
 }
 
 export function serverMetadata() {
-  return { name: 'millrace', version: serverVersion, extensions: ['binary_tensor_data', 'model_repository'] };
+  return {
+    name: 'millrace',
+    version: serverVersion,
+    extensions: ['binary_tensor_data', 'model_repository', 'model_configuration', 'statistics'],
+  };
 }
 
 export function modelMetadata(service: ScoringService, file: ModelFile): ModelMetadata {
-  const { version, engine } = listingOf(service, file.name);
+  const { version, versions = [], engine } = listingOf(service, file.name);
+  const ready = versions.filter(({ state }) => state === 'READY');
   return {
     name: file.name,
-    versions: [String(version)],
+    versions:
+      versions.length === 0 ? [String(version)] : [...ready.map((one) => String(one.version)), liveLabel],
     platform: `millrace-${engine.replaceAll(' ', '-')}`,
     inputs: [...inputsOf(file).values()].map(({ name, datatype, shape }) => ({ name, datatype, shape })),
     outputs: [scoreOutput],
   };
 }
 
-/** True once this node can score with the model. */
-export function isReady(service: ScoringService, model: string): boolean {
-  return listingOf(service, model).ready;
+/** Names of the datatypes that metadata mentions, in a model configuration. */
+const configTypes = { BYTES: 'TYPE_STRING', FP32: 'TYPE_FP32' } as const;
+
+function configType(datatype: Datatype): string {
+  return datatype === 'BYTES' || datatype === 'FP32' ? configTypes[datatype] : 'TYPE_INVALID';
 }
 
-export function repositoryIndex(service: ScoringService) {
-  return service.models().map(({ name, version, ready }) => ({
+/** Triton's model configuration: dims are whole shapes, since `max_batch_size` is 0; requests are batched all the same. */
+export function modelConfig(service: ScoringService, file: ModelFile): object {
+  const { name, platform, inputs, outputs } = modelMetadata(service, file);
+  const part = ({ name: named, datatype, shape }: TensorMetadata) => ({
+    name: named,
+    data_type: configType(datatype),
+    dims: shape,
+  });
+  return {
     name,
-    version: String(version),
-    state: ready ? 'READY' : 'LOADING',
-    reason: '',
-  }));
+    platform,
+    backend: 'millrace',
+    max_batch_size: 0,
+    input: inputs.map((input) => ({ ...part(input), optional: true })),
+    output: outputs.map(part),
+    dynamic_batching: {},
+  };
+}
+
+/** Triton's statistics, as far as there are counts for them; what is not measured by model is left out. */
+export function modelStatistics(service: ScoringService, models: readonly string[]): object {
+  return {
+    model_stats: models.map((model) => {
+      const { items, batches, lastMs } = service.scoredBy(model);
+      return {
+        name: model,
+        version: String(listingOf(service, model).version),
+        last_inference: lastMs ?? 0,
+        inference_count: items,
+        execution_count: batches,
+      };
+    }),
+  };
+}
+
+/** True once this node can score with the model, at that version. @throws MILL_VERSION_UNKNOWN */
+export function isReady(service: ScoringService, model: string, version: string): boolean {
+  const { ready, versions } = listingOf(service, model);
+  const { address } = versionNamed(service, model, version);
+  if (typeof address.version !== 'number') return ready;
+  return ready && versions?.find((one) => one.version === address.version)?.state === 'READY';
+}
+
+/** States as Triton has them. */
+const repositoryStates = {
+  READY: 'READY',
+  LOADING: 'LOADING',
+  FAILED: 'UNAVAILABLE',
+  UNLOADED: 'UNAVAILABLE',
+} as const satisfies Record<ServedVersion['state'], string>;
+
+export function repositoryIndex(service: ScoringService) {
+  return service.models().flatMap(({ name, version, versions = [], ready }) => [
+    ...versions.map((one) => ({
+      name,
+      version: String(one.version),
+      state: repositoryStates[one.state],
+      reason: one.state === 'UNLOADED' ? 'unloaded' : one.reason,
+    })),
+    {
+      name,
+      version: versions.length === 0 ? String(version) : liveLabel,
+      state: ready ? 'READY' : 'LOADING',
+      reason: '',
+    },
+  ]);
+}
+
+/** Loads or unloads one version, or without a number what the policy wants. */
+export async function changeLoaded(
+  service: ScoringService,
+  model: string,
+  verb: 'load' | 'unload',
+  version: unknown,
+): Promise<object> {
+  const { name } = service.fileOf(model);
+  const { versions } = service;
+  if (version === undefined)
+    await (verb === 'load' ? versions.loadByPolicy(name) : versions.unloadUnlabelled(name));
+  else await versions[verb](name, numberFrom(version));
+  return {};
+}
+
+function numberFrom(version: unknown): number {
+  const number = typeof version === 'string' ? Number(version) : version;
+  if (Number.isSafeInteger(number) && (number as number) > 0) return number as number;
+  throw refusedPart('parameters.version', 'the number of a version', shownValue(version));
+}
+
+/** Of all models that this node serves by now. */
+export function namesOf(service: ScoringService): readonly string[] {
+  return service.models().flatMap(({ name, engine }) => (engine === noEngine ? [] : [name]));
 }
 
 /** @throws MILL_MODEL_UNKNOWN */
@@ -55,12 +159,4 @@ export function listingOf(service: ScoringService, model: string): ModelListing 
   const listing = service.models().find(({ name }) => name === model);
   if (listing) return listing;
   throw new MillraceError('MILL_MODEL_UNKNOWN', `there is no model ${JSON.stringify(model)}`);
-}
-
-/** Refuses what a registry would be needed for. @throws MILL_UNSUPPORTED */
-export function refuseUnload(model: string): never {
-  throw new MillraceError(
-    'MILL_UNSUPPORTED',
-    `cannot unload model "${model}": every node serves every model of its cluster; stop sending it requests instead`,
-  );
 }

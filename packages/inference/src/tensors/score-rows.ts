@@ -7,7 +7,6 @@
 import {
   type Features,
   type FeatureValue,
-  MillraceError,
   type ModelFile,
   type ScoreRequest,
   scoreItemsMax,
@@ -17,6 +16,7 @@ import { checkScoreRequest } from '../request-checks.ts';
 import type { Caller, ScoringService } from '../scoring-service.ts';
 import type { Column } from './columns.ts';
 import { pathOf } from './tensor.ts';
+import { versionNamed, versionUnknown } from './version-address.ts';
 
 /** One score request, and which rows its items are. */
 export interface RowGroup {
@@ -81,8 +81,10 @@ function featuresOf(columns: readonly Column[], row: number): Features {
 export interface RowScoring {
   readonly service: ScoringService;
   readonly file: ModelFile;
-  /** Version that the caller names; '' : whatever is current. */
+  /** Version that the caller names; '' : none. */
   readonly version: string;
+  /** Or the label. */
+  readonly label?: string;
   /** Logs impressions under this id, and where users differ under `<id>.<group>`; null: logs none. */
   readonly logAs: { readonly requestId: string | undefined } | null;
   readonly caller: Caller | undefined;
@@ -94,6 +96,12 @@ export interface RowScores {
   /** Newest dense version among them, and that of each group. */
   readonly version: number;
   readonly versions: readonly number[];
+  /** Number of the model's version that scored; null: the live line. */
+  readonly modelVersion: number | null;
+  /** Label that was followed; null: none. */
+  readonly label: string | null;
+  /** Experiment arms of each group; '' for none. */
+  readonly arms: readonly string[];
   readonly requestIds: readonly string[];
   /** The largest among the groups; null when one is not known. */
   readonly stalenessMs: number | null;
@@ -106,9 +114,13 @@ export interface RowScores {
  * @throws what ScoringService.score throws, and MILL_VERSION_UNKNOWN
  */
 export async function scoreRows(grouped: RowGroups, scoring: RowScoring): Promise<RowScores> {
-  const { service, file, version, caller } = scoring;
-  if (version !== '') requireVersion(service, file.name, version);
-  const requests = grouped.groups.map((group, g) => requestOf(group, g, grouped.groups.length, scoring));
+  const { service, file, version, label, caller } = scoring;
+  const { address, sequence } = versionNamed(service, file.name, version);
+  const named = label === undefined ? address : { label };
+  const requests = grouped.groups.map((group, g) => ({
+    ...requestOf(group, g, grouped.groups.length, scoring),
+    ...named,
+  }));
   const answers = await Promise.all(requests.map((request) => service.score(request, caller)));
   const scores = new Float32Array(grouped.rows);
   for (const [g, answer] of answers.entries()) {
@@ -116,13 +128,17 @@ export async function scoreRows(grouped: RowGroups, scoring: RowScoring): Promis
     for (const [i, place] of places.entries()) scores[place] = answer.scores[i];
   }
   const versions = answers.map((answer) => answer.version);
-  if (version !== '' && versions.some((served) => String(served) !== version))
+  if (sequence !== null && versions.some((served) => served !== sequence))
     throw versionUnknown(file.name, version, versions[0]);
   const staleness = answers.map(({ stalenessMs }) => stalenessMs);
   return {
     scores,
     version: Math.max(...versions),
     versions,
+    // Of the first: without experiments all take one route, since they are sent on in one go.
+    modelVersion: answers[0].modelVersion ?? null,
+    label: answers[0].label ?? null,
+    arms: answers.map(({ arm = '' }) => arm),
     requestIds: answers.map(({ requestId }) => requestId),
     stalenessMs: staleness.includes(null) ? null : Math.max(...(staleness as number[])),
     degraded: answers.some(({ degraded }) => degraded),
@@ -142,21 +158,4 @@ function requestOf(group: RowGroup, g: number, groups: number, { file, logAs }: 
     log: logAs !== null,
     ...(requestId !== undefined && { requestId }),
   });
-}
-
-/**
- * A version named in a path must be the one that is served: a dense version is a sequence in its log, and one is current.
- * @throws MILL_VERSION_UNKNOWN
- */
-export function requireVersion(service: ScoringService, model: string, version: string): void {
-  const current = service.models().find(({ name }) => name === model)?.version;
-  if (current !== undefined && String(current) !== version) throw versionUnknown(model, version, current);
-}
-
-function versionUnknown(model: string, wanted: string, current: number): MillraceError {
-  return new MillraceError(
-    'MILL_VERSION_UNKNOWN',
-    `model "${model}" is served at version ${current} alone, not at ${JSON.stringify(wanted.slice(0, 40))}`,
-    { details: { version: current } },
-  );
 }

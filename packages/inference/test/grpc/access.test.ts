@@ -1,4 +1,4 @@
-import { status } from '@grpc/grpc-js';
+import { Metadata, status } from '@grpc/grpc-js';
 import { createKeyedAccess, createManualClock, hashOfKey, type Role } from '@millrace/runtime';
 import { expect, test } from 'vitest';
 import { needOf } from '../../src/grpc/access.ts';
@@ -24,6 +24,8 @@ const table: readonly [string, string, number, number, number, number, number][]
   [inferenceServiceName, 'ModelReady', none, none, 5, no, 5],
   [inferenceServiceName, 'ModelMetadata', none, none, 5, no, 5],
   [inferenceServiceName, 'ModelInfer', none, none, in3, no, in3],
+  [inferenceServiceName, 'ModelConfig', none, none, 5, no, 5],
+  [inferenceServiceName, 'ModelStatistics', none, none, 0, no, 0],
   [inferenceServiceName, 'RepositoryIndex', none, none, 0, no, 0],
   [inferenceServiceName, 'RepositoryModelLoad', none, none, no, no, 5],
   [inferenceServiceName, 'RepositoryModelUnload', none, none, no, no, 5],
@@ -55,6 +57,45 @@ test('access: grpc: every unary method is in the table above, and reflection ask
   expect(needOf('/grpc.reflection.v1.ServerReflection/ServerReflectionInfo')).toBe('any');
   expect(needOf('/grpc.health.v1.Health/Watch')).toBe('open');
 });
+
+/** Streams: what ends a call of reflection or of health, or its first answer. */
+const streams: readonly [string, string, number, number, number][] = [
+  ['grpc.reflection.v1.ServerReflection', 'ServerReflectionInfo', none, none, 0],
+  ['grpc.reflection.v1alpha.ServerReflection', 'ServerReflectionInfo', none, none, 0],
+  [healthServiceName, 'Watch', 0, 0, 0],
+];
+
+test.each(streams)('access: grpc: %s %s, a stream', async (service, method, ...wanted) => {
+  const { face } = await openGrpc({ access: createKeyedAccess(keys, createManualClock(0)) });
+  const found: number[] = [];
+  for (const key of ['', 'wrong', 'key-of-clicks'])
+    found.push(await firstOf(face.address, { service, method, key }));
+  expect(found).toEqual(wanted);
+});
+
+/** 0 once a stream answers, else the status that it ends with. Reflection's message is field 7 of text, an empty one here. */
+function firstOf(address: string, asked: { service: string; method: string; key: string }): Promise<number> {
+  const { client } = clientOf(address, healthServiceName);
+  const isHealth = asked.service === healthServiceName;
+  const bytes = isHealth ? Buffer.alloc(0) : Buffer.from([0x3a, 0]);
+  const metadata = new Metadata();
+  if (asked.key !== '') metadata.set('x-api-key', asked.key);
+  const path = `/${asked.service}/${asked.method}`;
+  const stream = client.makeBidiStreamRequest(
+    path,
+    (b: Buffer) => b,
+    (b: Buffer) => b,
+    metadata,
+  );
+  stream.end(bytes);
+  return new Promise((resolve) => {
+    stream.on('error', ({ code }: { code?: number }) => resolve(code ?? -1));
+    stream.once('data', () => {
+      resolve(0);
+      stream.cancel();
+    });
+  });
+}
 
 test('access: grpc: a refusal has its code', async () => {
   const { face } = await openGrpc({ access: createKeyedAccess(keys, createManualClock(0)) });

@@ -6,6 +6,7 @@ import { onTestFinished } from 'vitest';
 import { loadProtos } from '../../src/grpc/protos.ts';
 import { startGrpc } from '../../src/grpc/start-grpc.ts';
 import type { ScoringService } from '../../src/scoring-service.ts';
+import type { Tracing } from '../../src/tracing/span.ts';
 import { type Stub, type StubParts, stubService } from '../http/stub-service.ts';
 
 export interface LogLine {
@@ -20,7 +21,13 @@ export type Call = (method: string, request: object, deadlineMs?: number) => Pro
 export const protos = loadProtos();
 
 export async function openGrpc(
-  options: { parts?: StubParts; service?: ScoringService; requestTimeoutMs?: number; access?: Access } = {},
+  options: {
+    parts?: StubParts;
+    service?: ScoringService;
+    requestTimeoutMs?: number;
+    access?: Access;
+    tracing?: Tracing;
+  } = {},
 ) {
   const service = options.service ?? stubService(options.parts);
   const log: LogLine[] = [];
@@ -38,6 +45,7 @@ export async function openGrpc(
     port: 0,
     requestTimeoutMs: options.requestTimeoutMs ?? 5_000,
     ...(options.access && { access: options.access }),
+    tracing: options.tracing ?? null,
   });
   onTestFinished(() => face.close());
   return { face, log, registry, clock, service: service as Stub };

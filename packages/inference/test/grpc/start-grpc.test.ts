@@ -34,8 +34,43 @@ test('grpc: inference: live, ready and metadata', async () => {
     models: [{ name: 'demo', version: '7', state: 'READY', reason: '' }],
   });
   expect(await call('RepositoryModelLoad', { model_name: 'demo' })).toEqual({});
-  const unload = await call('RepositoryModelUnload', { model_name: 'demo' }).catch(refusalOf);
-  expect(unload).toMatchObject({ code: status.UNIMPLEMENTED, mill: 'MILL_UNSUPPORTED' });
+  const parameters = { version: { string_param: '3' } };
+  for (const verb of ['Load', 'Unload']) {
+    await call(`RepositoryModel${verb}`, { model_name: 'demo' });
+    await call(`RepositoryModel${verb}`, { model_name: 'demo', parameters });
+  }
+  expect(service.versionCalls.slice(-4)).toEqual([
+    ['loadByPolicy', 'demo'],
+    ['load', 'demo', 3],
+    ['unloadUnlabelled', 'demo'],
+    ['unload', 'demo', 3],
+  ]);
+});
+
+test('grpc: inference: configuration and statistics', async () => {
+  const { face } = await openGrpc();
+  const { call } = clientOf(face.address, inferenceServiceName);
+  expect(await call('ModelConfig', { name: 'demo' })).toMatchObject({
+    config: {
+      name: 'demo',
+      platform: 'millrace-wasm',
+      backend: 'millrace',
+      max_batch_size: 0,
+      input: expect.arrayContaining([
+        { name: 'seen', data_type: 'TYPE_STRING', dims: ['-1', '-1'], optional: true },
+        { name: 'price', data_type: 'TYPE_FP32', dims: ['-1'], optional: true },
+      ]),
+      output: [{ name: 'score', data_type: 'TYPE_FP32', dims: ['-1'] }],
+    },
+  });
+  const counts = {
+    version: '7',
+    last_inference: '1700000000000',
+    inference_count: '5',
+    execution_count: '2',
+  };
+  for (const name of ['demo', ''])
+    expect(await call('ModelStatistics', { name })).toEqual({ model_stats: [{ name: 'demo', ...counts }] });
 });
 
 test('grpc: inference: typed contents in, typed contents out', async () => {

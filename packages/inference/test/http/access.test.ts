@@ -20,6 +20,10 @@ const bodies: Readonly<Record<string, string>> = {
   'POST /v1/rank': '{"items":[{}]}',
   'POST /v1/events': '{"requestId":"r"}',
   'PUT /v1/models/demo': '{}',
+  'PUT /v1/models/demo/policy': '{"type":"all"}',
+  'PUT /v1/models/demo/labels/stable': '{"version":1}',
+  'POST /v1/models/demo/experiments': '{}',
+  'PUT /v1/models/demo/experiments/button/shares': '{"shares":{"a":0.5}}',
 };
 
 function ask(server: Listening, route: string, key: string | null): Promise<Response> {
@@ -55,7 +59,24 @@ const table: readonly [string, number, number, number, number, number][] = [
   ['POST /v2/models/demo/infer', 401, 401, 400, 403, 400],
   ['POST /v2/repository/index', 401, 401, 200, 403, 200],
   ['POST /v2/repository/models/demo/load', 401, 401, 403, 403, 200],
-  ['POST /v2/repository/models/demo/unload', 401, 401, 403, 403, 400],
+  ['POST /v2/repository/models/demo/unload', 401, 401, 403, 403, 200],
+  ['GET /v1/models/demo/versions', 401, 401, 200, 403, 200],
+  ['GET /v1/models/demo/versions/1/record', 401, 401, 404, 403, 404],
+  ['POST /v1/models/demo/versions', 401, 401, 403, 403, 201],
+  ['PUT /v1/models/demo/policy', 401, 401, 403, 403, 200],
+  ['POST /v1/models/demo/versions/1/load', 401, 401, 403, 403, 200],
+  ['POST /v1/models/demo/versions/1/unload', 401, 401, 403, 403, 200],
+  ['DELETE /v1/models/demo/versions/1', 401, 401, 403, 403, 200],
+  ['PUT /v1/models/demo/labels/stable', 401, 401, 403, 403, 200],
+  ['DELETE /v1/models/demo/labels/stable', 401, 401, 403, 403, 200],
+  ['POST /v1/models/demo/labels/stable/rollback', 401, 401, 403, 403, 200],
+  ['GET /v1/models/demo/experiments', 401, 401, 200, 403, 200],
+  ['GET /v1/models/demo/experiments/button', 401, 401, 200, 403, 200],
+  ['POST /v1/models/demo/experiments', 401, 401, 403, 403, 201],
+  ['PUT /v1/models/demo/experiments/button/shares', 401, 401, 403, 403, 200],
+  ['POST /v1/models/demo/experiments/button/stop', 401, 401, 403, 403, 200],
+  ['POST /v1/models/demo/versions/1:predict', 401, 401, 404, 403, 404],
+  ['POST /v1/models/demo/labels/stable:predict', 401, 401, 404, 403, 404],
   ['GET /v2/health/ready', 200, 200, 200, 200, 200],
   ['GET /v1/models/demo', 401, 401, 200, 403, 200],
   ['GET /v1/models/demo/metadata', 401, 401, 200, 403, 200],
@@ -82,11 +103,49 @@ test('access: every route of the API is in the table above', async () => {
     paths: Record<string, object>;
   };
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace('{name}', 'demo')}`),
+    Object.keys(methods).map(
+      (method) =>
+        `${method.toUpperCase()} ${path.replace('{name}', 'demo').replace('{version}', '1').replace('{label}', 'stable').replace('{experiment}', 'button')}`,
+    ),
   );
   expect(routes.length).toBeGreaterThan(8);
   expect(routes.filter((route) => !table.some(([known]) => known === route))).toEqual([]);
 });
+
+/** Routes that want no key. */
+const openRoutes = ['/health/live', '/health/ready', '/v2/health/live', '/v2/health/ready'].flatMap(
+  (path) => [`GET ${path}`, `HEAD ${path}`],
+);
+
+test.each(['plain', 'of page calls'])(
+  'access: at every route that the server has (%s), none and a wrong key get 401, a weaker role never a 2xx of admins',
+  async (kind) => {
+    const corsOrigins = kind === 'plain' ? [] : ['https://shop.example'];
+    const server = await listen({ access: createKeyedAccess(keys, clock), corsOrigins });
+    const { routes } = server;
+    expect(routes).toEqual(expect.arrayContaining(['POST /v2/models/:model/infer', 'POST /v1/models/*']));
+    expect(openRoutes.filter((route) => !routes.includes(route))).toEqual([]);
+    const found: string[] = [];
+    // Browsers show no key when they ask what a page may do; what is no such question gets 400.
+    const isAsked = (route: string) => route !== 'OPTIONS *' && !openRoutes.includes(route);
+    for (const route of routes.filter(isAsked)) {
+      const path = route.replace(/:\w+/g, 'demo').replace(/\*$/, 'demo:predict');
+      const statuses: number[] = [];
+      for (const key of [null, 'wrong', 'key-of-clicks']) {
+        const response = await ask(server, path, key);
+        await response.arrayBuffer();
+        statuses.push(response.status);
+      }
+      const [method, pattern] = route.split(' ') as [string, string];
+      const isAllowed = ['events', 'any'].includes(needOf(method, pattern));
+      if (statuses[0] !== 401 || statuses[1] !== 401 || (statuses[2] === 403) === isAllowed)
+        found.push(`${route}: ${statuses}`);
+    }
+    expect(found).toEqual([]);
+    expect(server.service.scored).toEqual([]);
+    expect(server.service.created).toEqual([]);
+  },
+);
 
 test('access: refusals are coded, name the key, and never show it', async () => {
   const server = await withKeys();

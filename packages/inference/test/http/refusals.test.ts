@@ -33,7 +33,7 @@ const badRanks: readonly (readonly [name: string, part: string, message: string]
   [
     'a rank that is not logged',
     '"log":false',
-    'log: wanted only model, requestId, user, context, items, exploration, count, found an unknown name',
+    'log: wanted only model, version, label, requestId, user, context, items, exploration, count, found an unknown name',
   ],
 ];
 const badScores: readonly (readonly [name: string, body: string, message: string])[] = [
@@ -107,7 +107,7 @@ const badScores: readonly (readonly [name: string, body: string, message: string
   [
     'a misspelt property',
     '{"items":[{}],"requestID":"a"}',
-    'requestID: wanted only model, requestId, user, context, items, log, found an unknown name',
+    'requestID: wanted only model, version, label, requestId, user, context, items, log, found an unknown name',
   ],
   ['user of a wrong type', '{"items":[{}],"user":"u1"}', 'user: wanted an object, found the text "u1"'],
   ['context null', '{"items":[{}],"context":null}', 'context: wanted an object, found null'],

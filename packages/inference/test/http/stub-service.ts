@@ -1,5 +1,6 @@
 /** A scoring service that answers at once and remembers what it was asked, and a listening server in front of it. */
 import {
+  type ExperimentReport,
   type Measures,
   MillraceError,
   type ModelFile,
@@ -8,11 +9,14 @@ import {
   type RankRequest,
   type ScoreRequest,
   type ScoreResponse,
+  type VersionsResponse,
 } from '@millrace/protocol';
 import { Registry } from 'prom-client';
 import { onTestFinished } from 'vitest';
+import type { ExperimentControl } from '../../src/experiment-control.ts';
 import { type HttpOptions, startHttp } from '../../src/http/start-http.ts';
 import type { ScoringService } from '../../src/scoring-service.ts';
+import type { VersionControl } from '../../src/version-control.ts';
 
 export const demoListing: ModelListing = {
   name: 'demo',
@@ -43,6 +47,8 @@ export const demoFile: ModelFile = {
 
 export interface Stub extends ScoringService {
   ready: boolean;
+  /** Changes of versions that were asked for: the method, then what it was given. */
+  readonly versionCalls: readonly (readonly unknown[])[];
   readonly scored: ScoreRequest[];
   readonly ranked: RankRequest[];
   readonly outcomes: OutcomeRequest[];
@@ -50,7 +56,9 @@ export interface Stub extends ScoringService {
 }
 
 /** Parts of the stub that a test replaces. */
-export type StubParts = Partial<Pick<ScoringService, 'score' | 'acceptOutcomes' | 'createModel' | 'status'>>;
+export type StubParts = Partial<
+  Pick<ScoringService, 'score' | 'acceptOutcomes' | 'createModel' | 'status' | 'models' | 'isOverdue'>
+>;
 
 export function answerTo(request: ScoreRequest): ScoreResponse {
   return {
@@ -64,9 +72,46 @@ export function answerTo(request: ScoreRequest): ScoreResponse {
   };
 }
 
+/** Tells of one experiment, and remembers changes among the calls. */
+function stubExperiments(calls: unknown[][]): ExperimentControl {
+  const report = (model: string, name: string): ExperimentReport => ({
+    name,
+    model,
+    layer: 'main',
+    key: 'user.user',
+    salt: 'main',
+    control: 'a',
+    confidence: 0.95,
+    guards: { logloss: 0.1, calibration: null, nan: 0, errors: null, p99: null },
+    note: '',
+    startedMs: 1,
+    endedMs: null,
+    kept: null,
+    arms: [],
+    comparisons: [],
+    changes: [{ timeMs: 1, by: 'operator', shares: { a: 0.5 }, reason: 'started' }],
+    verdict: 'Nothing came of b yet.',
+  });
+  const called = async (...call: readonly unknown[]) => {
+    calls.push([...call]);
+    return report(String(call[1]), 'button');
+  };
+  return {
+    list: async (model) => [report(model, 'button')],
+    report: async (model, name) => report(model, name),
+    start: (...call) => called('start', ...call),
+    setShares: (...call) => called('setShares', ...call),
+    stop: (...call) => called('stop', ...call),
+  };
+}
+
 export function stubService(parts: StubParts = {}): Stub {
+  const versionCalls: unknown[][] = [];
   const stub: Stub = {
     ready: true,
+    versionCalls,
+    versions: stubVersions(versionCalls),
+    experiments: stubExperiments(versionCalls),
     scored: [],
     ranked: [],
     outcomes: [],
@@ -103,6 +148,7 @@ export function stubService(parts: StubParts = {}): Stub {
         timeMs: 1_700_000_000_000,
       },
     ],
+    scoredBy: () => ({ items: 5, batches: 2, lastMs: 1_700_000_000_000 }),
     measures: (model) => [measured(model)],
     status: () => ({
       cluster: 'test',
@@ -147,6 +193,40 @@ export function stubService(parts: StubParts = {}): Stub {
   return stub;
 }
 
+const noVersions: VersionsResponse = {
+  model: 'demo',
+  policy: { type: 'all' },
+  labels: {},
+  moves: [],
+  versions: [],
+};
+
+function stubVersions(calls: unknown[][]): VersionControl {
+  const noted =
+    (method: keyof VersionControl) =>
+    async (...given: unknown[]): Promise<VersionsResponse> => {
+      calls.push([method, ...given]);
+      return noVersions;
+    };
+  return {
+    list: () => noVersions,
+    record: (model, version) =>
+      Promise.reject(new MillraceError('MILL_VERSION_UNKNOWN', `model "${model}" has no version ${version}`)),
+    async take(...given) {
+      return { ...(await noted('take')(...given)), version: 1 };
+    },
+    setLabel: noted('setLabel'),
+    unsetLabel: noted('unsetLabel'),
+    rollBackLabel: noted('rollBackLabel'),
+    setPolicy: noted('setPolicy'),
+    load: noted('load'),
+    unload: noted('unload'),
+    unloadUnlabelled: noted('unloadUnlabelled'),
+    loadByPolicy: noted('loadByPolicy'),
+    remove: noted('remove'),
+  };
+}
+
 export interface LogLine {
   readonly level: 'info' | 'warn' | 'error';
   readonly fields: object;
@@ -155,6 +235,7 @@ export interface LogLine {
 
 export interface Listening {
   readonly url: string;
+  readonly routes: readonly string[];
   readonly port: number;
   readonly service: Stub;
   readonly registry: Registry;
@@ -187,6 +268,7 @@ export async function openServer(options: ListenOptions = {}): Promise<Listening
   const face = await startHttp({ service, logger, registry, port: 0, ...limits, ...rest });
   return {
     url: face.url,
+    routes: face.routes,
     port: Number(new URL(face.url).port),
     service,
     registry,

@@ -49,6 +49,7 @@ def talk(name, client, url):
         as_json = {"as_json": True} if client is over_grpc else {}
         told["server"] = server.get_server_metadata(**as_json)
         told["model"] = server.get_model_metadata("ads", **as_json)
+        told["config"] = server.get_model_config("ads", **as_json)
         told["index"] = server.get_model_repository_index(**as_json)
         server.load_model("ads")
         told["unload"] = refusal_of(lambda: server.unload_model("ads"))
@@ -64,6 +65,7 @@ def talk(name, client, url):
         wrong = client.InferInput("ad", [1], "FP32")
         wrong.set_data_from_numpy(np.array([1], dtype=np.float32))
         told["wrong"] = refusal_of(lambda: server.infer("ads", [wrong]))
+        told["stats"] = server.get_inference_statistics("ads", **as_json)
         told["version"] = refusal_of(lambda: server.infer("ads", [ids], model_version="99"))
 
 

@@ -52,7 +52,10 @@ test.skipIf(whyNot !== null)(
         live: true,
         ready: false,
         modelReady: false,
-        server: { name: 'millrace', extensions: ['binary_tensor_data', 'model_repository'] },
+        server: {
+          name: 'millrace',
+          extensions: ['binary_tensor_data', 'model_repository', 'model_configuration', 'statistics'],
+        },
         model: { name: 'ads', platform: 'millrace-plain', versions: ['0'] },
         id: [Math.fround(sigmoid(3))],
         unload: [expect.anything(), expect.stringMatching(/^MILL_UNSUPPORTED: cannot unload model "ads"/)],
@@ -64,6 +67,16 @@ test.skipIf(whyNot !== null)(
       });
       expect(heard[face].scores.length).toBe(face === 'http' ? 4 : 2);
       for (const told of heard[face].scores) expect(told).toEqual(scores);
+      const config = face === 'http' ? heard.http.config : heard.grpc.config.config;
+      expect([config.name, config.input[0].name, config.input[0].data_type]).toEqual([
+        'ads',
+        'ad',
+        'TYPE_STRING',
+      ]);
+      const [stats] = heard[face].stats.model_stats;
+      // Four or two answers of three rows, and one of one row.
+      const before = face === 'http' ? 0 : Number(heard.http.stats.model_stats[0].inference_count);
+      expect(Number(stats.inference_count) - before).toBe(3 * heard[face].scores.length + 1);
       expect(heard[face].model.inputs.map(({ name }: { name: string }) => name)).toEqual([
         'ad',
         'who',

@@ -117,7 +117,7 @@ export const mutants: readonly Mutant[] = [
     invariant: 'I3',
     seed: 1,
     file: 'packages/shard/src/snapshot-writer.ts',
-    find: 'oldestFull + 1, clock.now()',
+    find: 'oldest + 1, clock.now()',
     replace: 'target.state.sequence + 1, clock.now()',
   },
   // I4: a snapshot is one partition at one sequence, whole, or it is not served.
@@ -175,9 +175,9 @@ export const mutants: readonly Mutant[] = [
     invariant: 'I5',
     seed: 4,
     file: 'packages/inference/src/served-model.ts',
-    find: '      await net.program.forward(loaded, input, space.logits);\n      return version;',
+    find: '    dense: () => net.versions.current,\n',
     replace:
-      '      await net.program.forward(loaded, input, space.logits);\n      return Math.max(version, net.dense.sequence);',
+      '    dense: () => ({ ...net.versions.current, version: Math.max(net.versions.current.version, net.dense.sequence) }),\n',
   },
   {
     name: 'weights-not-copied',
@@ -251,9 +251,9 @@ export const mutants: readonly Mutant[] = [
     invariant: 'I8',
     seed: 2,
     file: 'packages/inference/src/scoring-core.ts',
-    find: '      logImpression(model, { ...request, requestId }, scored, { items, scores: bytes });\n',
+    find: '      logWithShadow(scored, { ...request, requestId }, input, { items, scores: bytes });\n',
     replace:
-      "      logImpression(model, { ...request, requestId }, scored, { items, scores: bytes });\n      await bus.headOf('events', 'mill.events.' + model.net.file.name);\n",
+      "      logWithShadow(scored, { ...request, requestId }, input, { items, scores: bytes });\n      await bus.headOf('events', 'mill.events.' + asked.net.file.name);\n",
   },
   // I9: an impression tells what explains its score.
   {
@@ -269,8 +269,8 @@ export const mutants: readonly Mutant[] = [
     invariant: 'I9',
     seed: 3,
     file: 'packages/inference/src/scoring-core.ts',
-    find: '      version,\n      engine: model.net.engine.name,\n',
-    replace: '      version: model.net.dense.sequence,\n      engine: model.net.engine.name,\n',
+    find: '      version,\n      ...(line.number',
+    replace: '      version: model.net.dense.sequence,\n      ...(line.number',
   },
   {
     name: 'cache-gap-not-noticed',

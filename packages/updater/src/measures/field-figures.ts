@@ -2,9 +2,8 @@
  * What examples say of one field: how many have a value, how many of its values are new, and how its values are spread
  * over 64 cells: hashes of texts, signs and magnitudes of numbers. No value is kept.
  */
-import { fmix, hashName, hashText, type SeenKeys } from '@millrace/core';
+import { fmix, hashName, hashText, type SeenKeys, type SlidingKind } from '@millrace/core';
 import type { Features, FeatureValue, FieldSpec } from '@millrace/protocol';
-import type { SlidingKind } from './sliding.ts';
 
 export const fieldCells = 64;
 

@@ -12,16 +12,18 @@ import {
   clearCells,
   createScoreCells,
   createSeenKeys,
+  createSliding,
   curveOf,
   populationStability,
   reportOf,
   type ScoreCells,
+  type Sliding,
+  type SlidingKind,
 } from '@millrace/core';
 import type { Example } from '@millrace/joiner';
 import type { GradientNorms } from '@millrace/model';
 import type { ArmMeasures, FieldMeasures, Measures, ModelFile, Quality } from '@millrace/protocol';
 import { createFieldReader, type FieldFigures, type FieldReader, fieldFiguresKind } from './field-figures.ts';
-import { createSliding, type Sliding, type SlidingKind } from './sliding.ts';
 
 /** A slot of time; figures move by so much. */
 export const measureSlotMs = 10_000;
@@ -136,7 +138,8 @@ export function createModelMeasures({ file, driftAlert, judged }: ModelMeasuresO
     take(examples, step) {
       for (const example of examples) {
         judge(all, example);
-        if (example.arm !== undefined && example.arm !== '') judge(armNamed(example.arm), example);
+        if (example.arm !== undefined && example.arm !== '')
+          for (const arm of example.arm.split(' ')) judge(armNamed(arm), example);
         if (example.shown === 0) continue;
         taken += 1;
         if (taken % fieldEvery !== 0) continue;

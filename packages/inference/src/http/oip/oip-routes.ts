@@ -1,16 +1,20 @@
 /** Open Inference Protocol v2 over REST, with the binary tensor and model repository extensions. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { refusedPart, shownValue } from '../../refused-part.ts';
+import { checkOf } from '../../request-checks.ts';
 import type { ScoringService } from '../../scoring-service.ts';
 import { infer } from '../../tensors/infer.ts';
 import {
+  changeLoaded,
   isReady,
+  modelConfig,
   modelMetadata,
-  refuseUnload,
+  modelStatistics,
+  namesOf,
   repositoryIndex,
   serverMetadata,
 } from '../../tensors/metadata.ts';
-import { requireVersion } from '../../tensors/score-rows.ts';
+import { versionNamed } from '../../tensors/version-address.ts';
 import { type ForeignOptions, hidden, speakForeign } from '../foreign-scope.ts';
 import { routeUnknown } from '../route-unknown.ts';
 import { callerOf } from '../routes.ts';
@@ -36,7 +40,7 @@ export async function addOipRoutes(app: FastifyInstance, options: ForeignOptions
       });
       addServerRoutes(scope, options.service);
       addModelRoutes(scope, options);
-      addRepositoryRoutes(scope, options.service);
+      addRepositoryRoutes(scope, options);
     },
     { prefix: '/v2' },
   );
@@ -51,10 +55,11 @@ function addServerRoutes(scope: FastifyInstance, service: ScoringService): void 
 }
 
 function addModelRoutes(scope: FastifyInstance, { service, requestTimeoutMs }: ForeignOptions): void {
+  scope.get('/models/stats', hidden, async () => modelStatistics(service, namesOf(service)));
   /** Checks name and version before anything is said of a model. */
   const found = ({ params: { model, version } }: FastifyRequest<OfModel>) => {
     const file = service.fileOf(model);
-    if (version !== undefined) requireVersion(service, model, version);
+    versionNamed(service, model, version ?? '');
     return file;
   };
   const onInfer = async (request: FastifyRequest<OfModel>, reply: FastifyReply) => {
@@ -67,26 +72,35 @@ function addModelRoutes(scope: FastifyInstance, { service, requestTimeoutMs }: F
     scope.get<OfModel>(path, hidden, async (request) => modelMetadata(service, found(request)));
     scope.get<OfModel>(`${path}/ready`, hidden, async (request, reply) => {
       const { name } = found(request);
-      const ready = isReady(service, name);
+      const ready = isReady(service, name, request.params.version ?? '');
       return reply.code(ready ? 200 : 503).send({ name, ready });
     });
+    scope.get<OfModel>(`${path}/config`, hidden, async (request) => modelConfig(service, found(request)));
+    scope.get<OfModel>(`${path}/stats`, hidden, async (request) =>
+      modelStatistics(service, [found(request).name]),
+    );
     scope.post<OfModel>(`${path}/infer`, hidden, onInfer);
   }
 }
 
-function addRepositoryRoutes(scope: FastifyInstance, service: ScoringService): void {
+function addRepositoryRoutes(scope: FastifyInstance, { service, requestTimeoutMs }: ForeignOptions): void {
   scope.post<OfModel>('/repository/index', hidden, async ({ body }) => {
     const asked = body?.json ?? {};
     const ready = typeof asked === 'object' && 'ready' in asked ? asked.ready : false;
     if (typeof ready !== 'boolean') throw refusedPart('ready', 'true or false', shownValue(ready));
     return repositoryIndex(service).filter(({ state }) => !ready || state === 'READY');
   });
-  // Every model of the cluster is loaded by itself, so there is nothing left to do for one that is there.
-  scope.post<OfModel>('/repository/models/:model/load', hidden, async (request) => {
-    service.fileOf(request.params.model);
-    return {};
-  });
-  scope.post<OfModel>('/repository/models/:model/unload', hidden, async (request) => {
-    refuseUnload(service.fileOf(request.params.model).name);
-  });
+  for (const verb of ['load', 'unload'] as const) {
+    scope.post<OfModel>(`/repository/models/:model/${verb}`, hidden, async ({ params, body }) =>
+      within(
+        requestTimeoutMs,
+        changeLoaded(service, params.model, verb, checkChange(body?.json ?? {}).parameters?.version),
+      ),
+    );
+  }
 }
+
+const checkChange = checkOf<{ readonly parameters?: { readonly version?: unknown } }>({
+  type: 'object',
+  properties: { parameters: { type: 'object' } },
+});

@@ -25,7 +25,7 @@ export interface Prediction {
 
 /** @throws MILL_BAD_REQUEST */
 export function predictionFrom(file: ModelFile, body: unknown): Prediction {
-  const { instances, inputs } = signatureChecked(objectFrom('body', body), 'predict');
+  const { instances, inputs } = signatureChecked(objectFrom('body', body), ['predict']);
   if ((instances === undefined) === (inputs === undefined))
     throw refusedPart('body', 'instances or inputs', instances === undefined ? 'neither' : 'both');
   if (instances !== undefined)

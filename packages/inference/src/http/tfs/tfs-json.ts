@@ -17,11 +17,15 @@ export function objectFrom(path: string, value: unknown): ObjectJson {
   throw refusedPart(path, 'an object', shownValue(value));
 }
 
-/** The body, once it asks for the one signature there is. */
-export function signatureChecked(body: ObjectJson, method: string): ObjectJson {
+/** The body, once it asks for the one signature there is: by its name, by none, or by that of a method. */
+export function signatureChecked(
+  body: ObjectJson,
+  methods: readonly ('predict' | 'classify' | 'regress')[],
+): ObjectJson {
   const { signature_name: name = servingDefault } = body;
   if (name === servingDefault || name === '') return body;
-  throw refusedPart('signature_name', `${servingDefault} for ${method}`, shownValue(name));
+  if (methods.some((method) => name === `tensorflow/serving/${method}`)) return body;
+  throw refusedPart('signature_name', `${servingDefault} for ${methods.join(' or ')}`, shownValue(name));
 }
 
 /**

@@ -7,7 +7,7 @@ import { servingDefault } from './tfs-json.ts';
 const dtypes: Readonly<Record<string, string>> = { BYTES: 'DT_STRING', FP32: 'DT_FLOAT' };
 
 /** Answer to `/metadata`: one signature with every field as an input. */
-export function tfsMetadata(file: ModelFile, version: number): object {
+export function tfsMetadata(file: ModelFile, version: string): object {
   const inputs = [...inputsOf(file).values()];
   const signature = {
     inputs: Object.fromEntries(inputs.map((input) => [input.name, tensorInfo(input)])),
@@ -15,7 +15,7 @@ export function tfsMetadata(file: ModelFile, version: number): object {
     method_name: 'tensorflow/serving/predict',
   };
   return {
-    model_spec: { name: file.name, signature_name: '', version: String(version) },
+    model_spec: { name: file.name, signature_name: '', version },
     metadata: { signature_def: { signature_def: { [servingDefault]: signature } } },
   };
 }

@@ -2,11 +2,10 @@
  * TensorFlow Serving's REST API. Its paths stand beside native ones below /v1/models, so each is registered by its own
  * pattern; calls (`:predict` and the like) are one wildcard, since a colon inside a path segment is no pattern of the router.
  */
-import { MillraceError, type ModelFile } from '@millrace/protocol';
+import type { ModelFile } from '@millrace/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '../../scoring-service.ts';
-import { listingOf } from '../../tensors/metadata.ts';
-import { type RowGroups, type RowScores, requireVersion, scoreRows } from '../../tensors/score-rows.ts';
+import { type RowGroups, type RowScores, scoreRows } from '../../tensors/score-rows.ts';
 import { type ForeignOptions, hidden, speakForeign } from '../foreign-scope.ts';
 import { routeUnknown } from '../route-unknown.ts';
 import { callerOf } from '../routes.ts';
@@ -14,6 +13,7 @@ import { within } from '../time-limit.ts';
 import { examplesFrom } from './examples.ts';
 import { predictionFrom } from './predict.ts';
 import { tfsMetadata } from './tfs-metadata.ts';
+import { statusesOf } from './version-status.ts';
 
 interface OfModel {
   readonly Params: { readonly model: string; readonly version?: string; readonly label?: string };
@@ -30,38 +30,18 @@ export async function addTfsRoutes(app: FastifyInstance, options: ForeignOptions
 }
 
 function addStatusRoutes(scope: FastifyInstance, { service }: ForeignOptions): void {
-  const found = ({ params: { model, version, label } }: FastifyRequest<OfModel>) => {
-    const file = service.fileOf(model);
-    requireNamed(options(file), { version, label });
-    return file;
+  const found = ({ params }: FastifyRequest<OfModel>) => {
+    const file = service.fileOf(params.model);
+    return { file, ...statusesOf(service, file.name, params) };
   };
-  const options = (file: ModelFile) => ({ service, file });
   const base = '/v1/models/:model';
   for (const path of [base, `${base}/versions/:version`, `${base}/labels/:label`]) {
-    scope.get<OfModel>(path, hidden, async (request) => {
-      const { version, ready } = listingOf(service, found(request).name);
-      const state = ready ? 'AVAILABLE' : 'LOADING';
-      const status = { error_code: 'OK', error_message: '' };
-      return { model_version_status: [{ version: String(version), state, status }] };
-    });
+    scope.get<OfModel>(path, hidden, async (request) => ({ model_version_status: found(request).statuses }));
     scope.get<OfModel>(`${path}/metadata`, hidden, async (request) => {
-      const file = found(request);
-      return tfsMetadata(file, listingOf(service, file.name).version);
+      const { file, statuses } = found(request);
+      return tfsMetadata(file, statuses[statuses.length - 1].version);
     });
   }
-}
-
-/** @throws MILL_VERSION_UNKNOWN */
-function requireNamed(
-  { service, file }: { readonly service: ForeignOptions['service']; readonly file: ModelFile },
-  { version, label }: { readonly version?: string | undefined; readonly label?: string | undefined },
-): void {
-  if (version !== undefined) requireVersion(service, file.name, version);
-  if (label !== undefined)
-    throw new MillraceError(
-      'MILL_VERSION_UNKNOWN',
-      `model "${file.name}" has no label ${JSON.stringify(label)}; it is served without labels, at its current version`,
-    );
 }
 
 const callPattern =
@@ -81,16 +61,16 @@ async function answerCall(
   }
   const { model, version, label, verb } = call;
   const file = service.fileOf(model);
-  requireNamed({ service, file }, { version, label });
+  statusesOf(service, model, { version, label });
   const caller = callerOf(reply.raw);
-  const scored = (groups: RowGroups) =>
-    within(requestTimeoutMs, scoreAll({ service, file, version: version ?? '', caller }, groups));
+  const scoring = { service, file, version: version ?? '', ...(label !== undefined && { label }), caller };
+  const scored = (groups: RowGroups) => within(requestTimeoutMs, scoreAll(scoring, groups));
   if (verb === 'predict') {
     const { groups, form } = predictionFrom(file, request.body);
     return { [form]: Array.from((await scored(groups)).scores) };
   }
   const { scores } = await scored(examplesFrom(file, request.body));
-  return { result: verb === 'regress' ? Array.from(scores) : Array.from(scores, classesOf) };
+  return { results: verb === 'regress' ? Array.from(scores) : Array.from(scores, classesOf) };
 }
 
 /** Nothing is logged: the protocol has no place for a request's id, so no outcome could name what was scored. */
@@ -99,6 +79,7 @@ function scoreAll(
     readonly service: ForeignOptions['service'];
     readonly file: ModelFile;
     readonly version: string;
+    readonly label?: string;
     readonly caller: Caller;
   },
   groups: RowGroups,

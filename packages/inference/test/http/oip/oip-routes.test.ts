@@ -29,7 +29,7 @@ const inputs = [
 
 test('oip: server: metadata, live and ready', async () => {
   const { get, service } = await open();
-  const extensions = ['binary_tensor_data', 'model_repository'];
+  const extensions = ['binary_tensor_data', 'model_repository', 'model_configuration', 'statistics'];
   expect(await get('/v2')).toEqual([200, { name: 'millrace', version: serverVersion, extensions }]);
   expect(await get('/v2/health/live')).toEqual([200, { live: true }]);
   expect(await get('/v2/health/ready')).toEqual([200, { ready: true }]);
@@ -74,7 +74,7 @@ test('oip: model: metadata names every field as an input', async () => {
 });
 
 test('oip: repository: index, load and unload', async () => {
-  const { post } = await open();
+  const { post, service } = await open();
   const listed = [{ name: 'demo', version: '7', state: 'READY', reason: '' }];
   expect(await post('/v2/repository/index')).toEqual([200, listed]);
   expect(await post('/v2/repository/index', { ready: true })).toEqual([200, listed]);
@@ -84,9 +84,23 @@ test('oip: repository: index, load and unload', async () => {
   ]);
   expect(await post('/v2/repository/models/demo/load', {})).toEqual([200, {}]);
   expect((await post('/v2/repository/models/other/load', {}))[0]).toBe(404);
-  expect(await post('/v2/repository/models/demo/unload', {})).toEqual([
+  expect(await post('/v2/repository/models/demo/unload', {})).toEqual([200, {}]);
+  for (const verb of ['load', 'unload'])
+    expect(await post(`/v2/repository/models/demo/${verb}`, { parameters: { version: '3' } })).toEqual([
+      200,
+      {},
+    ]);
+  expect(service.versionCalls).toEqual([
+    ['loadByPolicy', 'demo'],
+    ['unloadUnlabelled', 'demo'],
+    ['load', 'demo', 3],
+    ['unload', 'demo', 3],
+  ]);
+  expect(await post('/v2/repository/models/demo/unload', { parameters: { version: 'x' } })).toEqual([
     400,
-    { error: expect.stringMatching(/^MILL_UNSUPPORTED: cannot unload model "demo": every node serves/) },
+    {
+      error: 'MILL_BAD_REQUEST: parameters.version: wanted the number of a version, found the text "x"',
+    },
   ]);
 });
 
@@ -223,4 +237,46 @@ test('oip: infer: a defect is an incident, told without its text', async () => {
     { error: expect.stringMatching(/^MILL_INTERNAL: a defect of Millrace/) },
   ]);
   expect(log.at(-1)).toMatchObject({ level: 'error', message: 'request failed' });
+});
+
+test('oip: model: configuration and statistics, as tritonclient asks for them', async () => {
+  const { get } = await open();
+  const config = await get('/v2/models/demo/config');
+  expect(config).toEqual([
+    200,
+    {
+      name: 'demo',
+      platform: 'millrace-wasm',
+      backend: 'millrace',
+      max_batch_size: 0,
+      input: [
+        { name: 'user', data_type: 'TYPE_STRING', dims: [-1], optional: true },
+        { name: 'seen', data_type: 'TYPE_STRING', dims: [-1, -1], optional: true },
+        { name: 'hour', data_type: 'TYPE_FP32', dims: [-1], optional: true },
+        { name: 'item', data_type: 'TYPE_STRING', dims: [-1], optional: true },
+        { name: 'genres', data_type: 'TYPE_STRING', dims: [-1, -1], optional: true },
+        { name: 'price', data_type: 'TYPE_FP32', dims: [-1], optional: true },
+      ],
+      output: [{ name: 'score', data_type: 'TYPE_FP32', dims: [-1] }],
+      dynamic_batching: {},
+    },
+  ]);
+  expect(await get('/v2/models/demo/versions/7/config')).toEqual(config);
+  const stats = {
+    model_stats: [
+      {
+        name: 'demo',
+        version: '7',
+        last_inference: 1_700_000_000_000,
+        inference_count: 5,
+        execution_count: 2,
+      },
+    ],
+  };
+  for (const path of ['/v2/models/stats', '/v2/models/demo/stats', '/v2/models/demo/versions/7/stats'])
+    expect(await get(path)).toEqual([200, stats]);
+  for (const part of ['config', 'stats']) {
+    expect((await get(`/v2/models/other/${part}`))[0]).toBe(404);
+    expect((await get(`/v2/models/demo/versions/6/${part}`))[0]).toBe(404);
+  }
 });

@@ -130,11 +130,11 @@ test('tfs: classify and regress: examples with a context', async () => {
     examples: [{ item: 'a' }, { item: 'b' }],
   };
   const third = Math.fround(1 / 3);
-  expect(await ask('/v1/models/demo:regress', body)).toEqual([200, { result: [0.5, third] }]);
+  expect(await ask('/v1/models/demo:regress', body)).toEqual([200, { results: [0.5, third] }]);
   expect(await ask('/v1/models/demo:classify', body)).toEqual([
     200,
     {
-      result: [
+      results: [
         [
           ['0', 0.5],
           ['1', 0.5],

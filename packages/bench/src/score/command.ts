@@ -1,0 +1,44 @@
+/** Options that the benchmarks of scoring share. */
+import type { ScoreParameters } from './parameters.ts';
+
+export const scoreOptions = {
+  json: { type: 'boolean', default: false },
+  smoke: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+  'cache-rows': { type: 'string' },
+  rows: { type: 'string' },
+  steps: { type: 'string' },
+  'step-ms': { type: 'string' },
+  seed: { type: 'string' },
+} as const;
+
+export const scoreOptionsUsage =
+  '[--json] [--smoke] [--cache-rows N] [--rows N] [--steps N] [--step-ms N] [--seed N]';
+
+export interface ScoreOptionValues {
+  readonly 'cache-rows'?: string | undefined;
+  readonly rows?: string | undefined;
+  readonly steps?: string | undefined;
+  readonly 'step-ms'?: string | undefined;
+  readonly seed?: string | undefined;
+}
+
+export function wholeNumber(text: string | undefined, otherwise: number, least = 1): number {
+  if (text === undefined) return otherwise;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < least)
+    throw new TypeError(`wanted a whole number from ${least}, found ${text}`);
+  return value;
+}
+
+/** `size` with what was asked for on the command line. */
+export function scoreParametersFrom(values: ScoreOptionValues, size: ScoreParameters): ScoreParameters {
+  return {
+    ...size,
+    cacheRows: wholeNumber(values['cache-rows'], size.cacheRows, 0),
+    rows: wholeNumber(values.rows, size.rows),
+    steps: wholeNumber(values.steps, size.steps),
+    stepMs: wholeNumber(values['step-ms'], size.stepMs),
+    seed: wholeNumber(values.seed, size.seed),
+  };
+}

@@ -1,0 +1,48 @@
+/** What one run of the scoring benchmark measures. */
+
+export interface ScoreParameters {
+  /** Of all fields together. */
+  readonly rows: number;
+  /** Candidates a request. */
+  readonly items: number;
+  readonly partitions: number;
+  /** Rows that the inference node keeps; 0: none. */
+  readonly cacheRows: number;
+  /** Whether requests ask for impressions; the reference logs none, so by default neither does Millrace. */
+  readonly log: boolean;
+  /** A rate holds while the 99th percentile is within this. */
+  readonly msP99Max: number;
+  /** Rates tried for each stack, in turns. */
+  readonly steps: number;
+  readonly stepMs: number;
+  /** Of each step, not counted. */
+  readonly warmMs: number;
+  readonly seed: number;
+}
+
+export const fields = 10;
+export const dim = 16;
+export const hiddenUnits = [128, 64] as const;
+
+export const fullSize: ScoreParameters = {
+  rows: 1_000_000,
+  items: 100,
+  partitions: 16,
+  cacheRows: 262_144,
+  log: false,
+  msP99Max: 50,
+  steps: 6,
+  stepMs: 4_000,
+  warmMs: 1_000,
+  seed: 1,
+};
+
+/** Small enough for a test: shows that both stacks run and agree, measures nothing worth quoting. */
+export const smokeSize: ScoreParameters = {
+  ...fullSize,
+  rows: 10_000,
+  cacheRows: 16_384,
+  steps: 2,
+  stepMs: 500,
+  warmMs: 200,
+};

@@ -1,0 +1,14 @@
+import { expect, test } from 'vitest';
+import { nets } from '../../src/split/nets.ts';
+import { smokeSize } from '../../src/split/parameters.ts';
+import { runSplitBench } from '../../src/split/split-bench.ts';
+
+test('split bench: scores the same by halves as whole, on every net', async () => {
+  const figures = await runSplitBench(smokeSize, ['plain'], () => {});
+  expect(figures.map(({ net, engine }) => [net, engine])).toEqual(nets.map(({ name }) => [name, 'plain']));
+  for (const { whole, again, fresh, difference } of figures) {
+    expect(Math.min(whole, again, fresh)).toBeGreaterThan(0);
+    expect(difference).toBeLessThan(1e-5);
+  }
+  expect(figures.some(({ difference }) => difference > 0)).toBe(true);
+});

@@ -1,0 +1,128 @@
+/** Experiments as text. */
+import type { ArmComparison, ArmReport, ExperimentReport } from '@millrace/protocol';
+import { colours } from './colours.ts';
+import { textTable } from './text-table.ts';
+
+/** All experiments, a line each. */
+export function experimentsView(experiments: readonly ExperimentReport[]): string {
+  if (experiments.length === 0) return 'no experiments; start one with: millrace experiments start FILE';
+  return textTable([
+    ['experiment', 'model', 'layer', 'state', 'arms', 'shown', 'verdict'],
+    ...experiments.map((one) => [
+      one.name,
+      one.model,
+      one.layer,
+      stateOf(one),
+      one.arms.map(({ name, share }) => `${name} ${percent(share)}`).join(', '),
+      String(Math.round(one.arms.reduce((sum, { shown }) => sum + shown, 0))),
+      firstSentence(one.verdict),
+    ]),
+  ]).join('\n');
+}
+
+/** One experiment: its arms, what may be said of their differences, and what was changed. */
+export function experimentView(report: ExperimentReport): string {
+  const { name, model, layer, key, control, arms, comparisons, changes, verdict, confidence } = report;
+  const kinds = [...new Set(arms.flatMap(({ values }) => values.map(({ kind }) => kind)))];
+  const withValues = kinds.length > 1 ? kinds : [];
+  return [
+    `${colours.bold(name)} of ${model}, ${stateOf(report)}: layer ${layer}, units by ${key}`,
+    '',
+    ...textTable([
+      [
+        'arm',
+        'share',
+        'scored by',
+        'shown',
+        'click rate',
+        ...withValues.map((kind) => `Σ ${kind}`),
+        'calibration',
+        'logloss',
+        'requests',
+        'p99 ms',
+        'no numbers',
+      ],
+      ...arms.map((arm) => [
+        arm.name === control ? `${arm.name} (control)` : arm.name,
+        arm.takenOut === null ? percent(arm.share) : colours.yellow('taken out'),
+        targetOf(arm),
+        String(Math.round(arm.shown)),
+        arm.clickRate === null ? '–' : percent(arm.clickRate),
+        ...withValues.map((kind) => figure(arm.values.find((value) => value.kind === kind)?.sum ?? null)),
+        figure(arm.calibration),
+        figure(arm.logloss),
+        String(arm.scoring?.requests ?? '–'),
+        figure(arm.scoring?.p99Ms ?? null),
+        String(arm.scoring?.notFinite ?? '–'),
+      ]),
+    ]),
+    '',
+    ...comparisonLines(comparisons, confidence),
+    ...changes.map(({ timeMs, by, shares, reason }) => {
+      const dealt = Object.entries(shares).map(([arm, share]) => `${arm} ${percent(share)}`);
+      const who = by === 'guard' ? colours.yellow('guard') : by;
+      return `${new Date(timeMs).toISOString()}  ${who}: ${reason} (${dealt.join(', ')})`;
+    }),
+    '',
+    verdict,
+  ].join('\n');
+}
+
+function comparisonLines(comparisons: readonly ArmComparison[], confidence: number): string[] {
+  if (comparisons.length === 0) return [];
+  return [
+    ...textTable([
+      [
+        'arm',
+        'against the control',
+        'control',
+        'arm',
+        'difference',
+        `at ${percent(confidence)}, always`,
+        'p',
+      ],
+      ...comparisons.map(({ arm, metric, control, value, difference, interval, pValue }) => [
+        arm,
+        metric,
+        figure(control),
+        figure(value),
+        signed(difference),
+        interval === null ? 'too little yet' : `${signed(interval[0])} … ${signed(interval[1])}`,
+        figure(pValue),
+      ]),
+    ]),
+    '',
+  ];
+}
+
+function stateOf({ endedMs, kept }: ExperimentReport): string {
+  if (endedMs === null) return 'running';
+  return kept === null ? 'ended' : `ended, ${kept} stays`;
+}
+
+function targetOf({ target, shadow }: ArmReport): string {
+  const parts = {
+    default: 'as without',
+    live: 'live',
+    version: target.type === 'version' ? `version ${target.version}` : '',
+    label: target.type === 'label' ? `label ${target.label}` : '',
+    model: target.type === 'model' ? `model ${target.model}` : '',
+  };
+  return `${parts[target.type]}${shadow ? ', shadow' : ''}`;
+}
+
+function firstSentence(text: string): string {
+  return text.split(/(?<=\.) /, 1)[0];
+}
+
+function percent(share: number): string {
+  return `${Number((100 * share).toPrecision(3))} %`;
+}
+
+function figure(value: number | null): string {
+  return value === null ? '–' : String(Number(value.toPrecision(4)));
+}
+
+function signed(value: number): string {
+  return `${value > 0 ? '+' : ''}${Number(value.toPrecision(3))}`;
+}

@@ -1,0 +1,99 @@
+import { stripVTControlCharacters } from 'node:util';
+import type { ArmReport, ExperimentReport } from '@millrace/protocol';
+import { expect, test } from 'vitest';
+import { experimentsView, experimentView } from '../../src/screen/experiments-view.ts';
+
+const arm: ArmReport = {
+  name: 'a',
+  share: 0.5,
+  target: { type: 'default' },
+  learn: 'shared',
+  shadow: false,
+  takenOut: null,
+  shown: 20_000,
+  clicked: 2_000,
+  clickRate: 0.1,
+  values: [
+    { kind: 'click', sum: 2_000, mean: 0.1 },
+    { kind: 'buy', sum: 512.25, mean: 0.0256 },
+  ],
+  calibration: 1.02,
+  logloss: 0.3251,
+  scoring: { requests: 40, errors: 0, notFinite: 0, dropped: 0, p50Ms: 1, p99Ms: 4.44 },
+};
+const report: ExperimentReport = {
+  name: 'button',
+  model: 'shop',
+  layer: 'main',
+  key: 'user.user',
+  salt: 'main',
+  control: 'a',
+  confidence: 0.95,
+  guards: { logloss: 0.1, calibration: 0.5, nan: 0, errors: 0.02, p99: 1 },
+  note: '',
+  startedMs: 0,
+  endedMs: null,
+  kept: null,
+  arms: [
+    arm,
+    {
+      ...arm,
+      name: 'b',
+      share: 0,
+      target: { type: 'version', version: 3 },
+      takenOut: 'worse',
+      scoring: null,
+    },
+  ],
+  comparisons: [
+    {
+      arm: 'b',
+      metric: 'clickRate',
+      control: 0.1,
+      value: 0.13,
+      difference: 0.03,
+      interval: [0.0121, 0.0479],
+      pValue: 0.00002,
+      verdict: 'better',
+    },
+    {
+      arm: 'b',
+      metric: 'logloss',
+      control: 0.3,
+      value: 0.4,
+      difference: 0.1,
+      interval: null,
+      pValue: null,
+      verdict: '',
+    },
+  ],
+  changes: [{ timeMs: 0, by: 'guard', shares: { a: 0.5, b: 0 }, reason: 'worse' }],
+  verdict: 'b was taken out by a guard: worse. Go on.',
+};
+
+test('experiments view: one experiment: arms, differences with intervals, changes and a verdict', () => {
+  const lines = stripVTControlCharacters(experimentView(report)).split('\n');
+  const like = (pattern: RegExp) =>
+    expect(
+      lines.some((line) => pattern.test(line)),
+      String(pattern),
+    ).toBe(true);
+  like(/^button of shop, running: layer main, units by user\.user$/);
+  like(/^a \(control\) +50 % +as without +20000 +10 % +2000 +512\.3 +1\.02 +0\.3251 +40 +4\.44 +0/);
+  like(/^b +taken out +version 3 /);
+  like(/^b +clickRate +0\.1 +0\.13 +\+0\.03 +\+0\.0121 … \+0\.0479 +0\.00002/);
+  like(/^b +logloss .*too little yet +–/);
+  like(/^1970-01-01T00:00:00\.000Z {2}guard: worse \(a 50 %, b 0 %\)$/);
+  expect(lines.at(-1)).toBe(report.verdict);
+});
+
+test('experiments view: all of them, a line each', () => {
+  const text = stripVTControlCharacters(
+    experimentsView([report, { ...report, name: 'old', endedMs: 5, kept: 'b' }]),
+  );
+  expect(text).toMatch(
+    /button +shop +main +running +a 50 %, b 0 % +40000 +b was taken out by a guard: worse\.\n/,
+  );
+  expect(text).toMatch(/old +shop +main +ended, b stays/);
+  expect(experimentsView([])).toMatch(/no experiments/);
+});

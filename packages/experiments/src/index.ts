@@ -1,0 +1,18 @@
+export {
+  type ArmFigures,
+  type ArmWindow,
+  addedFigures,
+  armSlotMs,
+  besideShadow,
+  createArmWindow,
+} from './arm-window.ts';
+export { type Assigner, type Assignment, assignerOf } from './assign.ts';
+export { emptyExperiments, experimentIn, isRunning, modelsApart } from './catalog.ts';
+export { experimentFrom, guardBounds } from './experiment-file.ts';
+export { type ExperimentRegistry, openExperiments } from './experiment-registry.ts';
+export { guardReason } from './guard.ts';
+export type { JudgedExample } from './judged-example.ts';
+export { openSums, reportOn, type ScoringByArm, type SumsByArm } from './report.ts';
+export { createSumsFold, type SumsFold } from './sums.ts';
+export type { UnitSource } from './unit.ts';
+export { type ExperimentsView, watchExperiments } from './watch-experiments.ts';

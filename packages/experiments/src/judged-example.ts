@@ -1,0 +1,48 @@
+/** What is read of an example when arms are judged: a part of the joiner's (joiner/example.ts). */
+import type { ExamplePlace } from '@millrace/protocol';
+
+export interface JudgedExample {
+  readonly place: ExamplePlace;
+  /** −ln of the rate at which its impression's negatives are kept. */
+  readonly offset: number;
+  readonly isFirst: boolean;
+  readonly makesPositive: boolean;
+  readonly score: number;
+  /** Arms that decided of it, with spaces between, and the unit of each. */
+  readonly arm?: string;
+  readonly units?: readonly number[];
+  /** What a shadow made of it. */
+  readonly shadow?: { readonly arm: string; readonly unit: number; readonly score: number };
+  /** Version that scored it; absent: the live line. */
+  readonly modelVersion?: number;
+  /** Kind of the outcome that it comes of, among the model's, and its value; absent: it is a negative. */
+  readonly kind?: number;
+  readonly value?: number;
+  readonly origin: { readonly sequence: number; readonly watermarkMs: number };
+}
+
+/**
+ * What an example adds to impressions and clicks. An item counts once however it was taught: as a negative, which sampling kept
+ * at a rate and which then stands for 1/rate of them, and as a positive, which takes back what its negative was too much.
+ */
+export function countsOf({
+  isFirst,
+  makesPositive,
+  offset,
+}: Pick<JudgedExample, 'isFirst' | 'makesPositive' | 'offset'>): {
+  readonly shown: number;
+  readonly clicked: number;
+} {
+  const negatives = offset === 0 ? 1 : Math.exp(offset);
+  const clicked = makesPositive ? 1 : 0;
+  if (isFirst) return { shown: makesPositive ? 1 : negatives, clicked };
+  return { shown: makesPositive ? 1 - negatives : 0, clicked };
+}
+
+const probabilityMin = 1e-15;
+
+/** shown · −ln(1 − p) for negatives, −ln p for positives: shown · ln(1 + e^z) − clicked · z. */
+export function lossOf(score: number, shown: number, clicked: number): number {
+  const p = Math.min(Math.max(score, probabilityMin), 1 - probabilityMin);
+  return -(shown - clicked) * Math.log1p(-p) - clicked * Math.log(p);
+}

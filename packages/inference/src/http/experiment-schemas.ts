@@ -1,0 +1,125 @@
+/** JSON Schemas of the experiment routes: what comes in, and what goes out. */
+import { versionNoteCharsMax } from '@millrace/protocol';
+import { modelNameSchema } from './schemas.ts';
+
+const text = { type: 'string' } as const;
+const number = { type: 'number' } as const;
+const figure = { type: ['number', 'null'] } as const;
+const words = { type: 'string', maxLength: versionNoteCharsMax } as const;
+const open = { type: 'object', additionalProperties: true } as const;
+
+/** Its parts are checked by the experiments package, which knows the rules between them. */
+export const experimentSpecSchema = { $id: 'ExperimentSpec', ...open } as const;
+
+export const setSharesRequestSchema = {
+  $id: 'SetSharesRequest',
+  type: 'object',
+  required: ['shares'],
+  additionalProperties: false,
+  properties: {
+    shares: {
+      type: 'object',
+      minProperties: 1,
+      additionalProperties: { type: 'number', minimum: 0, maximum: 1 },
+      description: 'by arm; arms that are not named keep theirs',
+    },
+    reason: { ...words, title: 'kept with the change' },
+  },
+} as const;
+
+export const stopExperimentRequestSchema = {
+  $id: 'StopExperimentRequest',
+  type: ['object', 'null'],
+  additionalProperties: false,
+  properties: {
+    keep: { type: ['string', 'null'], title: 'arm whose target scores on for everybody; null: none' },
+    reason: { ...words, title: 'kept with the change' },
+  },
+} as const;
+
+export const experimentParamsSchema = {
+  type: 'object',
+  required: ['name', 'experiment'],
+  properties: { name: modelNameSchema, experiment: modelNameSchema },
+} as const;
+
+const armReport = {
+  type: 'object',
+  required: ['name', 'share', 'shown', 'clicked'],
+  properties: {
+    name: text,
+    share: number,
+    target: open,
+    learn: text,
+    shadow: { type: 'boolean' },
+    takenOut: { type: ['string', 'null'], description: 'why a guard took it out; null: none did' },
+    shown: number,
+    clicked: number,
+    clickRate: figure,
+    values: {
+      type: 'array',
+      items: { type: 'object', properties: { kind: text, sum: number, mean: figure } },
+    },
+    calibration: figure,
+    logloss: figure,
+    scoring: { type: ['object', 'null'], additionalProperties: true },
+  },
+} as const;
+
+const comparison = {
+  type: 'object',
+  required: ['arm', 'metric', 'verdict'],
+  properties: {
+    arm: text,
+    metric: text,
+    control: number,
+    value: number,
+    difference: number,
+    interval: {
+      type: ['array', 'null'],
+      items: number,
+      description: 'holds at every look; null while there is too little to say anything',
+    },
+    pValue: figure,
+    verdict: text,
+  },
+} as const;
+
+export const experimentReportSchema = {
+  $id: 'ExperimentReport',
+  type: 'object',
+  required: ['name', 'model', 'arms', 'comparisons', 'verdict'],
+  properties: {
+    name: text,
+    model: text,
+    layer: text,
+    key: text,
+    salt: text,
+    control: text,
+    confidence: number,
+    guards: open,
+    note: text,
+    startedMs: number,
+    endedMs: figure,
+    kept: { type: ['string', 'null'] },
+    arms: { type: 'array', items: armReport },
+    comparisons: { type: 'array', items: comparison },
+    changes: { type: 'array', items: open },
+    verdict: text,
+  },
+} as const;
+
+export const experimentListResponseSchema = {
+  $id: 'ExperimentListResponse',
+  type: 'object',
+  required: ['experiments'],
+  properties: { experiments: { type: 'array', items: { $ref: 'ExperimentReport#' } } },
+} as const;
+
+export const experimentSchemas = [
+  experimentSpecSchema,
+  setSharesRequestSchema,
+  stopExperimentRequestSchema,
+  experimentReportSchema,
+  experimentListResponseSchema,
+] as const;

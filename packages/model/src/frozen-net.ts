@@ -1,0 +1,81 @@
+/** A net with dense weights that stay as they are: a version of a model, made ready to run. */
+
+import { areFinite, momentFloats } from '@millrace/core';
+import { featureValuesMax, invariant, type ModelFile } from '@millrace/protocol';
+import { compileNet } from './compile-model.ts';
+import type { DenseVersion } from './dense-versions.ts';
+import type { Engine, EngineName, Program } from './engine.ts';
+import { compileFeatures, type FeaturePlan } from './feature-plan.ts';
+import { scalesFrom } from './moments.ts';
+import { hasMatrices } from './net-shape.ts';
+import { engineFor, type OpenNetOptions } from './open-net.ts';
+
+export interface FrozenNet {
+  readonly file: ModelFile;
+  readonly plan: FeaturePlan;
+  readonly engine: Engine;
+  readonly program: Program;
+  readonly dense: DenseVersion;
+  dispose(): void;
+}
+
+export interface FrozenNetOptions extends OpenNetOptions {
+  /** What `auto` has chosen in this process for another net; null: nothing yet. Default null. */
+  readonly opened?: EngineName | null;
+}
+
+/**
+ * @param weights float32, the parameters of the file's net and its moments; copied.
+ * @param version sequence of the dense log that they are told to be of.
+ * @throws MILL_ENGINE_UNAVAILABLE
+ */
+export async function openFrozenNet(
+  file: ModelFile,
+  weights: Float32Array,
+  version: number,
+  options: FrozenNetOptions,
+): Promise<FrozenNet> {
+  const { opened = null, ...choice } = options;
+  const shape = compileNet(file);
+  const moments = shape.moments.length;
+  invariant(weights.length === shape.parameters + momentFloats * moments, 'weights are those of the net');
+  const plan = compileFeatures(file, shape, featureValuesMax);
+  // To find out again which engines do not load takes milliseconds.
+  const known = opened !== null && opened !== 'plain' && hasMatrices(shape);
+  const { engine } = await engineFor(file, shape, { ...choice, ...(known && { wanted: opened }) });
+  const program = engine.compile(shape);
+  const dense = { version, loaded: program.load(weights), scales: scalesFrom(weights, moments) };
+  return {
+    file,
+    plan,
+    engine,
+    program,
+    dense,
+    dispose() {
+      dense.loaded.dispose();
+      program.dispose();
+      engine.dispose();
+    },
+  };
+}
+
+/**
+ * Runs a net once on `rows` examples without features, so that what the first pass of that shape costs is paid before it takes
+ * traffic.
+ * @returns false when a logit is not finite: weights that are may still overflow.
+ */
+export async function warmUp(
+  { plan, program, dense }: Pick<FrozenNet, 'plan' | 'program' | 'dense'>,
+  rows: number,
+): Promise<boolean> {
+  const logits = new Float32Array(rows);
+  const input = {
+    rows,
+    wide: new Float32Array(rows),
+    embeddings: new Float32Array(rows * plan.embeddingFloats),
+    dense: new Float32Array(rows * plan.denseInputs.length),
+    lengths: new Int32Array(rows * plan.attended),
+  };
+  await program.forward(dense.loaded, input, logits);
+  return areFinite(logits);
+}

@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest';
+import { openFrozenNet, warmUp } from '../src/frozen-net.ts';
+import { initialDense } from '../src/open-net.ts';
+import { exampleModel } from './example-model.ts';
+
+const options = { wanted: 'plain', onSkip() {} } as const;
+
+test('frozen net: computes with a copy of its weights, whatever becomes of theirs', async () => {
+  const file = exampleModel();
+  const { weights } = initialDense(file);
+  const net = await openFrozenNet(file, weights, 7, options);
+  const logitsOf = async () => {
+    const logits = new Float32Array(1);
+    const embeddings = new Float32Array(net.plan.embeddingFloats).fill(0.5);
+    const dense = new Float32Array(net.plan.denseInputs.length).fill(1);
+    const lengths = new Int32Array(net.plan.attended);
+    const input = { rows: 1, wide: Float32Array.of(0.25), embeddings, dense, lengths };
+    await net.program.forward(net.dense.loaded, input, logits);
+    return logits[0];
+  };
+  const before = await logitsOf();
+  weights.fill(9);
+  expect([await logitsOf(), net.dense.version]).toEqual([before, 7]);
+  net.dispose();
+});
+
+test('frozen net: warming up tells of weights that overflow', async () => {
+  const file = exampleModel();
+  const { weights } = initialDense(file);
+  const sound = await openFrozenNet(file, weights, 1, options);
+  expect([await warmUp(sound, 1), await warmUp(sound, 64)]).toEqual([true, true]);
+  sound.dispose();
+  const huge = await openFrozenNet(file, weights.fill(3e38), 1, options);
+  expect(await warmUp(huge, 4)).toBe(false);
+  huge.dispose();
+});

@@ -1,0 +1,99 @@
+/**
+ * Millrace's own API over Apache Thrift: the messages of POST /v1/score and POST /v1/events.
+ * What their fields mean, and their limits, are those of the HTTP API (/openapi.json).
+ * Framed transport, binary protocol.
+ */
+namespace cpp millrace.v1
+namespace go millrace.v1
+namespace java millrace.v1
+namespace py millrace.v1
+
+union Scalar {
+  1: string text
+  2: double number
+  // An id: hashed by its decimal text, whatever its size.
+  3: i64 integer
+}
+
+union FeatureValue {
+  1: string text
+  2: double number
+  3: i64 integer
+  4: bool flag
+  5: list<Scalar> values
+}
+
+// By field name.
+typedef map<string, FeatureValue> Features
+
+// Thrift has no headers; what HTTP has there stands in the request.
+struct Call {
+  // A key with the role, where keys are wanted.
+  1: optional string key
+  // The time that the caller has, ms. What is late is not computed.
+  2: optional i32 timeoutMs
+  // Of W3C Trace Context.
+  3: optional string traceparent
+}
+
+struct ScoreRequest {
+  // May be absent when the cluster has exactly one model.
+  1: optional string model
+  // Made by the server when absent.
+  2: optional string requestId
+  3: optional Features user
+  4: optional Features context
+  5: list<Features> items
+  // false: no impression is logged. Default true.
+  6: optional bool log
+  7: optional Call call
+}
+
+struct ScoreResponse {
+  1: string requestId
+  2: string model
+  3: i64 version
+  // float32 each, in the order of the items.
+  4: list<double> scores
+  // Absent before an updater has announced itself.
+  5: optional double stalenessMs
+  6: bool degraded
+  7: string engine
+}
+
+struct Outcome {
+  1: optional string model
+  2: string requestId
+  // Which item: its place in the request, or its value of the model's item field. Neither: the first.
+  3: optional i32 index
+  4: optional Scalar item
+  // Kind; absent: click.
+  5: optional string outcome
+  6: optional double value
+  7: optional i64 timeMs
+}
+
+struct OutcomesRequest {
+  1: list<Outcome> outcomes
+  2: optional Call call
+}
+
+struct OutcomesResponse {
+  1: i32 accepted
+}
+
+// Why a request was not answered; docs/errors.md lists the codes.
+exception Refusal {
+  1: string code
+  2: string message
+  // never, same, refresh-map or backoff.
+  3: string retryKind
+  4: optional i32 retryAfterMs
+}
+
+service Millrace {
+  // Scores candidates for one user, in the caller's order.
+  ScoreResponse score(1: ScoreRequest request) throws (1: Refusal refusal)
+  // Stores outcomes; all are durable once this answers.
+  OutcomesResponse sendOutcomes(1: OutcomesRequest request) throws (1: Refusal refusal)
+}

@@ -1,0 +1,92 @@
+/**
+ * What came of experiments: sums by arm and group of units, folded from a model's event log. Bucket mill-results, MessagePack:
+ *
+ *   <model>   ExperimentSums   the sums and the place in the log that they reach, written together
+ *
+ * So whoever goes on from it counts each example once. Sums of an arm, float64 little-endian:
+ *
+ *   [6 + kinds, groups]  shown, clicked, predicted, loss, main predicted, main loss, then the values of each kind of outcome
+ *   [3 + kinds]          Σ loss², Σ (loss − main loss)², scores that were no numbers, then Σ value² of each kind
+ *
+ * One item of an impression adds 1 to `shown`, its probability to `predicted`, −ln of what it gave the truth to `loss`. `main`
+ * is what was answered where the arm is a shadow, else the arm itself.
+ */
+import type { ExamplePlace } from './batch-record.ts';
+import { resultArmsMax, unitGroups } from './limits.ts';
+import { packed, unpacked } from './packing.ts';
+import { checkedRecord, isCount, readRecord, recordInvalid } from './record-checks.ts';
+
+const what = 'record of experiment sums';
+
+/** Columns by group, before those of the kinds of outcomes. */
+export const sumColumns = {
+  shown: 0,
+  clicked: 1,
+  predicted: 2,
+  loss: 3,
+  mainPredicted: 4,
+  mainLoss: 5,
+} as const;
+export const sumColumnCount = 6;
+/** Figures without groups, before those of the kinds. */
+export const sumTotals = { lossSquares: 0, gapSquares: 1, notFinite: 2 } as const;
+export const sumTotalCount = 3;
+
+export interface ArmSums {
+  /** `experiment/arm` */
+  readonly arm: string;
+  /** Event that completed its newest example. */
+  readonly lastSequence: number;
+  /** float64[(6 + kinds) · groups + 3 + kinds] as raw bytes. */
+  readonly sums: Uint8Array;
+}
+
+export interface ExperimentSums {
+  /** Of this layout. */
+  readonly format: 1;
+  readonly model: string;
+  /** Names of the kinds of outcomes, in the model's order. */
+  readonly kinds: readonly string[];
+  /** The newest example that is in; what stands behind it is not. */
+  readonly place: ExamplePlace;
+  /** Where a fold must begin to find what follows. */
+  readonly joinFrom: number;
+  readonly joinWatermarkMs: number;
+  readonly arms: readonly ArmSums[];
+}
+
+/** Floats of an arm's sums. */
+export function armSumFloats(kinds: number): number {
+  return (sumColumnCount + kinds) * unitGroups + sumTotalCount + kinds;
+}
+
+export function encodeExperimentSums(sums: ExperimentSums): Uint8Array {
+  return packed(sums);
+}
+
+/** Reads and checks a record; bytes in it are views of `bytes`. Throws MILL_RECORD_INVALID. */
+export function decodeExperimentSums(bytes: Uint8Array): ExperimentSums {
+  const value = readRecord(what, () => unpacked(bytes));
+  const record = checkedRecord<ExperimentSums>(what, value, {
+    format: 'count',
+    model: 'text',
+    kinds: 'list',
+    place: 'counts',
+    joinFrom: 'count',
+    joinWatermarkMs: 'number',
+    arms: 'list',
+  });
+  if (record.format !== 1) throw recordInvalid(what, 'format 1', String(record.format));
+  if (record.place.length !== 3)
+    throw recordInvalid(what, 'place: three counts', String(record.place.length));
+  if (!record.kinds.every((kind) => typeof kind === 'string'))
+    throw recordInvalid(what, 'kinds: names', 'other values');
+  if (record.arms.length > resultArmsMax)
+    throw recordInvalid(what, `at most ${resultArmsMax} arms`, String(record.arms.length));
+  for (const { arm, lastSequence, sums } of record.arms) {
+    const sound = sums instanceof Uint8Array && sums.length === 8 * armSumFloats(record.kinds.length);
+    if (typeof arm !== 'string' || !isCount(lastSequence) || !sound)
+      throw recordInvalid(what, 'arms with their sums', 'others');
+  }
+  return record;
+}
