@@ -51,12 +51,14 @@ const tie = 1.03;
 
 /**
  * An engine is not tried once one of these has loaded: it is of the same kind, and they were faster at every size (DESIGN.md).
- * So TensorFlow.js, which takes a quarter of a second and 50 MB to load, stays away from a node that has better.
+ * So TensorFlow.js, which takes a quarter of a second and 50 MB to load, stays away from a node that has better. One of its
+ * engines at most is measured: it has one backend in a process, and the next would take it from the one that had won.
  */
 const behind: Readonly<Partial<Record<EngineName, readonly EngineName[]>>> = {
-  'tfjs-node': ['tfjs-node-gpu'],
-  wasm: ['onnx-cuda', 'tfjs-node-gpu', 'onnx', 'tfjs-node'],
-  cpu: ['onnx-cuda', 'tfjs-node-gpu', 'onnx', 'tfjs-node', 'wasm'],
+  webgpu: ['onnx-cuda', 'tfjs-node-gpu'],
+  'tfjs-node': ['tfjs-node-gpu', 'webgpu'],
+  wasm: ['onnx-cuda', 'tfjs-node-gpu', 'onnx', 'webgpu', 'tfjs-node'],
+  cpu: ['onnx-cuda', 'tfjs-node-gpu', 'onnx', 'webgpu', 'tfjs-node', 'wasm'],
 };
 
 /** Those that `auto` tries. TensorRT compiles for minutes what it is given, and it is given each version anew: it runs when named. */
@@ -132,11 +134,14 @@ async function loadOr(
   onSkip: EngineChoice['onSkip'],
 ): Promise<Engine | null> {
   try {
-    return await load(name);
+    const engine = await load(name);
+    if (engine.device?.isSoftware !== true) return engine;
+    engine.dispose();
+    onSkip(name, `its device is software, ${engine.device.name}: it runs when named`);
   } catch (error) {
     onSkip(name, reasonFrom(error));
-    return null;
   }
+  return null;
 }
 
 function noneLoads(): MillraceError {

@@ -118,7 +118,7 @@ function partsFrom(read: PartInputs): NetPart[] {
 /** Names that the rules have found wanting are left out. */
 function importedFrom({ parts: { imported }, slots, slotFloats, dense }: PartInputs): ImportedShape | null {
   if (imported === undefined) return null;
-  const { file, sha256, output } = imported;
+  const { format, file, sha256, output } = imported;
   const inputs = imported.inputs.map(({ name, fields }): ImportedInput => {
     const pieces = fields.flatMap((field) => {
       const slot = slots.find((candidate) => candidate.name === field);
@@ -128,7 +128,7 @@ function importedFrom({ parts: { imported }, slots, slotFloats, dense }: PartInp
     });
     return { name, pieces, floats: pieces.reduce((sum, { floats }) => sum + floats, 0) };
   });
-  return { file, sha256, inputs, output };
+  return { format, file, sha256, inputs, output };
 }
 
 /** Null for names that the rules have found wanting. */

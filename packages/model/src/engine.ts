@@ -12,6 +12,7 @@ export const engineNames = [
   'onnx-cuda',
   'tfjs-node-gpu',
   'onnx',
+  'webgpu',
   'tfjs-node',
   'wasm',
   'cpu',
@@ -104,8 +105,16 @@ export interface Program {
   dispose(): void;
 }
 
+/** What an engine runs on, where its library says. */
+export interface EngineDevice {
+  readonly name: string;
+  /** A processor plays the GPU: right, and slower than any other engine, so that `auto` passes it over. */
+  readonly isSoftware: boolean;
+}
+
 export interface Engine {
   readonly name: EngineName;
+  readonly device?: EngineDevice;
   compile(shape: NetShape): Program;
   dispose(): void;
 }

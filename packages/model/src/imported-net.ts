@@ -1,83 +1,78 @@
 /**
- * A net that was trained elsewhere, as an ONNX file, served by ONNX Runtime. What the model file says of its inputs is held
- * against the graph when it is opened, so that a wrong width is an error then and not a wrong score later.
+ * A net that was trained elsewhere, served by the library that knows its format. What the model file says of its inputs is held
+ * against the net when it is opened, so that a wrong width is an error then and not a wrong score later.
  */
-import { createHash } from 'node:crypto';
-import { MillraceError, reasonFrom } from '@millrace/protocol';
-import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import { MillraceError } from '@millrace/protocol';
 import type { Engine, NetInput, Program } from './engine.ts';
+import { openImportedOnnx } from './imported-onnx.ts';
+import { type ImportedRunner, type ImportedTensor, invalidNet, type NetReader } from './imported-runner.ts';
+import { openImportedTfjs } from './imported-tfjs.ts';
 import type { ImportedInput, ImportedShape, NetShape } from './net-shape.ts';
-import { type OnnxRuntime, onnxSessionOptions, openOnnxRuntime } from './onnx-runtime.ts';
 
 /** A probability is taken for one of these at most and at least: its logit has to be finite. */
 const probabilityMin = 1e-7;
 
+type Opener = (imported: ImportedShape, read: NetReader) => Promise<ImportedRunner>;
+
+const openers: Readonly<Record<ImportedShape['format'], Opener>> = {
+  onnx: openImportedOnnx,
+  'tfjs-layers': (imported, read) => openImportedTfjs('tfjs-layers', imported, read),
+  'tfjs-graph': (imported, read) => openImportedTfjs('tfjs-graph', imported, read),
+};
+
 /**
  * Opens an imported net.
- * @param bytes the file.
+ * @param read reads its files.
  * @returns an engine for this net alone; the caller disposes it.
- * @throws MILL_FILE_INVALID where the file is another one, no ONNX model, or its inputs and output are not as said;
- *   MILL_ENGINE_UNAVAILABLE without ONNX Runtime
+ * @throws MILL_FILE_INVALID where a file is another one, not of its format, or inputs and output are not as said;
+ *   MILL_ENGINE_UNAVAILABLE without the library
  */
-export async function openImportedNet(imported: ImportedShape, bytes: Uint8Array): Promise<Engine> {
-  const found = createHash('sha256').update(bytes).digest('hex');
-  if (found !== imported.sha256) throw invalid(imported, `wanted SHA-256 ${imported.sha256}, found ${found}`);
-  const runtime = await openOnnxRuntime('onnx').catch((error: unknown) => {
-    const message = `an imported net needs onnxruntime-node: ${reasonFrom(error)}`;
-    throw new MillraceError('MILL_ENGINE_UNAVAILABLE', message, { cause: error });
-  });
-  const session = await runtime.ort.InferenceSession.create(bytes, onnxSessionOptions).catch(
-    (error: unknown) => {
-      throw invalid(imported, `wanted an ONNX model, found: ${reasonFrom(error)}`);
-    },
-  );
-  const problem = problemOf(session, imported);
+export async function openImportedNet(imported: ImportedShape, read: NetReader): Promise<Engine> {
+  const runner = await openers[imported.format](imported, read);
+  const problem = problemOf(runner, imported);
   if (problem !== null) {
-    await session.release();
-    throw invalid(imported, problem);
+    runner.dispose();
+    throw invalidNet(imported, problem);
   }
   return {
-    name: 'onnx',
-    compile: (shape) => new ImportedProgram(runtime, session, shape, imported),
-    dispose: () => void session.release().catch(() => {}),
+    name: runner.engine,
+    compile: (shape) => new ImportedProgram(runner, shape, imported),
+    dispose: () => runner.dispose(),
   };
 }
 
-function invalid({ file }: ImportedShape, problem: string): MillraceError {
-  return new MillraceError('MILL_FILE_INVALID', `imported net "${file}": ${problem}`);
-}
-
 /** What does not fit, null when all does. */
-function problemOf(session: InferenceSession, { inputs, output }: ImportedShape): string | null {
-  const names = session.inputNames.join(', ');
+function problemOf(runner: ImportedRunner, { inputs, output }: ImportedShape): string | null {
+  const names = (tensors: readonly ImportedTensor[]) => tensors.map(({ name }) => name).join(', ');
   for (const { name, floats } of inputs) {
-    const found = session.inputMetadata.find((info) => info.name === name);
-    if (found === undefined) return `input "${name}": wanted one of ${names}`;
-    const fits = found.isTensor && found.type === 'float32' && isMatrix(found.shape, floats);
-    if (!fits) return `input "${name}": wanted float32[rows, ${floats}], found ${typeOf(found)}`;
+    const found = runner.inputs.find((info) => info.name === name);
+    if (found === undefined) return `input "${name}": wanted one of ${names(runner.inputs)}`;
+    if (found.type !== 'float32' || !isMatrix(found.dims, floats))
+      return `input "${name}": wanted float32[rows, ${floats}], found ${typeOf(found)}`;
   }
-  const unfed = session.inputNames.find((name) => !inputs.some((input) => input.name === name));
-  if (unfed !== undefined) return `input "${unfed}": wanted fields for it in net.import.inputs, found none`;
-  const found = session.outputMetadata.find(({ name }) => name === output.name);
-  if (found === undefined) return `output "${output.name}": wanted one of ${session.outputNames.join(', ')}`;
+  const unfed = runner.inputs.find(({ name }) => !inputs.some((input) => input.name === name));
+  if (unfed !== undefined)
+    return `input "${unfed.name}": wanted fields for it in net.import.inputs, found none`;
+  const found = runner.outputs.find(({ name }) => name === output.name);
+  if (found === undefined) return `output "${output.name}": wanted one of ${names(runner.outputs)}`;
   const fits =
-    found.isTensor && found.type === 'float32' && (isVector(found.shape) || isMatrix(found.shape, 1));
+    (found.type === null || found.type === 'float32') &&
+    (found.dims === null || isVector(found.dims) || isMatrix(found.dims, 1));
   return fits
     ? null
     : `output "${output.name}": wanted float32[rows] or float32[rows, 1], found ${typeOf(found)}`;
 }
 
-/** A dimension that is a name, or none, takes any size. */
-function isMatrix(shape: readonly (number | string)[], columns: number): boolean {
-  return shape.length === 2 && typeof shape[0] === 'string' && [columns, ''].includes(shape[1]);
+function isMatrix(dims: ImportedTensor['dims'], columns: number): boolean {
+  return dims?.length === 2 && typeof dims[0] === 'string' && [columns, ''].includes(dims[1]);
 }
 
-function isVector(shape: readonly (number | string)[]): boolean {
-  return shape.length === 1 && typeof shape[0] === 'string';
+function isVector(dims: ImportedTensor['dims']): boolean {
+  return dims?.length === 1 && typeof dims[0] === 'string';
 }
 
-function typeOf(info: InferenceSession.ValueMetadata): string {
-  return info.isTensor ? `${info.type}[${info.shape.join(', ')}]` : 'no tensor';
+function typeOf({ type, dims }: ImportedTensor): string {
+  return `${type ?? 'an unknown type'}${dims === null ? '' : `[${dims.join(', ')}]`}`;
 }
 
 interface Fed {
@@ -87,15 +82,13 @@ interface Fed {
 }
 
 class ImportedProgram implements Program {
-  readonly #runtime: OnnxRuntime;
-  readonly #session: InferenceSession;
+  readonly #runner: ImportedRunner;
   readonly #shape: NetShape;
   readonly #imported: ImportedShape;
   readonly #fed: readonly Fed[];
 
-  constructor(runtime: OnnxRuntime, session: InferenceSession, shape: NetShape, imported: ImportedShape) {
-    this.#runtime = runtime;
-    this.#session = session;
+  constructor(runner: ImportedRunner, shape: NetShape, imported: ImportedShape) {
+    this.#runner = runner;
     this.#shape = shape;
     this.#imported = imported;
     this.#fed = imported.inputs.map((input) => ({ input, values: new Float32Array(0) }));
@@ -108,19 +101,16 @@ class ImportedProgram implements Program {
 
   async forward(_loaded: unknown, input: NetInput, logits: Float32Array): Promise<void> {
     const { rows } = input;
-    const feeds: Record<string, Tensor> = {};
-    for (const fed of this.#fed) {
+    const feeds = this.#fed.map((fed) => {
       const { name, floats } = fed.input;
       if (fed.values.length < rows * floats) fed.values = new Float32Array(rows * floats);
       fill(fed, input, this.#shape);
-      const values = fed.values.subarray(0, rows * floats);
-      feeds[name] = new this.#runtime.ort.Tensor('float32', values, [rows, floats]);
-    }
+      return { name, floats, values: fed.values.subarray(0, rows * floats) };
+    });
     const { name, gives } = this.#imported.output;
-    const results = await this.#session.run(feeds, [name]);
-    const found = results[name].data as Float32Array;
+    const found = await this.#runner.run(feeds, rows, name);
     if (found.length !== rows) {
-      throw invalid(
+      throw invalidNet(
         this.#imported,
         `output "${name}": wanted ${rows} values for ${rows} rows, found ${found.length}`,
       );

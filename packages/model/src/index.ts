@@ -17,6 +17,7 @@ export { compileNet, denseOptimizerOf } from './compile-model.ts';
 export { createDenseVersions, type DenseVersion, type DenseVersions } from './dense-versions.ts';
 export {
   type Engine,
+  type EngineDevice,
   type EngineName,
   engineNames,
   type Gradients,

@@ -6,6 +6,7 @@
  *
  * Every part has forward and backward twice, in plain-<part>.ts and tfjs-<part>.ts; two tables of parts name them.
  */
+import type { ImportSpec } from '@millrace/protocol';
 
 import type { InputSide } from './input-sides.ts';
 
@@ -110,6 +111,7 @@ export interface TowersShape {
 
 /** A net trained elsewhere, which is all that there is then. */
 export interface ImportedShape {
+  readonly format: ImportSpec['format'];
   readonly file: string;
   readonly sha256: string;
   readonly inputs: readonly ImportedInput[];

@@ -11,6 +11,7 @@ const openers: Readonly<Record<EngineName, () => Promise<Engine>>> = {
   'onnx-cuda': () => openOnnx('onnx-cuda'),
   'tfjs-node-gpu': () => openTfjs('tfjs-node-gpu'),
   onnx: () => openOnnx('onnx'),
+  webgpu: () => openTfjs('webgpu'),
   'tfjs-node': () => openTfjs('tfjs-node'),
   wasm: () => openTfjs('wasm'),
   cpu: () => openTfjs('cpu'),

@@ -98,6 +98,6 @@ export async function engineFor(
     const message = `model "${file.name}" has an imported net, which inference nodes serve and nothing else runs`;
     throw new MillraceError('MILL_UNSUPPORTED', message);
   }
-  const engine = await openImportedNet(imported, await options.readNet(imported.file));
+  const engine = await openImportedNet(imported, options.readNet);
   return { engine, reason: 'imported', speeds: [] };
 }

@@ -80,15 +80,21 @@ export const importedNet = closed<ImportedNet>(
     import: closed<ImportSpec>(
       'Where it is, and what goes in and comes out.',
       {
-        format: choice('An ONNX model.', ['onnx']),
-        file: text('Name of a file in MILL_NETS_DIR of every inference node.', {
-          pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$',
-          $comment: 'a file name of letters, digits, dots, underscores and dashes',
+        format: choice(
+          'An ONNX model, or a model.json of TensorFlow.js with its weights beside it: a layers model or a graph model.',
+          ['onnx', 'tfjs-layers', 'tfjs-graph'],
+        ),
+        file: text('A file in MILL_NETS_DIR of every inference node, or in a folder there.', {
+          pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99})?$',
+          $comment: 'a file name of letters, digits, dots, underscores and dashes, or folder/file',
         }),
-        sha256: text('SHA-256 of the file, so that all nodes serve the same net.', {
-          pattern: '^[0-9a-f]{64}$',
-          $comment: '64 hexadecimal digits, as sha256sum writes them',
-        }),
+        sha256: text(
+          'SHA-256 of the file and, behind it, of the files with its weights, so that all nodes serve the same net.',
+          {
+            pattern: '^[0-9a-f]{64}$',
+            $comment: '64 hexadecimal digits, as sha256sum writes them',
+          },
+        ),
         inputs: list(
           "The graph's inputs.",
           closed<ImportInput>(

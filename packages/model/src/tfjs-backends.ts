@@ -8,9 +8,11 @@ import util from 'node:util';
 import type { EngineName } from './engine.ts';
 import type { TfjsBackend } from './tfjs-engine.ts';
 import type { Tf } from './tfjs-part.ts';
+import { openWebgpu } from './tfjs-webgpu.ts';
+import { importOptional } from './webgpu-device.ts';
 
 /** Engines that run on TensorFlow.js. */
-export type TfjsEngineName = Extract<EngineName, 'cpu' | 'wasm' | `tfjs-${string}`>;
+export type TfjsEngineName = Extract<EngineName, 'cpu' | 'wasm' | 'webgpu' | `tfjs-${string}`>;
 
 /** Opens one backend and makes it the current one; rejects with the reason when it cannot. */
 export const openTfjsBackend: Readonly<Record<TfjsEngineName, () => Promise<TfjsBackend>>> = {
@@ -18,6 +20,7 @@ export const openTfjsBackend: Readonly<Record<TfjsEngineName, () => Promise<Tfjs
   wasm: openWasm,
   'tfjs-node': () => openNative('tfjs-node'),
   'tfjs-node-gpu': () => openNative('tfjs-node-gpu'),
+  webgpu: openWebgpu,
 };
 
 async function openCpu(): Promise<TfjsBackend> {
@@ -26,7 +29,7 @@ async function openCpu(): Promise<TfjsBackend> {
   await use(tf, 'cpu');
   // The first use prints a banner that advertises another package. This flag is its only condition; warnings stay.
   (tf.findBackend('cpu') as unknown as { firstUse: boolean }).firstUse = false;
-  return { name: 'cpu', tf, backendName: 'cpu' };
+  return { name: 'cpu', tf, backendName: 'cpu', reads: 'at once' };
 }
 
 async function openWasm(): Promise<TfjsBackend> {
@@ -40,25 +43,19 @@ async function openWasm(): Promise<TfjsBackend> {
   } else {
     await use(tf, 'wasm');
   }
-  return { name: 'wasm', tf, backendName: 'wasm' };
+  return { name: 'wasm', tf, backendName: 'wasm', reads: 'at once' };
 }
 
 /** The two packages around libtensorflow are optional peers: their install fetches a native library. */
 async function openNative(name: 'tfjs-node' | 'tfjs-node-gpu'): Promise<TfjsBackend> {
   mendNodeUtil();
-  // Not a literal, so that the compiler does not look for a package that is usually absent.
-  const specifier: string = `@tensorflow/${name}`;
-  const module = (await import(specifier).catch((error: unknown) => {
-    const isAbsent = (error as { readonly code?: unknown }).code === 'ERR_MODULE_NOT_FOUND';
-    throw isAbsent ? new Error(`package ${specifier} is not installed`, { cause: error }) : error;
-  })) as Tf & { readonly default?: Tf };
-  const tf = module.default ?? module;
+  const tf = await importOptional<Tf>(`@tensorflow/${name}`);
   await use(tf, 'tensorflow');
   const backend = tf.backend() as unknown as { readonly isUsingGpuDevice?: boolean };
   // Without a CUDA device the GPU package runs on the CPU and says nothing.
   if (name === 'tfjs-node-gpu' && backend.isUsingGpuDevice !== true)
     throw new Error('it finds no CUDA device');
-  return { name, tf, backendName: 'tensorflow' };
+  return { name, tf, backendName: 'tensorflow', reads: 'at once' };
 }
 
 async function use(tf: Tf, backendName: string): Promise<void> {

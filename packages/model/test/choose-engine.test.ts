@@ -32,7 +32,7 @@ test('engine choice: auto takes the best that loads and tells each skip once', a
   const { engine } = await openEngine({ wanted: 'auto', shape: layered, ...machine });
   expect(engine.name).toBe('wasm');
   expect(machine.skipped).toEqual(
-    ['onnx-cuda', 'tfjs-node-gpu', 'onnx', 'tfjs-node'].map((name) => `${name}: no ${name} here`),
+    ['onnx-cuda', 'tfjs-node-gpu', 'onnx', 'webgpu', 'tfjs-node'].map((name) => `${name}: no ${name} here`),
   );
 });
 
@@ -41,6 +41,28 @@ test('engine choice: auto takes the GPU when it is there', async () => {
   const { engine } = await openEngine({ wanted: 'auto', shape: layered, ...machine });
   expect(engine.name).toBe('onnx-cuda');
   expect(machine.skipped).toEqual([]);
+});
+
+test('engine choice: auto passes over a GPU that a processor plays, and who names it gets it', async () => {
+  const machine = machineWith('webgpu', 'plain');
+  const disposed: string[] = [];
+  const load = async (name: EngineName) => ({
+    ...(await machine.load(name)),
+    ...(name === 'webgpu' ? { device: { name: 'SwiftShader', isSoftware: true } } : {}),
+    dispose: () => void disposed.push(name),
+  });
+  const { engine } = await openEngine({ wanted: 'auto', shape: layered, ...machine, load });
+  expect(engine.name).toBe('plain');
+  expect(machine.skipped).toContain('webgpu: its device is software, SwiftShader: it runs when named');
+  expect(disposed).toEqual(['webgpu']);
+  const named = await openEngine({ wanted: 'webgpu', shape: layered, ...machine, load });
+  expect(named.engine.name).toBe('webgpu');
+});
+
+test('engine choice: measured: one engine of TensorFlow.js at most is loaded, for it has one backend', async () => {
+  const machine = machineWith('webgpu', 'tfjs-node', 'wasm', 'cpu', 'plain');
+  await openEngine({ wanted: 'auto', shape: layered, work: { kind: 'scores', rows: [1] }, ...machine });
+  expect(machine.asked).toEqual(['onnx-cuda', 'tfjs-node-gpu', 'onnx', 'webgpu', 'plain']);
 });
 
 test('engine choice: auto takes plain for a net without layers and tries nothing else', async () => {

@@ -10,7 +10,7 @@ import type { Engine, EngineName, Gradients, Program } from '../src/engine.ts';
 import { initialParameters } from '../src/initial-parameters.ts';
 import type { NetShape } from '../src/net-shape.ts';
 import { createPlainEngine } from '../src/plain-engine.ts';
-import { netCases as cases } from './net-cases.ts';
+import { netCases as cases, type NetCase } from './net-cases.ts';
 import {
   inputFrom,
   type ReferenceBatch,
@@ -22,7 +22,24 @@ import {
 
 const step = 1e-4;
 
-export function engineConformance(name: EngineName): void {
+/** All nets, at batches of one row, of some, and of more than a tile of any kernel. */
+const everything = { nets: cases, rows: [1, 3, 64] };
+
+/** Nets that have every part between them, for engines that are slow. */
+export const fewNets: ConformanceSize = {
+  nets: cases.filter(({ title }) => ['deepfm', 'dlrm', 'two towers', 'everything'].includes(title)),
+  rows: [3],
+};
+
+export interface ConformanceSize {
+  readonly nets: readonly NetCase[];
+  readonly rows: readonly number[];
+}
+
+export function engineConformance(
+  name: EngineName,
+  { nets, rows: sizes }: ConformanceSize = everything,
+): void {
   let engine: Engine;
   let plain: Engine;
   beforeAll(async () => {
@@ -34,8 +51,8 @@ export function engineConformance(name: EngineName): void {
     plain.dispose();
   });
 
-  for (const { title, shape } of cases) {
-    for (const rows of [1, 3, 64]) {
+  for (const { title, shape } of nets) {
+    for (const rows of sizes) {
       test(`engine ${name}: ${title}, ${rows} rows: logits and gradients are those of the formulas`, async () => {
         const batch = batchOf(shape, rows);
         const found = await outputs(engine.compile(shape), shape, batch);

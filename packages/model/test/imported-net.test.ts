@@ -169,7 +169,12 @@ for (const [what, change, message] of [
     'net.import.inputs[1].name: wanted a name of its own, found "x"',
   ],
   ['a path', { file: '../ranker.onnx' }, 'net.import.file: wanted a file name'],
-  ['an unknown format', { format: 'h5' }, 'net.import.format: wanted one of onnx, found "h5"'],
+  ['a path inside', { file: 'a/../../ranker.onnx' }, 'net.import.file: wanted a file name'],
+  [
+    'an unknown format',
+    { format: 'h5' },
+    'net.import.format: wanted one of onnx, tfjs-layers, tfjs-graph, found "h5"',
+  ],
 ] as const) {
   test(`imported net: model file: refused: ${what}`, () => {
     const file = modelOf(right, change as unknown as Partial<ImportSpec>);

@@ -233,10 +233,11 @@ export interface ImportInput {
 
 /** A net that was trained elsewhere. It is served, and neither it nor the rows that it reads learn here. */
 export interface ImportSpec {
-  readonly format: 'onnx';
-  /** Name of a file in the nets' directory of every inference node. */
+  /** `tfjs-layers`, `tfjs-graph`: what TensorFlow.js calls a layers model (Keras) and a graph model (a SavedModel). */
+  readonly format: 'onnx' | 'tfjs-layers' | 'tfjs-graph';
+  /** In the nets' directory of every inference node, or in a folder there; TensorFlow.js' model.json, beside its weights. */
   readonly file: string;
-  /** Of the file, in hexadecimal: all nodes serve the same net. */
+  /** Of the file, and behind it those of its weights in their order, in hexadecimal: all nodes serve the same net. */
   readonly sha256: string;
   readonly inputs: readonly ImportInput[];
   /** float32[rows] or [rows, 1]. */

@@ -288,7 +288,7 @@ function remarksOn({ impression, engine, equal, uncertainKeys, asked }: RemarksI
     remarks.push(
       `Scored by ${impression.engine ?? 'an unknown engine'}, computed again by ${engine}: last bits may differ.`,
     );
-  else if (!equal && engine.startsWith('tfjs-node'))
+  else if (!equal && (engine.startsWith('tfjs-node') || engine === 'webgpu'))
     remarks.push(`${engine} may give other last bits in a batch of another size.`);
   else if (!equal && engine.startsWith('onnx'))
     remarks.push(`${engine} may give other last bits on a processor of another kind.`);
