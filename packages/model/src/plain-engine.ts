@@ -32,7 +32,7 @@ export function createPlainEngine(): Engine {
 }
 
 class PlainWeights implements LoadedWeights {
-  readonly parameters: Float32Array;
+  parameters: Float32Array;
 
   constructor(parameters: Float32Array) {
     this.parameters = parameters;
@@ -64,7 +64,10 @@ class PlainProgram implements Program {
   }
 
   reload(loaded: LoadedWeights, weights: Float32Array): void {
-    (loaded as PlainWeights).parameters.set(weights.subarray(0, this.#shape.parameters));
+    const own = loaded as PlainWeights;
+    own.parameters.set(weights.subarray(0, this.#shape.parameters));
+    // The same memory by another name: what parts keep of the weights before is theirs no more.
+    own.parameters = own.parameters.subarray();
   }
 
   forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): undefined {

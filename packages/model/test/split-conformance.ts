@@ -80,6 +80,14 @@ export function splitConformance(name: EngineName, cases: readonly NetCase[]): v
           const again = new Float32Array(input.rows);
           await program.forward(loaded, input, again);
           expect(again).toEqual(logits);
+          // Other weights in the same memory: nothing is kept of those before.
+          if (program.reload !== undefined) {
+            const others = initialParameters(shape, seed + 1);
+            program.reload(loaded, others);
+            await program.forward(loaded, input, again);
+            expect(again).toEqual((await scored(input, others)).logits);
+            program.reload(loaded, weights);
+          }
           for (const b of new Set([0, input.rows - 1])) {
             const alone = (await scored(rowAlone(input, shape, b), weights)).logits;
             expect(alone[0]).toBe(logits[b]);
