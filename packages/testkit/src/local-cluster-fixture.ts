@@ -25,7 +25,9 @@ export interface LocalClusterOptions {
   readonly shards?: number;
   /** Inference nodes: `inference`, `inference-1`, …. Default 1. */
   readonly inference?: number;
-  /** Settings of all processes. MILL_ENGINE is wasm unless they say otherwise: which one is fastest differs from run to run. */
+  /** What runs the dense part. Default wasm: which one is fastest differs from run to run, and in the last bits of a score. */
+  readonly engine?: string;
+  /** Settings of all processes. */
   readonly env?: Readonly<Record<string, string>>;
   /** Whether each service has a way of its own to nats-server, which `cutOff` closes. Default `shared`. */
   readonly natsWays?: 'shared' | 'own';
@@ -98,8 +100,7 @@ const closeMsMax = 10_000;
 export async function startLocalCluster(options: LocalClusterOptions = {}): Promise<LocalClusterFixture> {
   const directory = await mkdtemp(join(tmpdir(), 'mill-cluster-'));
   const ways = options.natsWays === 'own' ? await openWays(servicesOf(options)) : null;
-  const env = { MILL_ENGINE: 'wasm', ...options.env };
-  const plan: RunPlan = { directory, args: argumentsFrom(options, ways), env, ways };
+  const plan: RunPlan = { directory, args: argumentsFrom(options, ways), env: options.env ?? {}, ways };
   let run: Run;
   try {
     run = await startRun(plan, 0);
@@ -200,10 +201,11 @@ export function servicesOf({ shards = 2, inference = 1 }: LocalClusterOptions): 
 }
 
 function argumentsFrom(
-  { shards = 2, inference = 1 }: LocalClusterOptions,
+  { shards = 2, inference = 1, engine = 'wasm' }: LocalClusterOptions,
   ways: Ways | null,
 ): readonly string[] {
-  const args = ['--port', '0', '--shards', `${shards}`, '--inference', `${inference}`, '--json'];
+  const sizes = ['--shards', `${shards}`, '--inference', `${inference}`];
+  const args = ['--port', '0', ...sizes, '--engine', engine, '--json'];
   if (ways === null) return args;
   const via = [...ways.doors].flatMap(([name, { port }]) => [
     '--nats-via',

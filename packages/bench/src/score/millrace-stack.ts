@@ -37,7 +37,8 @@ export async function openMillraceStack(
 ): Promise<MillraceStack> {
   const cluster = await startLocalCluster({
     shards: 1,
-    env: { MILL_ENGINE: 'auto', MILL_CACHE_ROWS: String(parameters.cacheRows), ...env },
+    engine: 'auto',
+    env: { MILL_CACHE_ROWS: String(parameters.cacheRows), ...env },
   });
   try {
     const file = scoreModel(parameters);
