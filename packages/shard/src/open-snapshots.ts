@@ -47,7 +47,7 @@ export function openSnapshots(options: ShardOptions, gauges: ShardGauges): Shard
         logger,
         metrics,
         archive: archiveOf(paced),
-        sharedArchive: shared.length > 0 ? archiveOf(shared) : null,
+        hasShared: shared.length > 0,
         hasOwn: stores.some(({ name }) => name === 'own'),
         isDamaged: (store, path) => damaged.has(`${store} ${path}`),
         everyMs: options.snapshotEveryMs,

@@ -27,6 +27,9 @@ import { type ChainMark, captureBase, chainAfter } from './snapshot-policy.ts';
 /** Pulls wait at most about so long for a slice of a capture; one block of a snapshot takes about as long. */
 const sliceMsMax = 0.5;
 
+/** A quarter of the time is for snapshots at most: the slowest pulls in a hundred are then hardly those that meet one. */
+const restShare = 3;
+
 /** `own` is this shard's directory, `shared` is everybody's. */
 export type StoreName = 'own' | 'shared';
 
@@ -36,9 +39,8 @@ export interface SnapshotWriterOptions {
   readonly logger: Logger;
   readonly metrics: ShardMetrics;
   readonly archive: Archive;
-  /** The shared store alone, to read back what was written; null when there is none. */
-  readonly sharedArchive: Archive | null;
   readonly hasOwn: boolean;
+  readonly hasShared: boolean;
   /** True when a snapshot was found to be damaged by this process. */
   readonly isDamaged: (store: StoreName, path: string) => boolean;
   /** Pause between two rounds, ms; 0: none is ever written. */
@@ -121,14 +123,14 @@ class Writer implements SnapshotWriter {
     await this.#running;
   }
 
-  /** Leaves the machine to pulls and updates for as long as a snapshot has taken. */
+  /** Leaves the machine to pulls and updates for restShare times as long as a snapshot has taken. */
   async #rest(sinceMs: number): Promise<void> {
     const { clock } = this.#options;
     const tookMs = clock.monotonicMs() - sinceMs;
     if (tookMs < 1 || this.#closed) return;
     await new Promise<void>((resolve) => {
       this.#endRest = resolve;
-      this.#restTimer = clock.setTimer(tookMs, resolve);
+      this.#restTimer = clock.setTimer(restShare * tookMs, resolve);
     });
   }
 
@@ -170,8 +172,8 @@ class Writer implements SnapshotWriter {
   }
 
   #storesFor({ shard, partition }: ReadablePartition, history: History): readonly StoreName[] {
-    const { hasOwn, sharedArchive, writesShared } = this.#options;
-    const isShared = sharedArchive !== null && writesShared(shard.file.name, partition);
+    const { hasOwn, hasShared, writesShared } = this.#options;
+    const isShared = hasShared && writesShared(shard.file.name, partition);
     // While another writes there, what this process left may be pruned.
     if (!isShared) history.chains.delete('shared');
     return [...(hasOwn ? (['own'] as const) : []), ...(isShared ? (['shared'] as const) : [])];
@@ -309,19 +311,11 @@ class Writer implements SnapshotWriter {
   }
 
   /** Reads a full snapshot back: nothing goes for one that the store does not keep as it was given. */
-  async #isWhole(
-    { shard, partition }: ReadablePartition,
-    sequence: Sequence,
-    history: History,
-  ): Promise<boolean> {
+  async #isWhole(target: ReadablePartition, sequence: Sequence, history: History): Promise<boolean> {
     if (history.proven.has(sequence)) return true;
-    const { file, layouts } = shard;
-    const identity = { model: file.name, fingerprint: fingerprintOf(file), partition, layouts };
-    const options = { atMost: sequence, atLeast: sequence };
-    const found = await this.#options.sharedArchive?.restorePartition(identity, options);
-    if (found?.sequence !== sequence) return false;
-    history.proven.add(sequence);
-    return true;
+    const isWhole = await this.#options.archive.isWhole('shared', foldOf(target), { sequence, base: null });
+    if (isWhole) history.proven.add(sequence);
+    return isWhole;
   }
 
   /** The result of `work`, undefined when it failed: that is told and counted, and tried again at the next round. */

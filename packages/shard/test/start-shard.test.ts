@@ -413,7 +413,7 @@ test('shard: starts from its own files after a restart, and from the shared stor
   const { running: first, wire } = await stage.start('a', { stores: storesOf(own), snapshotChains: 1 });
   await stage.pass(61_000);
   // Stores are written a chunk a turn.
-  for (let turn = 0; turn < 60; turn += 1) await stage.pass(20);
+  for (let turn = 0; turn < 200; turn += 1) await stage.pass(20);
   expect([(await own.list('ads/')).length, (await shared.list('ads/')).length]).toEqual([4, 4]);
   await stage.append(1, blockOf({ partition: 1, sequence: 2, keys: keysOn(1, 3) }));
   await stage.pass(100);

@@ -6,7 +6,15 @@ import type { DenseState, PartitionState } from '@millrace/core';
 import { invariant, isMillraceError, MillraceError, type Sequence } from '@millrace/protocol';
 import type { BlobStore } from '@millrace/runtime';
 import { newestChain, type PlacedSnapshot, pruned } from './chains.ts';
-import { emptyPartition, foldOf, type PartitionIdentity, restoreDenseInto, restoreInto } from './restore.ts';
+import { readSnapshot } from './read-snapshot.ts';
+import {
+  emptyPartition,
+  foldOf,
+  type PartitionIdentity,
+  refuseOther,
+  restoreDenseInto,
+  restoreInto,
+} from './restore.ts';
 import {
   type FoldId,
   type SnapshotName,
@@ -56,6 +64,11 @@ export interface Archive {
   restoreDense(state: DenseState, options?: RestoreOptions): Promise<boolean>;
   /** Snapshots of a fold in a store, newest first. @throws MILL_STORE_UNAVAILABLE */
   list(store: string, of: FoldId): Promise<readonly SnapshotName[]>;
+  /**
+   * Reads one snapshot of one store and checks every block and the end: true when a restore would take it. A damaged one is
+   * told of. @throws MILL_STORE_UNAVAILABLE
+   */
+  isWhole(store: string, of: FoldId, name: SnapshotName): Promise<boolean>;
   /** @param blocks as captured, all of them. @throws MILL_STORE_UNAVAILABLE */
   write(store: string, of: FoldId, name: SnapshotName, blocks: readonly Uint8Array[]): Promise<void>;
   /** Deletes full snapshots below `oldestFull` and deltas that build on none of those left. @throws MILL_STORE_UNAVAILABLE */
@@ -104,6 +117,20 @@ class ArchiveOfStores implements Archive {
   async list(store: string, of: FoldId): Promise<readonly SnapshotName[]> {
     const names = await namesIn(this.#blobsOf(store), of);
     return names.sort((a, b) => b.sequence - a.sequence || (a.base ?? -1) - (b.base ?? -1));
+  }
+
+  async isWhole(store: string, of: FoldId, name: SnapshotName): Promise<boolean> {
+    const path = snapshotPath(of, name);
+    const chunks = await this.#blobsOf(store).get(path);
+    if (chunks === null) return false;
+    try {
+      await readSnapshot(chunks, { onHeader: (header) => refuseOther(header, of, name), onBlock() {} });
+      return true;
+    } catch (error) {
+      if (!isMillraceError(error, 'MILL_SNAPSHOT_INVALID')) throw error;
+      this.#onDamaged(store, path, error);
+      return false;
+    }
   }
 
   write(store: string, of: FoldId, name: SnapshotName, blocks: readonly Uint8Array[]): Promise<void> {

@@ -165,7 +165,8 @@ function takeMarks(state: PartitionState | DenseState, header: SnapshotHeader): 
   for (const name of Object.keys(counts)) counts[name] = header.counts[name] ?? 0;
 }
 
-function refuseOther(header: SnapshotHeader, of: FoldId, { sequence, base }: SnapshotName): void {
+/** @throws MILL_SNAPSHOT_INVALID when the header is of another snapshot than the name says. */
+export function refuseOther(header: SnapshotHeader, of: FoldId, { sequence, base }: SnapshotName): void {
   if (
     header.model !== of.model ||
     header.fingerprint !== of.fingerprint ||

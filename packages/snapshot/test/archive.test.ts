@@ -366,3 +366,26 @@ test('archive: prune: the newest full ones and what builds on them stay, in one 
   await archive.prune('own', { ...of, fold: 1 }, 9);
   expect((await own.list('')).length).toBe(2);
 });
+
+test('archive: isWhole: every flipped byte, every end and another’s name are found, and told of', async () => {
+  await writeFive('own');
+  const name = { sequence: 4, base: null };
+  const path = pathOf(4, null);
+  expect(await archive.isWhole('own', of, name)).toBe(true);
+  expect(await archive.isWhole('shared', of, name)).toBe(false);
+  expect(damages).toEqual([]);
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of (await own.get(path))!) chunks.push(chunk);
+  const bytes = Buffer.concat(chunks);
+  for (let at = 0; at < bytes.length; at += 1) {
+    bytes[at] ^= 0xff;
+    await own.put(path, [bytes]);
+    bytes[at] ^= 0xff;
+    expect([at, await archive.isWhole('own', of, name)]).toEqual([at, false]);
+  }
+  expect(damages.length).toBe(bytes.length);
+  await own.put(path, [bytes.subarray(0, bytes.length - 1)]);
+  expect(await archive.isWhole('own', of, name)).toBe(false);
+  await own.put(pathOf(9, null), [bytes]);
+  expect(await archive.isWhole('own', of, { sequence: 9, base: null })).toBe(false);
+});

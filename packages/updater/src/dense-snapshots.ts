@@ -2,7 +2,7 @@
 import type { DenseState } from '@millrace/core';
 import { denseSubject, modelNameFrom, reasonFrom, type Sequence } from '@millrace/protocol';
 import type { Bus, Clock, Logger } from '@millrace/runtime';
-import { type Archive, captureDense, type FoldId, trimBehind } from '@millrace/snapshot';
+import { type Archive, captureDense, type FoldId, type SnapshotName, trimBehind } from '@millrace/snapshot';
 
 export interface DenseSnapshotsOptions {
   readonly bus: Bus;
@@ -33,17 +33,18 @@ export function keepDenseSnapshots(options: DenseSnapshotsOptions): DenseSnapsho
   let timer = { cancel() {} };
 
   /** Reads one back: nothing goes for one that the store does not keep as it was given, or has only a part of. */
-  const isWhole = async (from: Archive, sequence: Sequence) => {
-    if (proven.has(sequence)) return true;
-    if (!(await from.restoreDense(blankOf(state), { atMost: sequence, atLeast: sequence }))) return false;
-    proven.add(sequence);
+  const isWhole = async (from: Archive, fold: FoldId, snapshot: SnapshotName) => {
+    if (proven.has(snapshot.sequence)) return true;
+    if (!(await from.isWhole('shared', fold, snapshot))) return false;
+    proven.add(snapshot.sequence);
     return true;
   };
   /** The oldest of as many as are kept, newest first, each of which is whole; null while there are fewer. */
   const oldestWhole = async (from: Archive, fold: FoldId) => {
     const whole: Sequence[] = [];
-    for (const { sequence } of await from.list('shared', fold)) {
-      if (!(await isWhole(from, sequence)) || whole.push(sequence) < fulls) continue;
+    for (const snapshot of await from.list('shared', fold)) {
+      const { sequence } = snapshot;
+      if (!(await isWhole(from, fold, snapshot)) || whole.push(sequence) < fulls) continue;
       for (const earlier of proven) if (earlier < sequence) proven.delete(earlier);
       return sequence;
     }
@@ -92,17 +93,5 @@ export function keepDenseSnapshots(options: DenseSnapshotsOptions): DenseSnapsho
       timer.cancel();
       await writing;
     },
-  };
-}
-
-/** A state of the same shape, to read a snapshot into. */
-function blankOf(state: DenseState): DenseState {
-  return {
-    ...state,
-    weights: new Float32Array(state.weights.length),
-    optimizerState: new Float32Array(state.optimizerState.length),
-    sequence: 0,
-    producers: new Map(),
-    counts: { applied: 0, duplicates: 0, rejected: 0 },
   };
 }
