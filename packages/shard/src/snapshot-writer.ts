@@ -27,8 +27,8 @@ import { type ChainMark, captureBase, chainAfter } from './snapshot-policy.ts';
 /** Pulls wait at most about so long for a slice of a capture; one block of a snapshot takes about as long. */
 const sliceMsMax = 0.5;
 
-/** A quarter of the time is for snapshots at most: the slowest pulls in a hundred are then hardly those that meet one. */
-const restShare = 3;
+/** An eighth of the time is for snapshots at most: the slowest pulls in a hundred are then hardly those that meet one. */
+const restShare = 7;
 
 /** `own` is this shard's directory, `shared` is everybody's. */
 export type StoreName = 'own' | 'shared';
