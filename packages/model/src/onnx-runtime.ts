@@ -30,7 +30,7 @@ const providers: Readonly<Record<OnnxEngineName, string>> = {
 /**
  * A thread that waits for work spins for 100 µs and then sleeps: long enough from one layer to the next, and from one batch to
  * the next under load, where waking up costs as much as a small layer. The library's own choice spins on, which takes the cores
- * from whoever would have work for them: on two busy ones calls took two to five times as long.
+ * from whoever would have work for them: on two busy ones calls took 1.5 to 3.4 times as long.
  */
 export const onnxSessionOptions: InferenceSession.SessionOptions = {
   extra: { session: { intra_op: { spin_duration_us: '100' } } },
