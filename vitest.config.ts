@@ -37,7 +37,7 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
-      // Last: what the first needs is being prepared meanwhile (.ci/run). It waits, while the other reckons; a file each.
+      // After those: what they need is being prepared meanwhile (.ci/run).
       {
         extends: true,
         test: {
@@ -56,7 +56,8 @@ export default defineConfig({
           include: ['test/simulation/seeds.test.ts'],
           testTimeout: 120_000,
           maxWorkers: 2,
-          sequence: { groupOrder: 2 },
+          // Not beside the containers, whose health is looked at by the clock.
+          sequence: { groupOrder: 3 },
         },
       },
     ],

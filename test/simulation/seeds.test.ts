@@ -15,10 +15,9 @@ interface Result {
 }
 
 const only = process.env.SEED;
-/** Half of the steps that the command takes by itself: a core has them done in two minutes. */
+/** Half of the steps that the command takes by itself: two cores have them done in a minute. */
 const steps = ['--steps', '100'];
-/** The other core is for the tests beside (vitest.config.ts). */
-const workers = ['--workers', '1'];
+const workers = ['--workers', '2'];
 const seeds = only === undefined ? ['--seeds', '200', ...steps] : ['--from', only, '--seeds', '1', ...steps];
 
 test('simulation: 200 seeds: every invariant holds, and it was rough', { timeout: 900_000 }, async () => {
