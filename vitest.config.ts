@@ -28,7 +28,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
-          include: ['test/integration/**/*.test.ts', 'test/simulation/mutants.test.ts'],
+          include: ['test/integration/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           // They wait more than they work: for leases to lapse, for processes to start.
@@ -37,7 +37,6 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
-      // After those: what they need is being prepared meanwhile (.ci/run).
       {
         extends: true,
         test: {
@@ -45,7 +44,8 @@ export default defineConfig({
           include: ['test/compose/**/*.test.ts'],
           testTimeout: 240_000,
           hookTimeout: 120_000,
-          maxWorkers: 2,
+          fileParallelism: false,
+          // After all others: what they need is being prepared meanwhile (.ci/run).
           sequence: { groupOrder: 2 },
         },
       },
@@ -53,10 +53,10 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'simulation',
-          include: ['test/simulation/seeds.test.ts'],
+          include: ['test/simulation/**/*.test.ts'],
           testTimeout: 120_000,
-          maxWorkers: 2,
-          // Not beside the containers, whose health is looked at by the clock.
+          // Each keeps all cores busy, and what runs beside waits by the clock.
+          fileParallelism: false,
           sequence: { groupOrder: 3 },
         },
       },

@@ -17,11 +17,10 @@ interface Result {
 const only = process.env.SEED;
 /** Half of the steps that the command takes by itself: two cores have them done in a minute. */
 const steps = ['--steps', '100'];
-const workers = ['--workers', '2'];
 const seeds = only === undefined ? ['--seeds', '200', ...steps] : ['--from', only, '--seeds', '1', ...steps];
 
 test('simulation: 200 seeds: every invariant holds, and it was rough', { timeout: 900_000 }, async () => {
-  const result = resultOf<Result>(await simulateCommand([...seeds, ...workers, '--json']));
+  const result = resultOf<Result>(await simulateCommand([...seeds, '--workers', '2', '--json']));
   const { figures, harms } = result;
   process.stdout.write(`simulation: ${JSON.stringify({ ...result, failed: result.failed.length })}\n`);
   expect(result.failed).toEqual([]);
@@ -58,7 +57,7 @@ test('simulation: seeds that were broken once are well', { timeout: 600_000 }, a
   const steps = [...new Set(failedSeeds.map((failed) => failed.steps))];
   for (const count of steps) {
     const own = failedSeeds.filter((failed) => failed.steps === count).map(({ seed }) => seed);
-    const options = ['--only', own.join(), '--steps', String(count), ...workers, '--json'];
+    const options = ['--only', own.join(), '--steps', String(count), '--workers', '2', '--json'];
     const result = resultOf<Result>(await simulateCommand(options));
     expect([result.seeds, result.failed]).toEqual([own.length, []]);
   }

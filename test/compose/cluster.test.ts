@@ -1,6 +1,6 @@
 /**
  * docker-compose.cluster.yml for real: certificates are made, three nats servers and two inference nodes start, and one nats
- * server, the leader of the gradient log, is killed under load. Skipped, with a line that says why, as one-host.ts is.
+ * server, the leader of the gradient log, is killed under load. Skipped, with a line that says why, as compose.test.ts is.
  */
 import { randomBytes } from 'node:crypto';
 import { createMillraceClient, type MillraceClient, type ModelFile } from '@millrace/sdk';
