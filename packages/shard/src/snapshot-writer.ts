@@ -14,11 +14,13 @@ import type { Bus, Clock, Logger, Timer } from '@millrace/runtime';
 import {
   type Archive,
   capturePartition,
+  createWholeSnapshots,
   type FoldId,
   oldestFullOf,
   type SnapshotName,
   snapshotPath,
   trimBehind,
+  type WholeSnapshots,
 } from '@millrace/snapshot';
 import type { ReadablePartition } from './holdings.ts';
 import type { ShardMetrics } from './shard-metrics.ts';
@@ -29,6 +31,8 @@ const sliceMsMax = 0.5;
 
 /** An eighth of the time is for snapshots at most: the slowest pulls in a hundred are then hardly those that meet one. */
 const restShare = 7;
+/** A store that does not answer takes long to say so, and is not to be waited for as if work had been done. */
+const restMsMax = 60_000;
 
 /** `own` is this shard's directory, `shared` is everybody's. */
 export type StoreName = 'own' | 'shared';
@@ -69,8 +73,8 @@ interface History {
   readonly suspect: Set<StoreName>;
   /** Stores with a full snapshot that was not yet followed by a prune. */
   readonly unpruned: Set<StoreName>;
-  /** Full snapshots of the shared store that this process has read back whole. */
-  readonly proven: Set<Sequence>;
+  /** Those of the shared store. */
+  readonly whole: WholeSnapshots;
 }
 
 interface Captured {
@@ -123,19 +127,19 @@ class Writer implements SnapshotWriter {
     await this.#running;
   }
 
-  /** Leaves the machine to pulls and updates for restShare times as long as a snapshot has taken. */
+  /** Leaves the machine to pulls and updates for restShare times as long as a snapshot has taken, within bounds. */
   async #rest(sinceMs: number): Promise<void> {
     const { clock } = this.#options;
     const tookMs = clock.monotonicMs() - sinceMs;
     if (tookMs < 1 || this.#closed) return;
     await new Promise<void>((resolve) => {
       this.#endRest = resolve;
-      this.#restTimer = clock.setTimer(restShare * tookMs, resolve);
+      this.#restTimer = clock.setTimer(Math.min(restShare * tookMs, restMsMax), resolve);
     });
   }
 
   async #snapshot(target: ReadablePartition): Promise<void> {
-    const history = this.#historyOf(target.state);
+    const history = this.#historyOf(target);
     const stores = this.#storesFor(target, history);
     const due: StoreName[] = [];
     for (const store of stores) {
@@ -156,7 +160,8 @@ class Writer implements SnapshotWriter {
     }
   }
 
-  #historyOf(state: PartitionState): History {
+  #historyOf(target: ReadablePartition): History {
+    const { state } = target;
     const known = this.#histories.get(state);
     if (known) return known;
     const history: History = {
@@ -165,7 +170,7 @@ class Writer implements SnapshotWriter {
       found: new Map(),
       suspect: new Set(),
       unpruned: new Set(),
-      proven: new Set(),
+      whole: createWholeSnapshots(this.#options.archive, 'shared', foldOf(target)),
     };
     this.#histories.set(state, history);
     return history;
@@ -249,8 +254,8 @@ class Writer implements SnapshotWriter {
     history.suspect.add(store);
     await this.#write(store, target, captured);
     if (store === 'shared' && base === null) {
-      history.proven.delete(sequence);
-      if (!(await this.#isWhole(target, sequence, history)))
+      history.whole.forget(sequence);
+      if (!(await history.whole.isWhole(sequence)))
         throw new MillraceError(
           'MILL_SNAPSHOT_INVALID',
           `the snapshot of ${target.shard.file.name}/${target.partition} at ${sequence} was not found whole after it was written`,
@@ -280,42 +285,15 @@ class Writer implements SnapshotWriter {
   async #prune(store: StoreName, target: ReadablePartition, history: History): Promise<void> {
     const { archive, bus, chains, clock } = this.#options;
     const of = foldOf(target);
-    const names = await archive.list(store, of);
     const isShared = store === 'shared';
-    const oldest = isShared ? await this.#oldestWhole(target, history, names) : oldestFullOf(names, chains);
+    const oldest = isShared
+      ? await history.whole.oldestOf(chains)
+      : oldestFullOf(await archive.list(store, of), chains);
     if (oldest === null) return;
     await archive.prune(store, of, oldest);
     if (!isShared) return;
     const subject = gradientsSubject(modelNameFrom(of.model), target.partition);
     await trimBehind(bus, { log: 'gradients', subject }, oldest + 1, clock.now());
-  }
-
-  /**
-   * The oldest of as many full snapshots as are kept, newest first, each of which is whole; null while there are fewer. One
-   * that a dying writer left cut short stands among them like any other, and takes nobody's place.
-   * @param names newest first
-   */
-  async #oldestWhole(
-    target: ReadablePartition,
-    history: History,
-    names: readonly SnapshotName[],
-  ): Promise<Sequence | null> {
-    const whole: Sequence[] = [];
-    for (const { sequence, base } of names) {
-      if (base !== null || !(await this.#isWhole(target, sequence, history))) continue;
-      if (whole.push(sequence) < this.#options.chains) continue;
-      for (const proven of history.proven) if (proven < sequence) history.proven.delete(proven);
-      return sequence;
-    }
-    return null;
-  }
-
-  /** Reads a full snapshot back: nothing goes for one that the store does not keep as it was given. */
-  async #isWhole(target: ReadablePartition, sequence: Sequence, history: History): Promise<boolean> {
-    if (history.proven.has(sequence)) return true;
-    const isWhole = await this.#options.archive.isWhole('shared', foldOf(target), { sequence, base: null });
-    if (isWhole) history.proven.add(sequence);
-    return isWhole;
   }
 
   /** The result of `work`, undefined when it failed: that is told and counted, and tried again at the next round. */

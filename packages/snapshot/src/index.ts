@@ -30,3 +30,4 @@ export {
 } from './snapshot-name.ts';
 export { snapshotSettings } from './snapshot-settings.ts';
 export { isBehindTrim, type TrimTarget, trimBehind, trimmedBefore } from './trim-log.ts';
+export { createWholeSnapshots, type WholeSnapshots } from './whole-snapshots.ts';

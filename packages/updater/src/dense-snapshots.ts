@@ -1,8 +1,8 @@
 /** Writes snapshots of the dense fold of one model, and trims its log behind the oldest that is kept. */
 import type { DenseState } from '@millrace/core';
-import { denseSubject, modelNameFrom, reasonFrom, type Sequence } from '@millrace/protocol';
+import { denseSubject, modelNameFrom, reasonFrom } from '@millrace/protocol';
 import type { Bus, Clock, Logger } from '@millrace/runtime';
-import { type Archive, captureDense, type FoldId, type SnapshotName, trimBehind } from '@millrace/snapshot';
+import { type Archive, captureDense, createWholeSnapshots, trimBehind } from '@millrace/snapshot';
 
 export interface DenseSnapshotsOptions {
   readonly bus: Bus;
@@ -26,41 +26,23 @@ export interface DenseSnapshots {
 export function keepDenseSnapshots(options: DenseSnapshotsOptions): DenseSnapshots {
   const { bus, clock, logger, state, archive, everyMs, fulls } = options;
   let written = state.sequence;
-  /** Snapshots that this process has read back whole. */
-  const proven = new Set<Sequence>();
   let writing: Promise<void> = Promise.resolve();
   let closed = false;
   let timer = { cancel() {} };
 
-  /** Reads one back: nothing goes for one that the store does not keep as it was given, or has only a part of. */
-  const isWhole = async (from: Archive, fold: FoldId, snapshot: SnapshotName) => {
-    if (proven.has(snapshot.sequence)) return true;
-    if (!(await from.isWhole('shared', fold, snapshot))) return false;
-    proven.add(snapshot.sequence);
-    return true;
-  };
-  /** The oldest of as many as are kept, newest first, each of which is whole; null while there are fewer. */
-  const oldestWhole = async (from: Archive, fold: FoldId) => {
-    const whole: Sequence[] = [];
-    for (const snapshot of await from.list('shared', fold)) {
-      const { sequence } = snapshot;
-      if (!(await isWhole(from, fold, snapshot)) || whole.push(sequence) < fulls) continue;
-      for (const earlier of proven) if (earlier < sequence) proven.delete(earlier);
-      return sequence;
-    }
-    return null;
-  };
+  const { model, fingerprint } = state;
+  const fold = { model, fingerprint, fold: 'dense' } as const;
+  const whole = archive === null ? null : createWholeSnapshots(archive, 'shared', fold);
 
   const writeNow = async () => {
-    const { model, fingerprint, sequence } = state;
-    if (archive === null || sequence === written) return;
-    const fold = { model, fingerprint, fold: 'dense' } as const;
+    const { sequence } = state;
+    if (archive === null || whole === null || sequence === written) return;
     // In one go, so that no block is applied between two parts of it: it is 8 MB at most.
     const blocks = [...captureDense(state)];
     await archive.write('shared', fold, { sequence, base: null }, blocks);
     written = sequence;
     // As many as are wanted first: the log stands in for those that are still missing.
-    const oldest = await oldestWhole(archive, fold);
+    const oldest = await whole.oldestOf(fulls);
     if (oldest === null) return;
     await archive.prune('shared', fold, oldest);
     const target = { log: 'dense', subject: denseSubject(modelNameFrom(model)) } as const;
