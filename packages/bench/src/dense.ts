@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { thisMachine } from './common/machine.ts';
 import { startProgress } from './common/progress.ts';
 import { textTable } from './common/text-table.ts';
+import { wholeNumber } from './common/whole-number.ts';
 import { type NetResult, runDenseBench } from './dense/dense-bench.ts';
 import { type DenseParameters, fullSize, smokeSize } from './dense/parameters.ts';
 
@@ -20,14 +21,6 @@ const { values } = parseArgs({
   },
 });
 const say = (text: string) => void process.stdout.write(`${text}\n`);
-
-function wholeNumber(text: string | undefined, otherwise: number): number {
-  if (text === undefined) return otherwise;
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new TypeError(`wanted a whole number above 0, found ${text}`);
-  return value;
-}
 
 function asText({ net, runners, defaultEngine, defaultToBareOnnx, engineToBareOnnx }: NetResult): string {
   const count = (rate: number | null) => (rate === null ? '–' : Math.round(rate).toLocaleString('en'));

@@ -6,7 +6,8 @@
 import { parseArgs } from 'node:util';
 import { thisMachine } from './common/machine.ts';
 import { startProgress } from './common/progress.ts';
-import { scoreOptions, scoreOptionsUsage, scoreParametersFrom, wholeNumber } from './score/command.ts';
+import { wholeNumber } from './common/whole-number.ts';
+import { scoreOptions, scoreOptionsUsage, scoreParametersFrom } from './score/command.ts';
 import { type FreshnessResult, freshnessStepsOf, runFreshnessBench } from './score/freshness-bench.ts';
 import { fullSize, smokeSize } from './score/parameters.ts';
 

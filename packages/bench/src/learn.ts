@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { thisMachine } from './common/machine.ts';
 import { startProgress } from './common/progress.ts';
 import { textTable } from './common/text-table.ts';
+import { wholeNumber } from './common/whole-number.ts';
 import { type LearnResult, runLearnBench, runsOf } from './learn/learn-bench.ts';
 import { fullSize, type LearnParameters, smokeSize } from './learn/parameters.ts';
 
@@ -23,14 +24,6 @@ const { values } = parseArgs({
 });
 const say = (text: string) => void process.stdout.write(`${text}\n`);
 const size = values.smoke ? smokeSize : fullSize;
-
-function wholeNumber(text: string | undefined, otherwise: number): number {
-  if (text === undefined) return otherwise;
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new TypeError(`wanted a whole number above 0, found ${text}`);
-  return value;
-}
 
 const parameters: LearnParameters = {
   ...size,

@@ -7,7 +7,8 @@ import { parseArgs } from 'node:util';
 import { thisMachine } from './common/machine.ts';
 import { startProgress } from './common/progress.ts';
 import { textTable } from './common/text-table.ts';
-import { scoreOptions, scoreOptionsUsage, scoreParametersFrom, wholeNumber } from './score/command.ts';
+import { wholeNumber } from './common/whole-number.ts';
+import { scoreOptions, scoreOptionsUsage, scoreParametersFrom } from './score/command.ts';
 import { type OverloadResult, overloadStepsOf, runOverloadBench } from './score/overload-bench.ts';
 import { fullSize, smokeSize } from './score/parameters.ts';
 

@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { thisMachine } from './common/machine.ts';
 import { startProgress } from './common/progress.ts';
 import { textTable } from './common/text-table.ts';
+import { wholeNumber } from './common/whole-number.ts';
 import { fullSize, type PullParameters, smokeSize } from './pull/parameters.ts';
 import { type Figures, type PullResult, runPullBench, stepsOf } from './pull/pull-bench.ts';
 
@@ -27,14 +28,6 @@ const say = (text: string) => void process.stdout.write(`${text}\n`);
 const million = (keysPerSecond: number) => `${(keysPerSecond / 1e6).toFixed(2)} M`;
 const ms = (figures: Figures | null) =>
   figures ? [figures.msP50.toFixed(2), figures.msP99.toFixed(2)] : ['–', '–'];
-
-function wholeNumber(text: string | undefined, otherwise: number): number {
-  if (text === undefined) return otherwise;
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new TypeError(`wanted a whole number above 0, found ${text}`);
-  return value;
-}
 
 function parametersHere(): PullParameters {
   const size = values.smoke ? smokeSize : fullSize;

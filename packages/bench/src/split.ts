@@ -8,6 +8,7 @@ import { type EngineName, engineNames } from '@millrace/model';
 import { thisMachine } from './common/machine.ts';
 import { startProgress } from './common/progress.ts';
 import { textTable } from './common/text-table.ts';
+import { wholeNumber } from './common/whole-number.ts';
 import { nets } from './split/nets.ts';
 import { fullSize, smokeSize } from './split/parameters.ts';
 import { runSplitBench, type SplitFigures } from './split/split-bench.ts';
@@ -32,13 +33,6 @@ function enginesFrom(text: string): readonly EngineName[] {
       throw new TypeError(`wanted engines of ${engineNames.join(', ')}, found ${name}`);
     return known;
   });
-}
-
-function candidatesFrom(text: string | undefined): number {
-  const count = text === undefined ? size.candidates : Number(text);
-  if (!Number.isInteger(count) || count < 1)
-    throw new TypeError(`wanted a whole number above 0, found ${text}`);
-  return count;
 }
 
 function asText(figures: readonly SplitFigures[], candidates: number): string {
@@ -66,7 +60,7 @@ function asText(figures: readonly SplitFigures[], candidates: number): string {
 if (values.help) say(usage);
 else {
   const engines = enginesFrom(values.engines);
-  const parameters = { ...size, candidates: candidatesFrom(values.candidates) };
+  const parameters = { ...size, candidates: wholeNumber(values.candidates, size.candidates) };
   const progress = startProgress(nets.length * engines.length, process.stderr);
   const figures = await runSplitBench(parameters, engines, progress.show);
   progress.end();

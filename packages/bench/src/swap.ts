@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { thisMachine } from './common/machine.ts';
 import { startProgress } from './common/progress.ts';
 import { textTable } from './common/text-table.ts';
+import { wholeNumber } from './common/whole-number.ts';
 import { fullSize, type SwapParameters, smokeSize } from './swap/parameters.ts';
 import { runSwapBench, type SwapResult, stepsOf } from './swap/swap-bench.ts';
 
@@ -23,13 +24,11 @@ const { values } = parseArgs({
 });
 const say = (text: string) => void process.stdout.write(`${text}\n`);
 const size = values.smoke ? smokeSize : fullSize;
-const numberOr = (text: string | undefined, otherwise: number) =>
-  text === undefined ? otherwise : Number(text);
 const parameters: SwapParameters = {
   ...size,
-  swaps: numberOr(values.swaps, size.swaps),
-  pairs: numberOr(values.pairs, size.pairs),
-  swapEveryMs: numberOr(values['swap-every-ms'], size.swapEveryMs),
+  swaps: wholeNumber(values.swaps, size.swaps),
+  pairs: wholeNumber(values.pairs, size.pairs),
+  swapEveryMs: wholeNumber(values['swap-every-ms'], size.swapEveryMs),
 };
 
 function asText(result: SwapResult): string {

@@ -20,3 +20,15 @@ export function startProgress(steps: number, stream: NodeJS.WriteStream): Progre
     end: () => void stream.write(clear),
   };
 }
+
+/** Counts steps as they are told. @param first  number of the first one. */
+export function stepCounter(
+  first: number,
+  onStep: (done: number, doing: string) => void,
+): (doing: string) => void {
+  let done = first - 1;
+  return (doing) => {
+    done += 1;
+    onStep(done, doing);
+  };
+}

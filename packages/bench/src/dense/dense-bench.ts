@@ -69,7 +69,7 @@ export async function runDenseBench(
 async function runnersHere() {
   const present = new Map<string, OpenRunner>();
   const skipped: string[] = [];
-  const { shape } = { shape: shapeOf({ name: 'probe', slots: 2, dim: 2, dense: 1, layers: [2] }) };
+  const shape = shapeOf({ name: 'probe', slots: 2, dim: 2, dense: 1, layers: [2] });
   const candidates: [string, OpenRunner][] = [
     ...engineNames.map((name): [string, OpenRunner] => [name, engineRunner(name)]),
     [bareName, bareRunner({})],

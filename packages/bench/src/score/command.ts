@@ -1,4 +1,5 @@
 /** Options that the benchmarks of scoring share. */
+import { wholeNumber } from '../common/whole-number.ts';
 import type { ScoreParameters } from './parameters.ts';
 
 export const scoreOptions = {
@@ -21,14 +22,6 @@ export interface ScoreOptionValues {
   readonly steps?: string | undefined;
   readonly 'step-ms'?: string | undefined;
   readonly seed?: string | undefined;
-}
-
-export function wholeNumber(text: string | undefined, otherwise: number, least = 1): number {
-  if (text === undefined) return otherwise;
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < least)
-    throw new TypeError(`wanted a whole number from ${least}, found ${text}`);
-  return value;
 }
 
 /** `size` with what was asked for on the command line. */

@@ -3,6 +3,7 @@
  * is not logged, so nothing but the probes' clicks is learned; each probe has rows of its own.
  */
 import type { MillraceClient } from '@millrace/sdk';
+import { stepCounter } from '../common/progress.ts';
 import { quantile, rounded } from '../common/statistics.ts';
 import { openLoadDriver } from './load-driver.ts';
 import { openMillraceStack } from './millrace-stack.ts';
@@ -46,11 +47,7 @@ export function freshnessStepsOf({ steps }: ScoreParameters): number {
 
 export async function runFreshnessBench(options: FreshnessBenchOptions): Promise<FreshnessResult> {
   const { onStep, loadShare, seed } = options;
-  let done = 0;
-  const next = (doing: string) => {
-    onStep(done, doing);
-    done += 1;
-  };
+  const next = stepCounter(0, onStep);
   next('starting a cluster');
   const stack = await openMillraceStack(options, options.env);
   try {

@@ -46,6 +46,7 @@ export function createHttpCaller(url: URL, connectionsMax: number): HttpCaller {
   const lines = new Set<Line>();
   let queue: Waiting[] = [];
   let queueFrom = 0;
+  let closed = false;
 
   const take = (): Waiting | undefined => {
     if (queueFrom === queue.length) return undefined;
@@ -101,6 +102,9 @@ export function createHttpCaller(url: URL, connectionsMax: number): HttpCaller {
       lines.delete(line);
       const place = free.indexOf(line);
       if (place >= 0) free.splice(place, 1);
+      // What waits has no other line to wait for where all have ended; an answer may have its caller send more.
+      const next = closed ? undefined : take();
+      if (next) start(open(), next);
       line.waiting?.onAnswer(noAnswer, line.sentMs);
       line.waiting = null;
     });
@@ -117,6 +121,7 @@ export function createHttpCaller(url: URL, connectionsMax: number): HttpCaller {
       else queue.push(waiting);
     },
     close() {
+      closed = true;
       for (const { socket } of lines) socket.destroy();
     },
   };

@@ -2,6 +2,7 @@
  * What a node does when it is asked ten times of what it can: the highest rate that holds, then ten times of it. Accepted
  * requests are timed from when they were sent; what has to wait for one of the caller's connections is not the node's.
  */
+import { stepCounter } from '../common/progress.ts';
 import { rounded } from '../common/statistics.ts';
 import { openLoadDriver } from './load-driver.ts';
 import { openMillraceStack } from './millrace-stack.ts';
@@ -42,11 +43,7 @@ export function overloadStepsOf({ steps }: ScoreParameters): number {
 
 export async function runOverloadBench(options: OverloadBenchOptions): Promise<OverloadResult> {
   const { onStep, times, stepMs, warmMs, seed } = options;
-  let done = 0;
-  const next = (doing: string) => {
-    onStep(done, doing);
-    done += 1;
-  };
+  const next = stepCounter(0, onStep);
   next('starting a cluster');
   const stack = await openMillraceStack(options, options.env);
   try {

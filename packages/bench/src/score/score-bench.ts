@@ -1,5 +1,6 @@
 /** The whole benchmark: starts both stacks, compares their scores, finds for each the highest rate that holds, in turns. */
 import { MillraceError } from '@millrace/protocol';
+import { stepCounter } from '../common/progress.ts';
 import { rounded } from '../common/statistics.ts';
 import { openLoadDriver } from './load-driver.ts';
 import { openMillraceStack } from './millrace-stack.ts';
@@ -64,15 +65,6 @@ export async function runScoreBench(options: ScoreBenchOptions): Promise<ScoreRe
   } finally {
     await millrace.close();
   }
-}
-
-/** Counts steps as they are told. */
-export function stepCounter(first: number, onStep: ScoreBenchOptions['onStep']): (doing: string) => void {
-  let done = first - 1;
-  return (doing) => {
-    done += 1;
-    onStep(done, doing);
-  };
 }
 
 async function compare(

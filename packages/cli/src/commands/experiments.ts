@@ -3,8 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { MillraceError, reasonFrom } from '@millrace/protocol';
 import type { ExperimentReport, ExperimentSpec, MillraceClient } from '@millrace/sdk';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { clusterClient } from '../cluster-client.ts';
-import { clusterUrls } from '../cluster-url.ts';
+import { withClusterClient } from '../cluster-client.ts';
 import { experimentsView, experimentView } from '../screen/experiments-view.ts';
 import { jsonOption, urlOption } from './options.ts';
 
@@ -30,7 +29,7 @@ function statusCommand(): Command {
   return subcommand('status', 'how experiments do: all of them, or one with what may be said of it')
     .argument('[name]')
     .action((name: string | undefined, flags: Flags) =>
-      withClient(flags, async (client) => {
+      withClusterClient(flags.url, async (client) => {
         if (name === undefined) {
           const experiments = await allOf(client, flags.model);
           say(flags, { experiments }, () => experimentsView(experiments));
@@ -43,7 +42,9 @@ function startCommand(): Command {
   return subcommand('start', 'start an experiment')
     .argument('<file>', 'JSON, as docs/experiments.md says; - reads standard input')
     .action((file: string, flags: Flags) =>
-      withClient(flags, async (client) => tell(flags, await client.experiments.start(await specFrom(file)))),
+      withClusterClient(flags.url, async (client) =>
+        tell(flags, await client.experiments.start(await specFrom(file))),
+      ),
     );
 }
 
@@ -53,7 +54,7 @@ function shareCommand(): Command {
     .argument('<arm=share...>', 'such as b=0.2; arms that are not named keep theirs', sharesFrom)
     .addOption(reasonOption())
     .action((name: string, shares: Readonly<Record<string, number>>, flags: Flags & Because) =>
-      withClient(flags, async (client) => {
+      withClusterClient(flags.url, async (client) => {
         const { model } = await found(client, name, flags.model);
         tell(flags, await client.experiments.setShares(model, name, shares, flags.reason));
       }),
@@ -66,7 +67,7 @@ function stopCommand(): Command {
     .option('--keep <arm>', 'what this arm scores with scores on, for everybody')
     .addOption(reasonOption())
     .action((name: string, flags: Flags & Because & { keep?: string }) =>
-      withClient(flags, async (client) => {
+      withClusterClient(flags.url, async (client) => {
         const { keep, reason } = flags;
         const { model } = await found(client, name, flags.model);
         const why = { ...(keep !== undefined && { keep }), ...(reason !== undefined && { reason }) };
@@ -144,9 +145,4 @@ function tell(flags: Flags, report: ExperimentReport): void {
 
 function say({ json }: Flags, value: object, text: () => string): void {
   process.stdout.write(`${json ? JSON.stringify(value) : text()}\n`);
-}
-
-async function withClient({ url }: Flags, work: (client: MillraceClient) => Promise<void>): Promise<void> {
-  const client = await clusterClient({ url: await clusterUrls(url) });
-  await work(client).finally(() => client.close());
 }

@@ -1,8 +1,7 @@
 /** `millrace models`: versions of models, labels, and what nodes load. */
 import type { MillraceClient, VersionPolicy, VersionsResponse } from '@millrace/sdk';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { clusterClient } from '../cluster-client.ts';
-import { clusterUrls } from '../cluster-url.ts';
+import { withClusterClient } from '../cluster-client.ts';
 import { type ModelVersions, modelsView, policyText, versionView } from '../screen/versions-view.ts';
 import { jsonOption, urlOption, wholeNumber } from './options.ts';
 
@@ -29,13 +28,13 @@ function listCommand(): Command {
   return subcommand('list', 'list versions of all models, or of one')
     .argument('[model]')
     .action((model: string | undefined, flags: Flags) =>
-      withClient(flags, async (client, urls) => {
+      withClusterClient(flags.url, async (client, urls) => {
         const listings = (await client.models()).filter(({ name }) => model === undefined || name === model);
         const models: ModelVersions[] = [];
         if (model !== undefined && listings.length === 0) await client.versions.list(model);
         for (const listing of listings)
           models.push({ listing, versions: await client.versions.list(listing.name) });
-        say(flags, { models }, () => modelsView(urls, models));
+        say(flags, { models }, () => modelsView(urls.join(', '), models));
       }),
     );
 }
@@ -45,7 +44,7 @@ function showCommand(): Command {
     .argument('<model>')
     .argument('<version>', 'its number', versionFrom)
     .action((model: string, version: number, flags: Flags) =>
-      withClient(flags, async (client) => {
+      withClusterClient(flags.url, async (client) => {
         const record = await client.versions.record(model, version);
         const { versions } = await client.versions.list(model);
         const listing = versions.find((one) => one.version === version);
@@ -60,7 +59,7 @@ function takeCommand(): Command {
     .option('--note <text>', 'what it is')
     .option('--label <name>', 'set to it; may stand several times', collected, [])
     .action((model: string, flags: Flags & { note?: string; label: readonly string[] }) =>
-      withClient(flags, async (client) => {
+      withClusterClient(flags.url, async (client) => {
         const { note, label: labels } = flags;
         const answer = await client.versions.take(model, { labels, ...(note !== undefined && { note }) });
         say(flags, answer, () => `took version ${answer.version} of "${model}"`);
@@ -180,7 +179,7 @@ async function changed(
   change: (client: MillraceClient) => Promise<VersionsResponse>,
   text: (answer: VersionsResponse) => string,
 ): Promise<void> {
-  await withClient(flags, async (client) => {
+  await withClusterClient(flags.url, async (client) => {
     const answer = await change(client);
     say(flags, answer, () => text(answer));
   });
@@ -188,13 +187,4 @@ async function changed(
 
 function say({ json }: Flags, value: object, text: () => string): void {
   process.stdout.write(`${json ? JSON.stringify(value) : text()}\n`);
-}
-
-async function withClient(
-  { url }: Flags,
-  work: (client: MillraceClient, urls: string) => Promise<void>,
-): Promise<void> {
-  const urls = await clusterUrls(url);
-  const client = await clusterClient({ url: urls });
-  await work(client, urls.join(', ')).finally(() => client.close());
 }

@@ -38,7 +38,7 @@ import { Command } from 'commander';
 import { advertisedHost } from '../advertised-host.ts';
 import { cliSettings } from '../cli-settings.ts';
 import { type OpenPorts, securityWarnings } from '../security-warnings.ts';
-import { codeVersion } from '../training/code-version.ts';
+import { codeText } from '../training/code-version.ts';
 
 /** Every table there is: a MILL_… variable that none of them knows is most likely misspelt. */
 export const settingsTables = {
@@ -135,10 +135,7 @@ export function inferenceCommand(): Command {
         cluster: shell.common.cluster,
         limits: { rowsMax: batchRowsMax, delayUs: batchDelayUs, queueRowsMax, queueDelayMsMax, lanes },
         pull: pullPreferences(shell),
-        code: () => {
-          const { version, commit } = codeVersion();
-          return commit === null ? version : `${version} ${commit}`;
-        },
+        code: codeText,
       });
       shell.service.own('inference', running);
       tellParent({ ready: true, url: running.url });

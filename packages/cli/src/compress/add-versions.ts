@@ -11,7 +11,7 @@ import type { OpenHistory } from '../commands/open-history.ts';
 import { awaitApplied } from '../tables/await-applied.ts';
 import { importFolder } from '../tables/import-model.ts';
 import { readerOf } from '../tables/trained-reader.ts';
-import { codeVersion } from '../training/code-version.ts';
+import { codeText } from '../training/code-version.ts';
 import type { CompressResult, MethodResult } from './run-compress.ts';
 
 export interface AddedVersion {
@@ -46,8 +46,7 @@ export async function addVersions(
   await awaitApplied({ view, clock, model: name, heads, waitMsMax });
 
   const registry = await openVersionRegistry(bus, clock);
-  const { version, commit } = codeVersion();
-  const code = commit === null ? version : `${version} ${commit}`;
+  const code = codeText();
   const added: AddedVersion[] = [];
   for (const { method, quality, candidate } of results) {
     const { net, dense } = candidate.method;

@@ -92,7 +92,8 @@ export async function runCompress(options: CompressOptions): Promise<CompressRes
   const smaller = openSmallerNets(learner, { ...parameters, wanted });
 
   const batches = createBatches(learner, smaller, parameters.batch);
-  const pruneAt = Math.floor(learned * (1 - parameters.fineTune));
+  // Of a short log by one example at least: a net that was never cut would be told as a pruned one.
+  const pruneAt = Math.max(1, Math.floor(learned * (1 - parameters.fineTune)));
   let seen = 0;
   let judging: Judging | null = null;
   const report = await eachExample(file, log, progressOf(1, 'learning'), async (example) => {

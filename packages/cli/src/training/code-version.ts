@@ -17,6 +17,12 @@ export function codeVersion(): CodeVersion {
   return { version, commit: commitOfClone() };
 }
 
+/** The same as one word or two, as versions of models tell it. */
+export function codeText(): string {
+  const { version, commit } = codeVersion();
+  return commit === null ? version : `${version} ${commit}`;
+}
+
 function commitOfClone(): string | null {
   // In the folder of the sources: the command may run anywhere, in a repository of somebody else too.
   const cwd = fileURLToPath(new URL('.', import.meta.url));

@@ -31,13 +31,17 @@ const parameters: CompressParameters = {
   fromTeacher: 0.5,
 };
 
-async function compressed(file: ModelFile, names: readonly MethodName[] = methodNames) {
+async function compressed(
+  file: ModelFile,
+  names: readonly MethodName[] = methodNames,
+  over: Partial<CompressParameters> = {},
+) {
   const log = await writeLog(await temporaryFolder(), 'item', 4_000);
   const open = () => openLearner({ file, engine: 'plain', batchExamples: parameters.batch });
   const learner = await open();
   const skipped: MethodName[] = [];
   const result = await runCompress({
-    ...{ learner, log, parameters, methods: names },
+    ...{ learner, log, parameters: { ...parameters, ...over }, methods: names },
     timing: { rounds: 2, nowMs: () => performance.now() },
     onProgress: () => {},
     onSkip: (method) => skipped.push(method),
@@ -93,4 +97,9 @@ test('compress: what changes nothing of a model is skipped and said', async () =
   const { result, skipped } = await compressed(ads);
   expect(result.results.map(({ method }) => method)).toEqual(['none', 'rows-float16', 'rows-int8']);
   expect(skipped).toEqual(methodNames.filter((name) => !name.startsWith('rows-')));
+});
+
+test('compress: nets are pruned also where nearly all that is learned fine-tunes them', async () => {
+  const { of } = await compressed(layers, ['prune-units'], { fineTune: 0.9999 });
+  expect(of.get('prune-units')?.units).toEqual([8, 4]);
 });
