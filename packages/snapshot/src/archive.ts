@@ -71,7 +71,10 @@ export interface Archive {
   isWhole(store: string, of: FoldId, name: SnapshotName): Promise<boolean>;
   /** @param blocks as captured, all of them. @throws MILL_STORE_UNAVAILABLE */
   write(store: string, of: FoldId, name: SnapshotName, blocks: readonly Uint8Array[]): Promise<void>;
-  /** Deletes full snapshots below `oldestFull` and deltas that build on none of those left. @throws MILL_STORE_UNAVAILABLE */
+  /**
+   * Deletes full snapshots below `oldestFull` and deltas that build on none of those left; nothing where no full one would be
+   * left. @throws MILL_STORE_UNAVAILABLE
+   */
   prune(store: string, of: FoldId, oldestFull: Sequence): Promise<void>;
 }
 
@@ -139,8 +142,9 @@ class ArchiveOfStores implements Archive {
 
   async prune(store: string, of: FoldId, oldestFull: Sequence): Promise<void> {
     const blobs = this.#blobsOf(store);
-    for (const name of pruned(await namesIn(blobs, of), oldestFull))
-      await blobs.delete(snapshotPath(of, name));
+    const names = await namesIn(blobs, of);
+    if (!names.some(({ base, sequence }) => base === null && sequence >= oldestFull)) return;
+    for (const name of pruned(names, oldestFull)) await blobs.delete(snapshotPath(of, name));
   }
 
   /**

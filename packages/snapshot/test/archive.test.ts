@@ -367,6 +367,15 @@ test('archive: prune: the newest full ones and what builds on them stay, in one 
   expect((await own.list('')).length).toBe(2);
 });
 
+test('archive: prune: the last full one stays whatever is asked for', async () => {
+  await writeFive('own');
+  await archive.prune('own', of, 99);
+  expect((await own.list('')).length).toBe(5);
+  await archive.prune('own', of, 4);
+  await archive.prune('own', of, 5);
+  expect((await archive.list('own', of)).map(({ sequence }) => sequence)).toEqual([5, 4]);
+});
+
 test('archive: isWhole: every flipped byte, every end and another’s name are found, and told of', async () => {
   await writeFive('own');
   const name = { sequence: 4, base: null };
