@@ -73,7 +73,10 @@ export function withExperiment(
     endedMs: null,
     changes: [],
   };
-  return { ...catalog, experiments: withinMax([...catalog.experiments, noted(started, change)]) };
+  return {
+    ...catalog,
+    experiments: withinMax([...catalog.experiments, noted(started, change)], catalog.kept),
+  };
 }
 
 /**
@@ -228,10 +231,13 @@ function replaced(catalog: ExperimentCatalog, experiment: Experiment): Experimen
   return { ...catalog, experiments };
 }
 
-/** The oldest ended ones are forgotten; running ones are too few to fill it. */
-function withinMax(experiments: readonly Experiment[]): readonly Experiment[] {
+/** The oldest ended ones are forgotten, but not one that is in charge; running ones are too few to fill it. */
+function withinMax(
+  experiments: readonly Experiment[],
+  kept: ExperimentCatalog['kept'],
+): readonly Experiment[] {
   let surplus = experiments.length - experimentsMax;
-  return experiments.filter((one) => isRunning(one) || surplus-- <= 0);
+  return experiments.filter((one) => isRunning(one) || one.name === kept?.experiment || surplus-- <= 0);
 }
 
 function noRoom(layer: string, wanted: number, free: number): MillraceError {

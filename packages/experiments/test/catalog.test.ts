@@ -1,6 +1,18 @@
-import { decodeExperimentCatalog, type ExperimentCatalog, encodeExperimentCatalog } from '@millrace/protocol';
+import {
+  decodeExperimentCatalog,
+  type ExperimentCatalog,
+  encodeExperimentCatalog,
+  experimentsMax,
+} from '@millrace/protocol';
 import { describe, expect, test } from 'vitest';
-import { experimentIn, sharesOf, withArmOut, withShares, withStopped } from '../src/catalog.ts';
+import {
+  experimentIn,
+  sharesOf,
+  withArmOut,
+  withExperiment,
+  withShares,
+  withStopped,
+} from '../src/catalog.ts';
 import { experimentFrom } from '../src/experiment-file.ts';
 import { takenOutOf } from '../src/report.ts';
 import { buttonSpec, catalogWith, change } from './specs.ts';
@@ -128,5 +140,17 @@ describe('experiments: catalog', () => {
     expect(kept.kept).toMatchObject({ experiment: 'button', arm: 'b' });
     expect(withStopped(kept, 'button', null, change).kept).toBeNull();
     expect(() => withShares(kept, 'button', { b: 0.1 }, change)).toThrow(/which has ended/);
+  });
+
+  test('experiments: catalog: ended ones are forgotten oldest first, but not one that is in charge', () => {
+    let catalog = withStopped(catalogWith(buttonSpec), 'button', 'b', change);
+    for (let i = 1; i <= experimentsMax; i += 1) {
+      const spec = { ...buttonSpec, name: `button-${i}` };
+      catalog = withExperiment(catalog, experimentFrom(spec), change);
+      catalog = withStopped(catalog, spec.name, null, change);
+    }
+    const names = catalog.experiments.map(({ name }) => name);
+    expect([names.length, names[0], names[1]]).toEqual([experimentsMax, 'button', 'button-2']);
+    expect(withStopped(catalog, 'button', null, change).kept).toBeNull();
   });
 });

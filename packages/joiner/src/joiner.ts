@@ -96,13 +96,15 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
   };
 
   const reject = (outcome: Outcome, reason: string, code: Rejection['code'] = 'MILL_IMPRESSION_UNKNOWN') => {
-    if (outcome.spread === true) {
-      counts.ignored += 1;
-      return;
-    }
     counts.rejected += 1;
     const { requestId, timeMs } = outcome;
     sink.onRejection({ code, requestId, reason, timeMs }, time.sequence);
+  };
+
+  /** One whose impression is not here: that may be another model's. */
+  const rejectUnmet: typeof reject = (outcome, ...why) => {
+    if (outcome.spread === true) counts.ignored += 1;
+    else reject(outcome, ...why);
   };
 
   /** An outcome has met its impression. */
@@ -141,7 +143,7 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
       if (late.entry) decide(late.entry, outcome, kind);
       else counts.ignored += 1;
     } else if (!early.add(requestId, { outcome, kind }, at)) {
-      reject(outcome, `${earlyOutcomesMax} outcomes of that requestId wait for its impression already`);
+      rejectUnmet(outcome, `${earlyOutcomesMax} outcomes of that requestId wait for its impression already`);
     }
   };
 
@@ -149,7 +151,7 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
     if (event.type === 'tick') return;
     const kind = event.type === 'outcome' ? outcomeKindNumber(kinds, event.outcome) : 0;
     if (event.type === 'outcome' && kind < 0) {
-      reject(event, outcomeKindUnknown(kinds, event.outcome), 'MILL_EVENT_INVALID');
+      rejectUnmet(event, outcomeKindUnknown(kinds, event.outcome), 'MILL_EVENT_INVALID');
       return;
     }
     const { requestId } = event;
@@ -167,7 +169,7 @@ export function createJoiner(options: JoinerOptions, sink: JoinerSink, watermark
       entries.close((entry) => {
         if (negatives === 'after-window') teaching.teachNegatives(entry);
       });
-      early.close((outcome) => reject(outcome, noImpression));
+      early.close((outcome) => rejectUnmet(outcome, noImpression));
       takeEvent(event, here);
       emitter.flush();
       traces.forget();

@@ -76,6 +76,13 @@ test('joiner: an outcome that was sent to several models is passed over where it
   expect(joiner.counts).toMatchObject({ ignored: 1, rejected: 1 });
 });
 
+test('joiner: an outcome that was sent to several models is refused where its impression has no such item', () => {
+  const log = logOf(impression('r', 1_000, 2), { ...outcome('r', 5), spread: true });
+  const { rejections, joiner } = fold(log, options);
+  expect(rejections).toMatchObject([{ requestId: 'r', reason: 'the impression has no item 5' }]);
+  expect(joiner.counts).toMatchObject({ ignored: 0, rejected: 1 });
+});
+
 test('joiner: an outcome of 0 is a negative at once', () => {
   expect(examplesOf(logOf(impression('r', 1_000), outcome('r', 0, 0)))).toEqual(['2:1/0 −']);
 });

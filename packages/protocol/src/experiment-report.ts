@@ -5,7 +5,7 @@ import type { ArmLearning, ArmTarget, ExperimentChange, GuardBounds } from './ex
 export interface ArmScoring {
   readonly requests: number;
   readonly errors: number;
-  /** Requests whose scores were no numbers; answered by the live line. */
+  /** Requests whose scores were no numbers; something else answered where it could. */
   readonly notFinite: number;
   /** Shadow scores that were left out, since the node was busy. */
   readonly dropped: number;
@@ -74,7 +74,7 @@ export interface ExperimentReport {
   readonly verdict: string;
 }
 
-/** Answer to `GET /v1/experiments`. */
+/** Answer to `GET /v1/models/:name/experiments`. */
 export interface ExperimentListResponse {
   readonly experiments: readonly ExperimentReport[];
 }

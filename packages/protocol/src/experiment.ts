@@ -52,7 +52,7 @@ export interface GuardBounds {
   readonly logloss: number | null;
   /** Predicted over observed positives off 1 by this factor more than the control's: 0.5 is half as many again, or two thirds. */
   readonly calibration: number | null;
-  /** Scores that were no numbers; each was answered by the live line instead. */
+  /** Requests whose scores were no numbers; something else answered where it could. */
   readonly nan: number | null;
   /** Share of requests that failed, above the control's. */
   readonly errors: number | null;

@@ -79,14 +79,13 @@ export function versionUnknown(
 
 /** Hands out the next number. @throws MILL_VERSION_INVALID when there are too many versions. */
 export function withNumberTaken(catalog: VersionCatalog): VersionCatalog {
-  if (catalog.versions.length >= versionsMax)
-    throw invalid(
-      `cannot make a version of "${catalog.model}": it has ${versionsMax}, the limit; remove one first`,
-    );
+  refuseTooMany(catalog);
   return { ...catalog, newest: catalog.newest + 1 };
 }
 
+/** @throws MILL_VERSION_INVALID when others that were made meanwhile have filled the catalog. */
 export function withVersion(catalog: VersionCatalog, version: number): VersionCatalog {
+  refuseTooMany(catalog);
   return { ...catalog, versions: [...catalog.versions, version].sort((a, b) => a - b) };
 }
 
@@ -214,6 +213,11 @@ export function withoutVersion(catalog: VersionCatalog, version: number): Versio
     load: without(catalog.load, version),
     unload: without(catalog.unload, version),
   };
+}
+
+function refuseTooMany({ model, versions }: VersionCatalog): void {
+  if (versions.length >= versionsMax)
+    throw invalid(`cannot make a version of "${model}": it has ${versionsMax}, the limit; remove one first`);
 }
 
 function versionsOfPolicy(versions: readonly number[], policy: VersionPolicy): readonly number[] {

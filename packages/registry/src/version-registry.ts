@@ -176,18 +176,24 @@ export async function openVersionRegistry(bus: Bus, clock: Pick<Clock, 'now'>): 
         `note: wanted at most ${versionNoteCharsMax} characters, found ${note.length}`,
       );
     const { model } = part;
-    const { newest: version } = await change(model, withNumberTaken);
+    const listed = (before: VersionCatalog, version: number) => {
+      const timeMs = clock.now();
+      return labels.reduce(
+        (next, label) => withLabel(next, { label, version, timeMs, reason: note }),
+        withVersion(before, version),
+      );
+    };
+    const { newest: version } = await change(model, (before) => {
+      const taken = withNumberTaken(before);
+      // What is going to be refused is refused before weights are stored for it.
+      listed(taken, taken.newest);
+      return taken;
+    });
     await putWeights(await bus.blobs('versions'), model, version, weights);
     const made = { code, createdMs: clock.now(), note };
     const record: VersionRecord = { format: 1, version, ...part, weights: sealOf(weights), ...made };
     await kv.putIf(versionKey(model, version), encodeVersionRecord(record), 0);
-    const timeMs = clock.now();
-    const catalog = await change(model, (before) =>
-      labels.reduce(
-        (next, label) => withLabel(next, { label, version, timeMs, reason: note }),
-        withVersion(before, version),
-      ),
-    );
+    const catalog = await change(model, (before) => listed(before, version));
     return withCatalog(catalog, record);
   };
 

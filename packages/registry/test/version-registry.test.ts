@@ -187,6 +187,22 @@ test('version registry: no more versions than the limit', async () => {
   expect(await codeOf(registry.takeVersion(line, { code }))).toBe('MILL_VERSION_INVALID');
 });
 
+test('version registry: a version whose labels are refused takes no number and leaves no weights', async () => {
+  const { bus, registry, line } = await stage();
+  const taken = registry.takeVersion(line, { code, labels: ['stable', '9'] });
+  expect(await codeOf(taken)).toBe('MILL_VERSION_INVALID');
+  expect((await registry.catalogOf('deep')).newest).toBe(0);
+  expect(await (await bus.blobs('versions')).get(versionBlobName('deep', 1))).toBeNull();
+});
+
+test('version registry: versions that are made at once do not go over the limit together', async () => {
+  const { registry, line } = await stage();
+  for (let n = 1; n < versionsMax; n += 1) await registry.takeVersion(line, { code });
+  const made = await Promise.all([1, 2].map(() => codeOf(registry.takeVersion(line, { code }))));
+  expect(made.sort()).toEqual(['MILL_VERSION_INVALID', 'no error']);
+  expect((await registry.catalogOf('deep')).versions).toHaveLength(versionsMax);
+});
+
 test('version registry: whoever watches sees a record before the catalog names it', async () => {
   const { bus, registry, line } = await stage();
   const view = await watchVersions(bus);

@@ -64,7 +64,7 @@ export function createArmGuards(options: ArmGuardsOptions): ArmGuards {
     labels: ['model', 'experiment', 'arm'],
   });
   let looks = 0;
-  let looking: Promise<void> = Promise.resolve();
+  let looking: Promise<void> | null = null;
 
   const labels = createLabelGuards({
     clock,
@@ -129,7 +129,10 @@ export function createArmGuards(options: ArmGuardsOptions): ArmGuards {
     timer = clock.setTimer(lookEveryMs, onLook);
     looks += 1;
     if (looks % looksASlot === 0) for (const { window } of watched.values()) window.advance();
-    looking = looking.then(lookAtAll);
+    // While a store is out of reach one look waits for it, not one a second.
+    looking ??= lookAtAll().finally(() => {
+      looking = null;
+    });
   };
   let timer = clock.setTimer(lookEveryMs, onLook);
 

@@ -97,8 +97,16 @@ export async function keepSums(options: KeepSumsOptions): Promise<KeptSums> {
       logger.warn({ model }, 'sums of experiments are kept by another updater');
     }
   };
+  let isWaiting = false;
   const store = () => {
-    writing = writing.then(write);
+    // While the store is out of reach one write waits behind the one in work, not one a turn.
+    if (!isWaiting) {
+      isWaiting = true;
+      writing = writing.then(() => {
+        isWaiting = false;
+        return write();
+      });
+    }
     return writing;
   };
   const onTurn = () => {

@@ -36,7 +36,12 @@ interface Move {
   readonly untilMs: number;
   /** What the version before did in its last minute, else what the live line does; null: neither is known. */
   readonly control: ArmFigures | null;
+  /** Done; the catalog that says so may still be on its way. */
+  movedBack: boolean;
 }
+
+/** What reasons of guards begin with: their moves are not guarded in turn, or two bad versions would change places for good. */
+const guardPrefix = 'guard: ';
 
 export function createLabelGuards(options: LabelGuardsOptions): LabelGuards {
   const { clock, logger, versions, registry, windowOf } = options;
@@ -47,14 +52,15 @@ export function createLabelGuards(options: LabelGuardsOptions): LabelGuards {
     return figures === null ? null : addedFigures(figures);
   };
   const note = (model: string) => {
+    for (const [key, { untilMs }] of moves) if (clock.now() > untilMs) moves.delete(key);
     for (const [label, move] of newestMoves(versions.catalogOf(model))) {
-      const { from, to, timeMs } = move;
+      const { from, to, timeMs, reason } = move;
       const key = `${model} ${label}`;
       const untilMs = timeMs + watchedMs;
-      if (from === null || to === null || moves.get(key)?.untilMs === untilMs || clock.now() > untilMs)
-        continue;
+      if (from === null || to === null || reason.startsWith(guardPrefix)) continue;
+      if (moves.get(key)?.untilMs === untilMs || clock.now() > untilMs) continue;
       const control = figuresAt(model, from) ?? figuresAt(model, 0);
-      moves.set(key, { version: to, previous: from, untilMs, control });
+      moves.set(key, { version: to, previous: from, untilMs, control, movedBack: false });
     }
   };
   const stopListening = versions.onChange(note);
@@ -63,19 +69,14 @@ export function createLabelGuards(options: LabelGuardsOptions): LabelGuards {
     async lookAt(model) {
       note(model);
       for (const [label, { version }] of Object.entries(versions.catalogOf(model).labels)) {
-        const key = `${model} ${label}`;
-        const move = moves.get(key);
-        if (move === undefined || move.version !== version) continue;
-        if (clock.now() > move.untilMs) {
-          moves.delete(key);
-          continue;
-        }
+        const move = moves.get(`${model} ${label}`);
+        if (move === undefined || move.version !== version || move.movedBack) continue;
         const own = figuresAt(model, version);
         const seen = own === null ? null : guardReason(guardBounds, own, move.control);
         if (seen === null) continue;
-        const reason = `guard: version ${version} was moved back: ${seen}`;
-        moves.delete(key);
+        const reason = `${guardPrefix}version ${version} was moved back: ${seen}`;
         await registry.setLabel(model, label, move.previous, { from: version, reason });
+        move.movedBack = true;
         logger.warn(
           { model, label, version, previous: move.previous, reason },
           'label moved back by a guard',

@@ -1,5 +1,6 @@
 import {
   createArmWindow,
+  type ExperimentRegistry,
   type JudgedExample,
   openExperiments,
   watchExperiments,
@@ -56,7 +57,15 @@ function stubVersions(): VersionsView & { catalog: ReturnType<typeof emptyCatalo
   return stub;
 }
 
-async function openGuards(experiment: object = spec) {
+const noCounts = {
+  requests: 0,
+  errors: 0,
+  notFinite: 0,
+  dropped: 0,
+  latencies: new Array<number>(latencyCellCount).fill(0),
+};
+
+async function openGuards(experiment: object = spec, takeOut?: ExperimentRegistry['takeOut']) {
   const bus = createMemoryBus();
   const clock = createManualClock(1_000);
   const view = await watchExperiments(bus);
@@ -69,7 +78,7 @@ async function openGuards(experiment: object = spec) {
     logger: quietLogger,
     metrics,
     view,
-    registry,
+    registry: takeOut === undefined ? registry : { ...registry, takeOut },
     versions: stubVersions(),
     labels,
   });
@@ -104,9 +113,7 @@ test('arm guards: an arm whose logloss is worse loses its units within a look, a
 test('arm guards: one request without numbers is enough, whoever tells of it', async () => {
   const { bus, guards, shares, look } = await openGuards();
   guards.watch(model);
-  const latencies = new Array<number>(latencyCellCount).fill(0);
-  const counts = { requests: 0, errors: 0, notFinite: 1, dropped: 0, latencies };
-  const notice = { node: 'n', model, arms: [{ arm: 'button/b', ...counts }] };
+  const notice = { node: 'n', model, arms: [{ ...noCounts, arm: 'button/b', notFinite: 1 }] };
   bus.notify(armsSubject(modelNameFrom(model)), Uint8Array.of(1, 2, 3));
   bus.notify(armsSubject(modelNameFrom(model)), encodeArmNotice(notice));
   await turn();
@@ -137,6 +144,27 @@ test('arm guards: a shadow is held against what was answered beside it', async (
   for (const one of examples(500, 0.2, shadow(0.99))) window.noteExample(one);
   await look();
   expect(shares()).toMatchObject({ by: 'guard', shares: { b: 0 } });
+});
+
+test('arm guards: while a store is out of reach one look waits for it', async () => {
+  let calls = 0;
+  let fail = (_error: Error) => {};
+  const gone = new Promise<never>((_resolve, reject) => {
+    fail = reject;
+  });
+  const { bus, guards, look } = await openGuards(spec, () => {
+    calls += 1;
+    return gone;
+  });
+  guards.watch(model);
+  const notice = { node: 'n', model, arms: [{ ...noCounts, arm: 'button/b', notFinite: 1 }] };
+  bus.notify(armsSubject(modelNameFrom(model)), encodeArmNotice(notice));
+  for (let i = 0; i < 5; i += 1) await look();
+  fail(new Error('out of reach'));
+  await turn();
+  expect(calls).toBe(1);
+  await look();
+  expect(calls).toBe(2);
 });
 
 test('label guards: a label goes back to the version before when the new one does worse, once', async () => {
@@ -180,5 +208,52 @@ test('label guards: a label goes back to the version before when the new one doe
       { from: 2, reason: expect.stringMatching(/^guard: version 2 was moved back: its logloss/) },
     ],
   ]);
+  guards.close();
+});
+
+test('label guards: a move that failed is tried again, and one that a guard made is not turned round', async () => {
+  const clock = createManualClock(50_000);
+  const window = createArmWindow();
+  const versions = stubVersions();
+  const moved: number[] = [];
+  let isAway = true;
+  const guards = createLabelGuards({
+    clock,
+    logger: quietLogger,
+    versions,
+    windowOf: () => window,
+    registry: {
+      async setLabel(_model, label, to, { reason = '' } = {}) {
+        if (isAway) throw new Error('out of reach');
+        moved.push(to);
+        const { labels, moves } = versions.catalog;
+        const { version: from } = labels[label];
+        versions.catalog = {
+          ...versions.catalog,
+          labels: { stable: { version: to, previous: from } },
+          moves: [...moves, { label, from, to, timeMs: 51_000, reason }],
+        };
+        return versions.catalog;
+      },
+    },
+  });
+  versions.catalog = {
+    ...emptyCatalog(model),
+    versions: [1, 2],
+    labels: { stable: { version: 2, previous: 1 } },
+    moves: [{ label: 'stable', from: 1, to: 2, timeMs: 50_000, reason: '' }],
+  };
+  const noNumbers = (arm: string) =>
+    window.noteScoring({ node: 'n', model, arms: [{ ...noCounts, arm, notFinite: 1 }] });
+  noNumbers('@2');
+  await expect(guards.lookAt(model)).rejects.toThrow('out of reach');
+  isAway = false;
+  await guards.lookAt(model);
+  expect(moved).toEqual([1]);
+  // The one before does no better: people have to look, and not two versions to change places for good.
+  noNumbers('@1');
+  versions.tell();
+  await guards.lookAt(model);
+  expect(moved).toEqual([1]);
   guards.close();
 });

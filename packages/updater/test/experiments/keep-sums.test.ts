@@ -94,6 +94,31 @@ test('keep sums: a write whose acknowledgement was lost is recognised as its own
   expect(await stored(bus)).toMatchObject({ shown: [2] });
 });
 
+test('keep sums: while the store is out of reach one write waits, however many turns pass', async () => {
+  let writes = 0;
+  let fail = (_error: Error) => {};
+  const gone = new Promise<null>((_resolve, reject) => {
+    fail = reject;
+  });
+  const kv = {
+    get: async () => null,
+    putIf: () => {
+      writes += 1;
+      return gone;
+    },
+  } as Partial<Kv> as Kv;
+  const bus = { kv: async () => kv } as Partial<MemoryBus> as MemoryBus;
+  const { kept, pass } = await open(bus);
+  for (let sequence = 1; sequence <= 6; sequence += 1) {
+    kept.take(example(sequence));
+    await pass(2_000);
+  }
+  expect(writes).toBe(1);
+  fail(new Error('out of reach'));
+  await kept.close();
+  expect(writes).toBe(2);
+});
+
 test('keep sums: the earlier of two origins is where a fold finds both', () => {
   const [a, b] = [
     { sequence: 3, watermarkMs: 1 },
