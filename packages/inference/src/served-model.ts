@@ -130,7 +130,12 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
         return net.versions.current.version;
       },
     },
-    open: (record) => openVersion(record, options, { ...shared, opened: net.engine.name }),
+    open: (record) =>
+      openVersion(record, options, {
+        ...shared,
+        // What `auto` takes for a net without matrices says nothing of one with them.
+        opened: net.choice.reason === 'simple' ? null : net.engine.name,
+      }),
   });
   const stopSwapping = swaps.start((swap) => line.inTurn(swap));
 
@@ -223,7 +228,7 @@ type SharedByLines = Omit<ScoringLineOptions, 'net' | 'dense'>;
 async function openVersion(
   record: VersionRecord,
   { registry, engine, logger, readNet }: ServedModelOptions,
-  { opened, ...shared }: SharedByLines & { readonly opened: EngineName },
+  { opened, ...shared }: SharedByLines & { readonly opened: EngineName | null },
 ): Promise<VersionLine> {
   // Checked by the registry when it was made; a damaged one is stopped by its weights.
   const { model, version, file } = record;
