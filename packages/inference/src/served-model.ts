@@ -245,15 +245,19 @@ async function openVersion(
     onSkip: (name, reason) => logger.info({ engine: name, reason }, 'engine skipped'),
     opened,
   });
-  for (const rows of shared.shapes.inUse()) {
-    // Requests have their turn between two passes.
-    await nextTurn();
-    if (await warmUp(net, rows)) continue;
+  try {
+    for (const rows of shared.shapes.inUse()) {
+      // Requests have their turn between two passes.
+      await nextTurn();
+      if (await warmUp(net, rows)) continue;
+      throw new MillraceError(
+        'MILL_VERSION_DAMAGED',
+        `version ${version} of "${model}" scores what is no number`,
+      );
+    }
+  } catch (error) {
     net.dispose();
-    throw new MillraceError(
-      'MILL_VERSION_DAMAGED',
-      `version ${version} of "${model}" scores what is no number`,
-    );
+    throw error;
   }
   const line = createScoringLine({ ...shared, net, dense: () => net.dense });
   return {
