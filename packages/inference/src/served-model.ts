@@ -130,7 +130,12 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
         return net.versions.current.version;
       },
     },
-    open: (record) => openVersion(record, options, { ...shared, opened: net.engine.name }),
+    open: (record) =>
+      openVersion(record, options, {
+        ...shared,
+        // What `auto` takes for a net without matrices says nothing of one with them.
+        opened: net.choice.reason === 'simple' ? null : net.engine.name,
+      }),
   });
   const stopSwapping = swaps.start((swap) => line.inTurn(swap));
 
@@ -223,7 +228,7 @@ type SharedByLines = Omit<ScoringLineOptions, 'net' | 'dense'>;
 async function openVersion(
   record: VersionRecord,
   { registry, engine, logger, readNet }: ServedModelOptions,
-  { opened, ...shared }: SharedByLines & { readonly opened: EngineName },
+  { opened, ...shared }: SharedByLines & { readonly opened: EngineName | null },
 ): Promise<VersionLine> {
   // Checked by the registry when it was made; a damaged one is stopped by its weights.
   const { model, version, file } = record;
@@ -240,15 +245,19 @@ async function openVersion(
     onSkip: (name, reason) => logger.info({ engine: name, reason }, 'engine skipped'),
     opened,
   });
-  for (const rows of shared.shapes.inUse()) {
-    // Requests have their turn between two passes.
-    await nextTurn();
-    if (await warmUp(net, rows)) continue;
+  try {
+    for (const rows of shared.shapes.inUse()) {
+      // Requests have their turn between two passes.
+      await nextTurn();
+      if (await warmUp(net, rows)) continue;
+      throw new MillraceError(
+        'MILL_VERSION_DAMAGED',
+        `version ${version} of "${model}" scores what is no number`,
+      );
+    }
+  } catch (error) {
     net.dispose();
-    throw new MillraceError(
-      'MILL_VERSION_DAMAGED',
-      `version ${version} of "${model}" scores what is no number`,
-    );
+    throw error;
   }
   const line = createScoringLine({ ...shared, net, dense: () => net.dense });
   return {

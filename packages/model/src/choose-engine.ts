@@ -50,7 +50,7 @@ const sliceMs = 50;
 const tie = 1.03;
 
 /**
- * An engine is not tried once one of these has loaded: it is of the same kind, and they were faster at every size (DESIGN.md).
+ * An engine is not tried once one of these has been measured: it is of the same kind, and they were faster at every size (DESIGN.md).
  * So TensorFlow.js, which takes a quarter of a second and 50 MB to load, stays away from a node that has better. One of its
  * engines at most is measured: it has one backend in a process, and the next would take it from the one that had won.
  */
@@ -93,18 +93,16 @@ async function firstThatLoads({ onSkip, load = openByName }: EngineChoice): Prom
 async function fastest(choice: EngineChoice & { readonly work: EngineWork }): Promise<ChosenEngine> {
   const { shape, work, onSkip, load = openByName, nowMs = () => performance.now() } = choice;
   const endMs = nowMs() + budgetMs;
-  const loaded = new Set<EngineName>();
   const speeds: EngineSpeed[] = [];
   let best: { readonly engine: Engine; readonly callUs: readonly number[] } | null = null;
   for (const name of automatic) {
-    if (behind[name]?.some((better) => loaded.has(better))) continue;
+    if (speeds.some((measured) => behind[name]?.includes(measured.name))) continue;
     if (best !== null && nowMs() > endMs) {
       onSkip(name, `the ${budgetMs} ms for a choice were over`);
       continue;
     }
     const engine = await loadOr(name, load, onSkip);
     if (engine === null) continue;
-    loaded.add(name);
     const measuring = measureEngine(engine, shape, work, best?.callUs ?? null, { nowMs, sliceMs });
     const callUs = await measuring.catch((error: unknown) => {
       onSkip(name, reasonFrom(error));

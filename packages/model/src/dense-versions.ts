@@ -45,7 +45,7 @@ export interface DenseVersions {
    *   the current one back. Null: there is no version before.
    */
   revert(): ((keep: boolean) => void) | null;
-  /** Makes what was prepared the current version; nothing is allocated, copied or loaded. */
+  /** Makes what was prepared the current version, unless it was taken back since; nothing is allocated, copied or loaded. */
   swap(): void;
   dispose(): void;
 }
@@ -121,7 +121,8 @@ export function createDenseVersions(program: Program, source: WeightsSource, mom
       };
     },
     swap() {
-      if (next !== null) put(next);
+      // It may have been prepared while its weights were on trial.
+      if (next !== null && next.version !== takenBack) put(next);
     },
     dispose() {
       const held = new Set([before, next, current].map((version) => version?.loaded));

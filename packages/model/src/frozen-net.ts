@@ -20,7 +20,7 @@ export interface FrozenNet {
 }
 
 export interface FrozenNetOptions extends OpenNetOptions {
-  /** What `auto` has chosen in this process for another net; null: nothing yet. Default null. */
+  /** What runs another net with matrices in this process, and this one then; null: `auto` chooses. Default null. */
   readonly opened?: EngineName | null;
 }
 
@@ -40,8 +40,8 @@ export async function openFrozenNet(
   const moments = shape.moments.length;
   invariant(weights.length === shape.parameters + momentFloats * moments, 'weights are those of the net');
   const plan = compileFeatures(file, shape, featureValuesMax);
-  // To find out again which engines do not load takes milliseconds.
-  const known = opened !== null && opened !== 'plain' && hasMatrices(shape);
+  // To measure again holds up whoever is being served meanwhile.
+  const known = opened !== null && hasMatrices(shape);
   const { engine } = await engineFor(file, shape, { ...choice, ...(known && { wanted: opened }) });
   const program = engine.compile(shape);
   const dense = { version, loaded: program.load(weights), scales: scalesFrom(weights, moments) };

@@ -38,7 +38,7 @@ export {
 export { initialParameters } from './initial-parameters.ts';
 export { createKeyOccurrences, type KeyOccurrences } from './key-occurrences.ts';
 export { logloss, sigmoid } from './logloss.ts';
-export { type EngineWork, measureEngine } from './measure-engine.ts';
+export type { EngineWork } from './measure-engine.ts';
 export { defineModel, modelFileBytes, parseModelFile, sameModel } from './model-file.ts';
 export { importsNet } from './model-net.ts';
 export { modelSchema } from './model-schema.ts';

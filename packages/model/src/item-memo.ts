@@ -52,7 +52,7 @@ class Memo implements ItemMemo {
     this.#weights = weights;
     this.#stamp += 1;
     if (this.#stamps.length > 0 && this.#stamp <= 0xffff_ffff) return;
-    // Memory is taken by the first who scores requests; learners never do.
+    // Memory is taken by the first who scores requests; steps never do.
     const entries = this.#mask + 1;
     this.#keys = new Float32Array(entries * this.#inputs);
     this.#stamps = new Uint32Array(entries);

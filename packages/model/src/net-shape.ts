@@ -4,7 +4,7 @@
  *   gathered   [ slots | positions of the 1st attended sequence | of the 2nd … ]     an example's embeddings, as gather writes them
  *   parameters [ attention … | fwfm | deep: cross, hidden, unit | towers: shared, item ]   one flat vector, behind it the moments
  *
- * Every part has forward and backward twice, in plain-<part>.ts and tfjs-<part>.ts; two tables of parts name them.
+ * Every part has forward and backward three times, in plain-, tfjs- and onnx-<part>.ts; a table of each engine names them.
  */
 import type { ImportSpec } from '@millrace/protocol';
 

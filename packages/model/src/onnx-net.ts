@@ -35,7 +35,6 @@ export interface GradientPlace {
   readonly name: string;
   readonly offset: number;
   readonly dims: readonly number[];
-  readonly floats: number;
 }
 
 /** Gives logits alone. */
@@ -61,7 +60,7 @@ export function gradientsGraph(shape: NetShape): { graph: GraphWriter; places: r
   const places = parameters.map(({ offset, dims, value }): GradientPlace => {
     const name = `gradient_${offset}`;
     graph.output(value, name, dims);
-    return { name, offset, dims, floats: dims.reduce((product, size) => product * size, 1) };
+    return { name, offset, dims };
   });
   return { graph, places };
 }

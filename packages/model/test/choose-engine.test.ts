@@ -201,6 +201,18 @@ test('engine choice: measured: an engine that fails is passed over', async () =>
   expect(machine.disposed).toEqual(['onnx']);
 });
 
+test('engine choice: measured: an engine that loads and fails keeps none of its kind from being tried', async () => {
+  const machine = timedMachine({
+    webgpu: () => {
+      throw new Error('device lost');
+    },
+    wasm: () => 1,
+    plain: () => 100,
+  });
+  expect((await chosenOf(machine)).engine.name).toBe('wasm');
+  expect(machine.disposed).toEqual(['webgpu', 'plain']);
+});
+
 test('engine choice: measured: real engines run a net of every part at every size', async () => {
   const { shape } = netCases.find(({ title }) => title === 'everything')!;
   for (const kind of ['scores', 'steps'] as const) {

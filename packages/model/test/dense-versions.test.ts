@@ -257,3 +257,30 @@ test('dense versions: revert: a trial that fails leaves everything as it was', (
     [3, 4],
   ]);
 });
+
+test('dense versions: revert: weights that were prepared again during their trial are not swapped in', async () => {
+  const { program, loaded, held } = stubProgram();
+  const source = fold();
+  const versions = createDenseVersions(program, source);
+  source.weights.set([3, 4]);
+  source.sequence = 9;
+  versions.refresh();
+  const end = versions.revert();
+  expect(await versions.prepare(noTurn)).toBe('ready');
+  end?.(true);
+  versions.swap();
+  expect(versions.current.version).toBe(0);
+  source.weights.set([5, 6]);
+  source.sequence = 10;
+  await versions.prepare(noTurn);
+  versions.swap();
+  expect([versions.current.version, held()]).toEqual([
+    10,
+    [
+      [1, 2],
+      [5, 6],
+    ],
+  ]);
+  versions.dispose();
+  expect(loaded.map(({ disposed }) => disposed)).toEqual(loaded.map(() => 1));
+});

@@ -34,3 +34,14 @@ test('frozen net: warming up tells of weights that overflow', async () => {
   expect(await warmUp(huge, 4)).toBe(false);
   huge.dispose();
 });
+
+test('frozen net: runs on what runs another net with matrices here, plain too, and tries nothing else', async () => {
+  const file = exampleModel();
+  const { weights } = initialDense(file);
+  const work = { kind: 'scores', rows: [1] } as const;
+  const skipped: string[] = [];
+  const onSkip = (name: string) => void skipped.push(name);
+  const net = await openFrozenNet(file, weights, 1, { wanted: 'auto', onSkip, work, opened: 'plain' });
+  expect([net.engine.name, skipped]).toEqual(['plain', []]);
+  net.dispose();
+});

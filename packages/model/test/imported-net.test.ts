@@ -4,8 +4,7 @@ import { expect, test } from 'vitest';
 import { defineModel } from '../src/model-file.ts';
 import { modelBytes } from '../src/onnx-proto.ts';
 import { openNet } from '../src/open-net.ts';
-
-const optimizer = { type: 'sgd', learningRate: 0.1 } as const;
+import { importingModel } from './importing-model.ts';
 
 /** sigmoid(x·w + 0.5), or without the sigmoid; x is [price, user's two floats]. */
 const weights = [2, -1, 0.25];
@@ -31,28 +30,14 @@ function outside(gives: 'logit' | 'probability', columns = 1): Uint8Array {
 }
 
 function modelOf(bytes: Uint8Array, change: Partial<ImportSpec> = {}): ModelFile {
-  return {
-    name: 'ranker',
-    label: 'clicked',
-    tables: [{ name: 'ids', embedding: { dim: 2, optimizer } }],
-    fields: [
-      { name: 'user', type: 'sparse', scope: 'user', table: 'ids' },
-      { name: 'price', type: 'dense', scope: 'item' },
-    ],
-    bias: false,
-    net: {
-      import: {
-        format: 'onnx',
-        file: 'ranker.onnx',
-        sha256: createHash('sha256').update(bytes).digest('hex'),
-        inputs: [{ name: 'x', fields: ['price', 'user'] }],
-        output: { name: 'y', gives: 'logit' },
-        ...change,
-      },
-    },
-    loss: 'logloss',
-    seed: 1,
-  };
+  return importingModel({
+    format: 'onnx',
+    file: 'ranker.onnx',
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+    inputs: [{ name: 'x', fields: ['price', 'user'] }],
+    output: { name: 'y', gives: 'logit' },
+    ...change,
+  });
 }
 
 const open = (file: ModelFile, bytes: Uint8Array) =>

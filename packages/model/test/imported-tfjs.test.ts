@@ -10,8 +10,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { defineModel } from '../src/model-file.ts';
 import { openNet } from '../src/open-net.ts';
 import { openTfjsBackend } from '../src/tfjs-backends.ts';
+import { importingModel } from './importing-model.ts';
 
-const optimizer = { type: 'sgd', learningRate: 0.1 } as const;
 /** Two, so that where a net's bytes are split is no matter of tensors. */
 const shards = ['group1-shard1of2.bin', 'group1-shard2of2.bin'] as const;
 let directory: string;
@@ -69,30 +69,16 @@ function twoInputs(): layers.LayersModel {
 }
 
 function modelOf(saved: Saved, change: Partial<ImportSpec> = {}): ModelFile {
-  return {
-    name: 'ranker',
-    label: 'clicked',
-    tables: [{ name: 'ids', embedding: { dim: 2, optimizer } }],
-    fields: [
-      { name: 'user', type: 'sparse', scope: 'user', table: 'ids' },
-      { name: 'price', type: 'dense', scope: 'item' },
+  return importingModel({
+    format: 'tfjs-layers',
+    ...saved,
+    inputs: [
+      { name: 'user', fields: ['user'] },
+      { name: 'price', fields: ['price'] },
     ],
-    bias: false,
-    net: {
-      import: {
-        format: 'tfjs-layers',
-        ...saved,
-        inputs: [
-          { name: 'user', fields: ['user'] },
-          { name: 'price', fields: ['price'] },
-        ],
-        output: { name: 'score', gives: 'probability' },
-        ...change,
-      },
-    },
-    loss: 'logloss',
-    seed: 1,
-  };
+    output: { name: 'score', gives: 'probability' },
+    ...change,
+  });
 }
 
 const open = (file: ModelFile, readNet = read) => openNet(file, { wanted: 'auto', onSkip() {}, readNet });

@@ -1,5 +1,4 @@
-export { floatFromHalf, halfFrom, halfMax, roundHalfEven } from './float16.ts';
-export { type FloatFormat, floatFormats, packFloats, unpackFloats } from './packed-floats.ts';
+export { type FloatFormat, packFloats, unpackFloats } from './packed-floats.ts';
 export {
   createPackedRows,
   type PackedRows,
@@ -9,4 +8,4 @@ export {
   unpackRow,
   unpackRows,
 } from './packed-rows.ts';
-export { type PackedFormat, packedFormats, type RowShape, rowShape } from './row-format.ts';
+export { type PackedFormat, packedFormats, type RowShape } from './row-format.ts';
