@@ -125,7 +125,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
 
   /** What serves a model; null for an imported net that cannot be had here, which is no reason not to serve the others. */
   const opened = async (file: ModelFile): Promise<ServedModel | null> => {
-    const onNotFinite = () => counter.failed(file.name, [], 'notFinite');
+    const onNotFinite = (requests: number) => counter.failed(file.name, [], 'notFinite', requests);
     try {
       return await serveModel(file, { ...options, ...(await openVersions()), onNotFinite });
     } catch (error) {
