@@ -107,17 +107,20 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
   let rejected: RejectedOutcome[] = [];
   let reconciling: Promise<void> = Promise.resolve();
   let closed = false;
+  const openWatches = async (): Promise<Opened> => {
+    const registry = await openVersionRegistry(bus, clock);
+    const versions = await watchVersions(bus, logger);
+    experiments = await watchExperiments(bus, logger).catch(async (error: unknown) => {
+      await versions.close();
+      throw error;
+    });
+    return { registry, versions, experiments };
+  };
 
   let opening: Promise<Opened> | null = null;
   /** Opened at the first use. */
   const openVersions = () => {
-    opening ??= (async () => {
-      const registry = await openVersionRegistry(bus, clock);
-      const versions = await watchVersions(bus, logger);
-      experiments = await watchExperiments(bus, logger);
-      return { registry, versions, experiments };
-    })();
-    opening.catch(() => {
+    opening ??= openWatches().catch((error: unknown) => {
       opening = null;
     });
     return opening;
