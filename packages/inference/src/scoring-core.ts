@@ -39,7 +39,7 @@ import { storeModel } from './model-catalog.ts';
 import { drawFor, rankedItems, rankingPlanFrom, shownPart } from './ranking.ts';
 import { release } from './release.ts';
 import type { ScoreInput } from './scored.ts';
-import type { Caller, ScoringService } from './scoring-service.ts';
+import { type Caller, noEngine, type ScoringService } from './scoring-service.ts';
 import { type ServedModel, serveModel } from './served-model.ts';
 import { createShadowScoring } from './shadow-scoring.ts';
 import { createVersionControl } from './version-control.ts';
@@ -278,7 +278,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     return {
       name: file.name,
       partitions: file.partitions ?? partitionsDefault,
-      engine: model?.net.engine.name ?? 'none yet',
+      engine: model?.net.engine.name ?? noEngine,
       version: model?.net.versions.current.version ?? 0,
       ready: isModelReady(view, file, model),
       ...(versions.length > 0 && { versions }),
