@@ -36,6 +36,7 @@ import { isModelReady, statusOf } from './cluster-status.ts';
 import { createExperimentControl } from './experiment-control.ts';
 import { createImpressionLog } from './impression-log.ts';
 import { storeModel } from './model-catalog.ts';
+import { ownWriteMsMax } from './own-write.ts';
 import { drawFor, rankedItems, rankingPlanFrom, shownPart } from './ranking.ts';
 import { release } from './release.ts';
 import type { ScoreInput } from './scored.ts';
@@ -85,8 +86,6 @@ export interface ScoringCore extends ScoringService {
 }
 
 const rejectedKept = 100;
-/** How long a write to the key-value store may take to come back through its watch. */
-const ownWriteMsMax = 5_000;
 const noFeatures = {};
 
 export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
@@ -107,6 +106,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
   let rejected: RejectedOutcome[] = [];
   let reconciling: Promise<void> = Promise.resolve();
   let closed = false;
+
   const openWatches = async (): Promise<Opened> => {
     const registry = await openVersionRegistry(bus, clock);
     const versions = await watchVersions(bus, logger);
@@ -116,12 +116,12 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     });
     return { registry, versions, experiments };
   };
-
   let opening: Promise<Opened> | null = null;
   /** Opened at the first use. */
   const openVersions = () => {
     opening ??= openWatches().catch((error: unknown) => {
       opening = null;
+      throw error;
     });
     return opening;
   };
