@@ -58,10 +58,11 @@ export function createAcceptOutcomes({ bus, clock, fileOf, alsoOf }: AcceptOutco
         [name, ...others].map((model) => bus.append('events', eventsSubject(modelNameFrom(model)), payload)),
       );
     };
-    for (let from = 0; from < outcomes.length; from += appendsAtOnce) {
-      const appends = outcomes
-        .slice(from, from + appendsAtOnce)
-        .map((request, i) => append(request, from + i));
+    // Each outcome is appended once a model that may have its impression.
+    const copies = files.reduce((most, { name }) => Math.max(most, 1 + othersOf(name).length), 1);
+    const step = Math.max(1, Math.floor(appendsAtOnce / copies));
+    for (let from = 0; from < outcomes.length; from += step) {
+      const appends = outcomes.slice(from, from + step).map((request, i) => append(request, from + i));
       await Promise.all(appends);
     }
     return { accepted: outcomes.length };

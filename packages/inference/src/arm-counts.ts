@@ -15,7 +15,13 @@ import type { Bus, Clock } from '@millrace/runtime';
 export interface ArmCounter {
   /** One that was answered after so many ms. */
   answered(model: string, arms: readonly string[], ms: number): void;
-  failed(model: string, arms: readonly string[], how: 'errors' | 'notFinite' | 'dropped'): void;
+  /** @param requests  that failed so. Default 1. */
+  failed(
+    model: string,
+    arms: readonly string[],
+    how: 'errors' | 'notFinite' | 'dropped',
+    requests?: number,
+  ): void;
   /** Requests whose scores were no numbers since the start. */
   readonly notFinite: number;
   close(): void;
@@ -73,15 +79,15 @@ export function createArmCounter(bus: Bus, clock: Clock, node: string): ArmCount
         counting.latencies[latencyCellOf(ms)] += 1;
       }
     },
-    failed(model, arms, how) {
+    failed(model, arms, how, requests = 1) {
       for (const arm of arms) {
         const counting = countingOf(model, arm);
         if (counting === undefined) continue;
-        counting[how] += 1;
-        if (how === 'errors') counting.requests += 1;
+        counting[how] += requests;
+        if (how === 'errors') counting.requests += requests;
       }
       if (how !== 'notFinite') return;
-      notFinite += 1;
+      notFinite += requests;
       tell();
     },
     get notFinite() {

@@ -25,6 +25,7 @@ import {
   modelNameFrom,
 } from '@millrace/protocol';
 import type { Bus, Clock, Logger, LogReader } from '@millrace/runtime';
+import { untilSeen } from './own-write.ts';
 import type { ServedModel } from './served-model.ts';
 import type { VersionControl } from './version-control.ts';
 
@@ -65,9 +66,6 @@ export interface ExperimentControlOptions {
   readonly modelNamed: (model: string) => ServedModel;
 }
 
-/** How long a write may take to come back through the watch; the answer goes out then all the same. */
-const ownWriteMsMax = 5_000;
-
 export function createExperimentControl(options: ExperimentControlOptions): WatchingControl {
   const { bus, clock, logger, versions, modelNamed } = options;
   const windows = new Map<string, ArmWindow>();
@@ -102,25 +100,12 @@ export function createExperimentControl(options: ExperimentControlOptions): Watc
     const catalog = await change(await options.registry());
     const { changes } = experimentIn(catalog, name);
     const view = await options.view();
-    await seen(view, model, () => {
+    await untilSeen(view, clock, model, () => {
       const found = view.catalogOf(model).experiments.find((one) => one.name === name);
       return found !== undefined && found.changes.length >= changes.length;
     });
     return reportIn(catalog, name);
   };
-  const seen = (view: ExperimentsView, model: string, holds: () => boolean) =>
-    new Promise<void>((resolve) => {
-      if (holds()) return resolve();
-      const done = () => {
-        stop();
-        limit.cancel();
-        resolve();
-      };
-      const stop = view.onChange((other) => {
-        if (other === model && holds()) done();
-      });
-      const limit = clock.setTimer(ownWriteMsMax, done);
-    });
 
   const makeReady = async (model: string, target: ArmTarget) => {
     if (target.type === 'version') await versions.load(model, target.version);

@@ -36,10 +36,11 @@ import { isModelReady, statusOf } from './cluster-status.ts';
 import { createExperimentControl } from './experiment-control.ts';
 import { createImpressionLog } from './impression-log.ts';
 import { storeModel } from './model-catalog.ts';
+import { ownWriteMsMax } from './own-write.ts';
 import { drawFor, rankedItems, rankingPlanFrom, shownPart } from './ranking.ts';
 import { release } from './release.ts';
 import type { ScoreInput } from './scored.ts';
-import type { Caller, ScoringService } from './scoring-service.ts';
+import { type Caller, noEngine, type ScoringService } from './scoring-service.ts';
 import { type ServedModel, serveModel } from './served-model.ts';
 import { createShadowScoring } from './shadow-scoring.ts';
 import { createVersionControl } from './version-control.ts';
@@ -85,8 +86,6 @@ export interface ScoringCore extends ScoringService {
 }
 
 const rejectedKept = 100;
-/** How long a write to the key-value store may take to come back through its watch. */
-const ownWriteMsMax = 5_000;
 const noFeatures = {};
 
 export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
@@ -108,24 +107,28 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
   let reconciling: Promise<void> = Promise.resolve();
   let closed = false;
 
+  const openWatches = async (): Promise<Opened> => {
+    const registry = await openVersionRegistry(bus, clock);
+    const versions = await watchVersions(bus, logger);
+    experiments = await watchExperiments(bus, logger).catch(async (error: unknown) => {
+      await versions.close();
+      throw error;
+    });
+    return { registry, versions, experiments };
+  };
   let opening: Promise<Opened> | null = null;
   /** Opened at the first use. */
   const openVersions = () => {
-    opening ??= (async () => {
-      const registry = await openVersionRegistry(bus, clock);
-      const versions = await watchVersions(bus, logger);
-      experiments = await watchExperiments(bus, logger);
-      return { registry, versions, experiments };
-    })();
-    opening.catch(() => {
+    opening ??= openWatches().catch((error: unknown) => {
       opening = null;
+      throw error;
     });
     return opening;
   };
 
   /** What serves a model; null for an imported net that cannot be had here, which is no reason not to serve the others. */
   const opened = async (file: ModelFile): Promise<ServedModel | null> => {
-    const onNotFinite = () => counter.failed(file.name, [], 'notFinite');
+    const onNotFinite = (requests: number) => counter.failed(file.name, [], 'notFinite', requests);
     try {
       return await serveModel(file, { ...options, ...(await openVersions()), onNotFinite });
     } catch (error) {
@@ -275,7 +278,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     return {
       name: file.name,
       partitions: file.partitions ?? partitionsDefault,
-      engine: model?.net.engine.name ?? 'none yet',
+      engine: model?.net.engine.name ?? noEngine,
       version: model?.net.versions.current.version ?? 0,
       ready: isModelReady(view, file, model),
       ...(versions.length > 0 && { versions }),

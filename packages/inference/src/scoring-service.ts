@@ -18,6 +18,9 @@ import type { Priority } from './priority.ts';
 import type { Span } from './tracing/span.ts';
 import type { VersionControl } from './version-control.ts';
 
+/** What a listing says instead of an engine of a model that is being loaded. */
+export const noEngine = 'none yet';
+
 /** Who waits for an answer. */
 export interface Caller {
   /** True once nobody waits any more: the connection broke, or the time was up. */

@@ -59,8 +59,8 @@ export interface ServedModelOptions {
   readonly swapEveryMs: number;
   readonly versions: VersionsView;
   readonly registry: Pick<VersionRegistry, 'weightsOf'>;
-  /** Weights were taken back: what they made of a request was no number. */
-  readonly onNotFinite?: () => void;
+  /** Weights were taken back: what they made of so many requests was no number. */
+  readonly onNotFinite?: (requests: number) => void;
   readonly onFailed: (error: Error) => void;
   /** Told once the engine is chosen. */
   readonly onOpened?: (net: OpenNet) => void;
@@ -96,7 +96,7 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
     revert: () => net.versions.revert(),
     onNotFinite(requests, outcome) {
       logger.error({ model: file.name, requests, outcome }, 'scores that are no numbers');
-      if (outcome === 'taken back') options.onNotFinite?.();
+      if (outcome === 'taken back') options.onNotFinite?.(requests);
     },
     ...(options.swapEveryMs === 0 && { beforePass: swaps.now }),
   });

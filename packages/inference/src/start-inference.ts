@@ -66,10 +66,11 @@ export interface InferenceOptions {
   readonly requestTimeoutMs: number;
   /** Whether each HTTP request gets a line in the log. Default: off. */
   readonly accessLog?: 'on' | 'off';
-  /** Origins whose pages may call. Default: none. */
+  /** With the files of imported nets; null: no model with one is served. Default null. */
   readonly netsDirectory?: string | null;
+  /** Origins whose pages may call. Default: none. */
   readonly corsOrigins?: readonly string[] | null;
-  /** Certificate and key of the HTTP and gRPC ports, PEM; null: without TLS. Default null. */
+  /** Certificate and key of the HTTP, gRPC and Thrift ports, PEM; null: without TLS. Default null. */
   readonly httpTls?: { readonly cert: string; readonly key: string } | null;
   /** Who may do what. Default: no key is asked for. */
   readonly access?: Access;

@@ -16,6 +16,7 @@ import {
 import type { VersionRegistry, VersionsView } from '@millrace/registry';
 import type { Bus, Clock } from '@millrace/runtime';
 import { liveLineOf } from './live-line.ts';
+import { untilSeen } from './own-write.ts';
 import type { ServedModel } from './served-model.ts';
 
 /** Every method throws MILL_MODEL_UNKNOWN and MILL_LOG_UNAVAILABLE, and what the registry's method of its name throws. */
@@ -46,9 +47,6 @@ export interface VersionControlOptions {
   readonly readyModel: (model: string) => ServedModel;
 }
 
-/** How long a write may take to come back through the watch; the answer goes out then all the same. */
-const ownWriteMsMax = 5_000;
-
 export function createVersionControl(options: VersionControlOptions): VersionControl {
   const { bus, clock, modelNamed } = options;
   const list = (name: string): VersionsResponse => {
@@ -69,24 +67,11 @@ export function createVersionControl(options: VersionControlOptions): VersionCon
   ): Promise<VersionsResponse> => {
     const { versions } = modelNamed(name);
     const catalog = await change(await options.registry());
-    await seen(await options.view(), catalog);
+    const view = await options.view();
+    await untilSeen(view, clock, name, () => view.catalogOf(name).changes >= catalog.changes);
     await versions.reconcile();
     return list(name);
   };
-  /** Resolves once the view holds this catalog, or a later one. */
-  const seen = (view: VersionsView, { model, changes }: VersionCatalog) =>
-    new Promise<void>((resolve) => {
-      if (view.catalogOf(model).changes >= changes) return resolve();
-      const done = () => {
-        stop();
-        limit.cancel();
-        resolve();
-      };
-      const stop = view.onChange((other) => {
-        if (other === model && view.catalogOf(model).changes >= changes) done();
-      });
-      const limit = clock.setTimer(ownWriteMsMax, done);
-    });
   return {
     list,
     async record(name, version) {

@@ -161,9 +161,11 @@ test('experiments: weights of the live line that make no numbers are taken back,
   const before = await ask(stage, 'u1');
   await appendDense(stage.bus, 1, poison);
   await turn();
-  for (let i = 0; i < 2; i += 1)
-    expect(await ask(stage, 'u1')).toMatchObject({ version: 0, scores: before.scores });
-  expect(stage.core.notFinite).toBe(1);
+  // Of one batch.
+  for (const answer of await Promise.all([ask(stage, 'u1'), ask(stage, 'u2')]))
+    expect(answer).toMatchObject({ version: 0, scores: before.scores });
+  expect(await ask(stage, 'u1')).toMatchObject({ version: 0, scores: before.scores });
+  expect(stage.core.notFinite).toBe(2);
   await appendDense(stage.bus, 2, [3e38, 0, 0, -1]);
   await turn();
   const after = await ask(stage, 'u1');

@@ -42,7 +42,7 @@ export function createVersionsClient(exchange: Exchange): VersionsClient {
     repeat: 'repeatable' | 'once' = 'repeatable',
   ) => {
     const call = { method, path, ...(body !== undefined && { body: JSON.stringify(body) }) };
-    return exchange.call<T>(call, repeat, changeTimeoutMs);
+    return exchange.call<T>(call, repeat, method === 'GET' ? undefined : changeTimeoutMs);
   };
   const of = (model: string, rest: string) => `/v1/models/${encodeURIComponent(model)}/${rest}`;
   const labelOf = (model: string, label: string) => of(model, `labels/${encodeURIComponent(label)}`);

@@ -360,3 +360,10 @@ test('sdk: api key: goes with every call, and no error quotes it', async () => {
     expect(make).not.toThrow(/host: x/);
   }
 });
+
+test('sdk: versions: reads have the time of every call; loading is not what they wait for', async () => {
+  const server = await scriptedServer(silent, silent);
+  const { client } = clientOf(server.url, { timeoutMs: 100 });
+  expect(await codeOf(client.versions.list('demo'))).toBe('MILL_TIMEOUT');
+  expect(await codeOf(client.versions.record('demo', 1))).toBe('MILL_TIMEOUT');
+});

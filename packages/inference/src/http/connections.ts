@@ -64,6 +64,7 @@ export function trackConnections(server: Server, connectionsMax: number): Connec
   };
 }
 
-function placeOf({ remoteAddress, remotePort }: Socket): string {
+/** Where the other side of a connection is: the same of both its sockets, with TLS. */
+export function placeOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }

@@ -13,15 +13,17 @@ export async function allowOrigins(app: FastifyInstance, origins: readonly strin
   if (origins.length === 0) return;
   await app.register(cors, {
     origin: origins.includes('*') ? '*' : [...origins],
-    methods: ['GET', 'POST', 'PUT'],
+    methods: ['GET', 'POST', 'PUT', 'DELETE'],
     allowedHeaders: [
       'authorization',
       'content-type',
+      'traceparent',
+      'tracestate',
       'x-api-key',
       'x-request-priority',
       'x-request-timeout-ms',
     ],
-    exposedHeaders: ['retry-after'],
+    exposedHeaders: ['retry-after', 'traceresponse'],
     maxAge: rememberedSeconds,
     credentials: false,
   });

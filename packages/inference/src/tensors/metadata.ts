@@ -8,13 +8,10 @@ import {
 } from '@millrace/protocol';
 import { refusedPart, shownValue } from '../refused-part.ts';
 import { release } from '../release.ts';
-import type { ScoringService } from '../scoring-service.ts';
+import { noEngine, type ScoringService } from '../scoring-service.ts';
 import type { Datatype } from './datatypes.ts';
 import { inputsOf, scoreOutput } from './signature.ts';
 import { versionNamed } from './version-address.ts';
-
-/** What a listing says of a model that is being loaded. */
-const noEngine = 'none yet';
 
 export const serverVersion = release;
 

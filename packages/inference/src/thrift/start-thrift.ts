@@ -5,6 +5,7 @@ import { bodyBytesMax, MillraceError } from '@millrace/protocol';
 import { type Access, type Clock, openAccess } from '@millrace/runtime';
 import { Counter, type Registry } from 'prom-client';
 import { nativeAnswers } from '../grpc/native-service.ts';
+import { placeOf } from '../http/connections.ts';
 import type { Logger } from '../http/refusals.ts';
 import { within } from '../http/time-limit.ts';
 import type { Caller, ScoringService } from '../scoring-service.ts';
@@ -56,6 +57,8 @@ export async function startThrift(options: ThriftOptions): Promise<ThriftFace> {
   const library = await loadThrift();
   const running = new Set<Promise<void>>();
   const sockets = new Set<Socket>();
+  /** With TLS, those below whose other side has not shaken hands yet, by its place. */
+  const strangers = new Map<string, Socket>();
   const state = { closing: false };
   const counter = new Counter({
     name: 'millrace_thrift_requests_total',
@@ -65,6 +68,7 @@ export async function startThrift(options: ThriftOptions): Promise<ThriftFace> {
   });
   const answerer = createAnswerer(options, (method, code) => counter.inc({ method, code }));
   const serve = (socket: Socket) => {
+    strangers.delete(placeOf(socket));
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     serveSocket(library, socket, answerer(socket), running, state);
@@ -74,12 +78,19 @@ export async function startThrift(options: ThriftOptions): Promise<ThriftFace> {
       ? createServer(serve)
       : createSecureServer({ cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' }, serve);
   server.maxConnections = connectionsMax;
+  if (tls !== null)
+    server.on('connection', (socket: Socket) => {
+      const place = placeOf(socket);
+      strangers.set(place, socket);
+      socket.once('close', () => strangers.delete(place));
+    });
   const port = await listen(server, options.port, host);
   options.logger.info({ host, port }, 'thrift listening');
   let closed: Promise<void> | undefined;
   const close = async () => {
     state.closing = true;
     const ended = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const socket of strangers.values()) socket.destroy();
     for (const socket of sockets) socket.pause();
     // Bounded: each call is, by its time limit.
     await Promise.allSettled(running);

@@ -32,6 +32,7 @@ function traced<Request extends ScoreRequest | RankRequest, Answer extends Answe
         return caller.gone;
       },
       span,
+      ...(caller.priority && { priority: caller.priority }),
     };
     try {
       const answer = await work(request, inner);

@@ -23,6 +23,8 @@ test('cors: a named origin may call, with its key; its preflight needs none', as
   const asked = await fetch(`${server.url}/v1/score`, { method: 'OPTIONS', headers: preflight });
   expect([asked.status, asked.headers.get('access-control-allow-origin')]).toEqual([204, page]);
   expect(asked.headers.get('access-control-allow-headers')).toContain('authorization');
+  expect(asked.headers.get('access-control-allow-headers')).toContain('traceparent');
+  expect(asked.headers.get('access-control-allow-methods')).toBe('GET, POST, PUT, DELETE');
   const refused = await fetch(`${server.url}/v1/models`, { headers: { origin: page } });
   // The page may read why.
   expect([refused.status, refused.headers.get('access-control-allow-origin')]).toEqual([401, page]);

@@ -286,3 +286,18 @@ test('tracing: without it no caller has a span', async () => {
   const answer = await score(http.url, { traceparent: parentOf('a') });
   expect([answer.status, answer.headers.get('traceresponse'), seen]).toEqual([200, null, [undefined]]);
 });
+
+test('tracing: whoever is traced keeps what he said of himself', async () => {
+  const { core, tracing } = await openTraced();
+  const seen: unknown[] = [];
+  const watched = Object.assign(Object.create(core) as typeof core, {
+    score: (...[request, caller]: Parameters<typeof core.score>) => {
+      seen.push(caller?.priority, caller?.span !== undefined);
+      return core.score(request, caller);
+    },
+  });
+  const caller = { gone: false, priority: 'low', span: tracing.begin('asked', {}, {}) ?? undefined } as const;
+  await tracedService(watched).score({ model: 'ads', items: [{ ad: 'a' }] }, caller);
+  caller.span?.end();
+  expect(seen).toEqual(['low', true]);
+});

@@ -13,7 +13,7 @@ import { within } from '../time-limit.ts';
 import { examplesFrom } from './examples.ts';
 import { predictionFrom } from './predict.ts';
 import { tfsMetadata } from './tfs-metadata.ts';
-import { statusesOf } from './version-status.ts';
+import { lineNamed, statusesOf } from './version-status.ts';
 
 interface OfModel {
   readonly Params: { readonly model: string; readonly version?: string; readonly label?: string };
@@ -61,7 +61,7 @@ async function answerCall(
   }
   const { model, version, label, verb } = call;
   const file = service.fileOf(model);
-  statusesOf(service, model, { version, label });
+  lineNamed(service, model, { version, label });
   const caller = callerOf(reply.raw);
   const scoring = { service, file, version: version ?? '', ...(label !== undefined && { label }), caller };
   const scored = (groups: RowGroups) => within(requestTimeoutMs, scoreAll(scoring, groups));

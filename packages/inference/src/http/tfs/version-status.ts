@@ -17,6 +17,18 @@ const states = {
   UNLOADED: 'END',
 } as const satisfies Record<ServedVersion['state'], VersionStatus['state']>;
 
+interface Named {
+  readonly version?: string | undefined;
+  readonly label?: string | undefined;
+}
+
+/** Where the version or the label that is named leads; undefined: none is. @throws MILL_VERSION_UNKNOWN */
+export function lineNamed(service: ScoringService, model: string, { version = '', label }: Named) {
+  return label === undefined
+    ? versionNamed(service, model, version).address.version
+    : labelNamed(service, model, label);
+}
+
 /**
  * Of the version or the label that is named; without a name, of all numbered versions, and of the live line where there are
  * none: its number is the sequence that it is at, which could be mistaken for theirs.
@@ -25,14 +37,11 @@ const states = {
 export function statusesOf(
   service: ScoringService,
   model: string,
-  { version, label }: { readonly version?: string | undefined; readonly label?: string | undefined },
+  named: Named,
 ): { readonly statuses: readonly VersionStatus[] } {
   const listing = listingOf(service, model);
   const { versions = [] } = listing;
-  const wanted =
-    label === undefined
-      ? versionNamed(service, model, version ?? '').address.version
-      : labelNamed(service, model, label);
+  const wanted = lineNamed(service, model, named);
   const live: VersionStatus = {
     version: String(listing.version),
     state: listing.ready ? 'AVAILABLE' : 'LOADING',
