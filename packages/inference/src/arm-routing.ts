@@ -46,6 +46,7 @@ export interface ArmRoutingOptions {
 
 /** Codes that say something of the caller or of the moment, not of what scores. */
 const callersFaults = new Set(['MILL_FEATURE_INVALID', 'MILL_BAD_REQUEST', 'MILL_TIMEOUT', 'MILL_CLOSED']);
+const notFinite = 'MILL_SCORES_NOT_FINITE';
 /** What another line would meet as well. */
 const everybodysFaults = new Set(['MILL_OVERLOADED', 'MILL_SHARD_UNAVAILABLE']);
 
@@ -106,12 +107,17 @@ export function createArmRouting({ clock, counter, experiments, readyModel }: Ar
     return ways;
   };
 
+  /** The arms that a way is counted for. The live line is told of where it is compared with something. */
+  const countedArms = ({ assignment, route }: Way): string[] => {
+    const arms = armsOf(assignment);
+    const { number } = route.line;
+    if (number !== null || assignment !== null) arms.push(versionArm(number ?? 0));
+    return arms;
+  };
+
   const tryOne = async (way: Way, input: ScoreInput): Promise<WayScored> => {
     const name = way.asked.net.file.name;
-    const arms = armsOf(way.assignment);
-    const { number } = way.route.line;
-    // The live line is told of where it is compared with something.
-    if (number !== null || way.assignment !== null) arms.push(versionArm(number ?? 0));
+    const arms = countedArms(way);
     const startMs = clock.monotonicMs();
     try {
       const scored = await way.route.line.batcher.submit(input, input.items.length, input.caller?.priority);
@@ -119,8 +125,8 @@ export function createArmRouting({ clock, counter, experiments, readyModel }: Ar
       return { ...way, scored };
     } catch (error) {
       const code = isMillraceError(error) ? error.code : null;
-      if (code === 'MILL_SCORES_NOT_FINITE') counter.failed(name, arms, 'notFinite');
-      else if (code === null || !callersFaults.has(code)) counter.failed(name, arms, 'errors');
+      const isTold = code === notFinite || (code !== null && callersFaults.has(code));
+      if (!isTold) counter.failed(name, arms, 'errors');
       throw error;
     }
   };
@@ -129,15 +135,28 @@ export function createArmRouting({ clock, counter, experiments, readyModel }: Ar
     wayOf,
     shadowWay: (asked, target) => toTarget(asked, target).route,
     async score(way, input) {
+      // Ways that made no numbers of these features. It was their weights where another way makes some; else it is the features.
+      const without: Way[] = [];
+      const attempt = async (one: Way) => {
+        try {
+          return await tryOne(one, input);
+        } catch (error) {
+          if (isMillraceError(error, notFinite)) without.push(one);
+          throw error;
+        }
+      };
       try {
-        return await tryOne(way, input);
+        return await attempt(way);
       } catch (error) {
         const code = isMillraceError(error) ? error.code : '';
         if (callersFaults.has(code) || everybodysFaults.has(code)) throw error;
         for (const other of otherWays(way)) {
-          const answer = await tryOne(other, input).catch(() => null);
-          if (answer !== null) return answer;
+          const answer = await attempt(other).catch(() => null);
+          if (answer === null) continue;
+          for (const one of without) counter.failed(one.asked.net.file.name, countedArms(one), 'notFinite');
+          return answer;
         }
+        if (code === notFinite) counter.failed(way.asked.net.file.name, [], 'notFinite');
         throw error;
       }
     },

@@ -110,10 +110,16 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
     const failed = withoutNumbers(space, encoded);
     if (failed === 0) return version;
     const end = options.revert?.() ?? null;
-    const before = end === null ? version : await pass(space);
-    // Where the weights before make numbers of the same features it was the weights; else it was the features.
-    const isWeights = end !== null && withoutNumbers(space, encoded) === 0;
-    end?.(isWeights);
+    let before = version;
+    let isWeights = false;
+    try {
+      if (end !== null) before = await pass(space);
+      // Where the weights before make numbers of the same features it was the weights; else it was the features.
+      isWeights = end !== null && withoutNumbers(space, encoded) === 0;
+    } finally {
+      // A trial ends however its pass does.
+      end?.(isWeights);
+    }
     options.onNotFinite?.(failed, isWeights ? 'taken back' : 'refused');
     if (isWeights || end === null) return before;
     return await pass(space);

@@ -185,6 +185,36 @@ test('experiments: features of which no weights make numbers are refused alone, 
   expect(good).toMatchObject({ status: 'fulfilled', value: { version: 2 } });
 });
 
+test('experiments: features of which no way makes numbers are held against no arm', async () => {
+  const stage = await openStage([layered], { engine: 'cpu' });
+  const registry = await openVersionRegistry(stage.bus, stage.clock);
+  const made = { model: 'deep', kind: 'imported', parent: null, code: 'test' } as const;
+  await registry.addVersion({ ...made, weights: Float32Array.of(3e38, 0, 0, 0) });
+  // Neither the newest live weights nor those before make numbers of x = 2.
+  for (const [sequence, step] of [poison, [0, 0, 0, -1]].entries()) {
+    await appendDense(stage.bus, sequence + 1, step);
+    await turn();
+    await ask(stage, 'u1', { items: [{ x: 0 }] });
+  }
+  const arms = [
+    { name: 'a', share: 0 },
+    { name: 'bad', share: 1, target: { type: 'version', version: 1 } },
+  ];
+  await stage.core.experiments.start('deep', spec('try', arms));
+  const told: ArmNotice[] = [];
+  stage.bus.onNotice(
+    armsSubject(modelNameFrom('deep')),
+    (payload) => void told.push(decodeArmNotice(payload)),
+  );
+  const before = stage.core.notFinite;
+  await expect(ask(stage, 'u1', { items: [{ x: 2 }] })).rejects.toMatchObject({
+    code: 'MILL_SCORES_NOT_FINITE',
+  });
+  await turn();
+  expect(told.flatMap(({ arms: counts }) => counts).filter((arm) => arm.notFinite > 0)).toEqual([]);
+  expect(stage.core.notFinite).toBe(before + 1);
+});
+
 test('experiments: what cannot be started is refused before anything runs', async () => {
   const stage = await openStage([layered, linear]);
   const { experiments } = stage.core;
