@@ -42,7 +42,9 @@ export interface NetInput {
   readonly offsets?: Float32Array;
   /**
    * int32[requests]: the first row of each request, ascending from 0; its rows go on to the next one's first. The items of a
-   * request have its shared inputs alike (NetShape.sides), so what they come to is computed once. Absent: each row by itself.
+   * request have its shared inputs alike (NetShape.sides), so what they come to is computed once. Embeddings of that side stand
+   * in the first row of a request; in its others an engine neither trusts nor keeps what is there. Absent: each row by itself,
+   * which may give other last bits than a request of that one row.
    */
   readonly requests?: { readonly starts: Int32Array; readonly count: number };
 }

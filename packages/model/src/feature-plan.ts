@@ -79,8 +79,6 @@ export interface FeaturePlan {
   /** True when a table keeps precisions, so that scores have a variance. */
   readonly hasVariance: boolean;
   readonly embeddingFloats: number;
-  /** Floats of an example's embeddings that the items of a request share, as runs [from, to), ascending. */
-  readonly sharedRuns: Int32Array;
   /** How many sequences are attended. */
   readonly attended: number;
   readonly moments: readonly MomentField[];
@@ -126,7 +124,6 @@ export function compileFeatures(file: ModelFile, shape: NetShape, valuesMax: num
     hasWide: shape.hasWide,
     hasVariance: shape.hasWide && tables.some(({ precision }) => precision !== null),
     embeddingFloats: shape.embeddingFloats,
-    sharedRuns: sharedRunsOf(shape, [...keyFields, ...crosses]),
     attended: shape.attention.length,
     moments: momentFields(file).map(({ name, scope = 'context' }) => ({ name, scope })),
   };
@@ -198,18 +195,4 @@ function positionsOf(attention: AttentionShape | undefined) {
 function seeds(seed: number, keySpace: string): { seedLow: number; seedHigh: number } {
   const name = hashName(keySpace);
   return { seedLow: fmix(seed ^ name), seedHigh: fmix(Math.imul(seed, 0x9e3779b1) ^ fmix(name)) };
-}
-
-/** The slots of what is shared, those side by side in one run. */
-function sharedRunsOf(
-  { slots }: NetShape,
-  sources: readonly (Target & { readonly shared: boolean })[],
-): Int32Array {
-  const runs: number[] = [];
-  for (const { offset, dim } of slots) {
-    if (!sources.some(({ slot, shared }) => slot === offset && shared)) continue;
-    if (runs.at(-1) === offset) runs[runs.length - 1] = offset + dim;
-    else runs.push(offset, offset + dim);
-  }
-  return Int32Array.from(runs);
 }

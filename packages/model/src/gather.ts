@@ -2,8 +2,8 @@
  * Between rows and the net. `gather` pools pulled rows into the net's inputs; `scatter` takes the net's gradients back to
  * the keys, summed over all their occurrences in the batch.
  *
- * What the items of a request share is gathered with the first of them and copied to the others. Its wide sum is one of its own,
- * added last, so that an item comes to the same bits whether it is the first or not.
+ * What the items of a request share is gathered with the first of them, and stands in its row alone (shared-inputs.ts). Its wide
+ * sum is one of its own, added last to each, so that an item comes to the same bits whether it is the first or not.
  */
 import { invariant } from '@millrace/protocol';
 import type { NetInput } from './engine.ts';
@@ -49,7 +49,6 @@ export function gather(
     }
   }
   spreadSums(batch, shared, wide);
-  spreadRuns(batch, plan.sharedRuns, embeddings, width);
   if (variances !== null) gatherVariances(plan, batch, rows, variances);
 }
 
@@ -68,24 +67,6 @@ function spreadSums({ starts, requests, rows }: SparseBatch, shared: Float32Arra
     const sum = shared[starts[r]];
     const end = r + 1 < requests ? starts[r + 1] : rows;
     for (let b = starts[r]; b < end; b += 1) out[b] += sum;
-  }
-}
-
-/** Copies the runs of a request's first example to its others. */
-function spreadRuns(
-  { starts, requests, rows }: SparseBatch,
-  runs: Int32Array,
-  embeddings: Float32Array,
-  width: number,
-): void {
-  for (let r = 0; r < requests; r += 1) {
-    const end = r + 1 < requests ? starts[r + 1] : rows;
-    for (let b = starts[r] + 1; b < end; b += 1) {
-      const [from, to] = [starts[r] * width, b * width];
-      for (let run = 0; run < runs.length; run += 2) {
-        for (let i = runs[run]; i < runs[run + 1]; i += 1) embeddings[to + i] = embeddings[from + i];
-      }
-    }
   }
 }
 

@@ -8,6 +8,7 @@ import { openImportedOnnx } from './imported-onnx.ts';
 import { type ImportedRunner, type ImportedTensor, invalidNet, type NetReader } from './imported-runner.ts';
 import { openImportedTfjs } from './imported-tfjs.ts';
 import type { ImportedInput, ImportedShape, NetShape } from './net-shape.ts';
+import { sharedInputsOf, spreadShared } from './shared-inputs.ts';
 
 /** A probability is taken for one of these at most and at least: its logit has to be finite. */
 const probabilityMin = 1e-7;
@@ -86,11 +87,13 @@ class ImportedProgram implements Program {
   readonly #shape: NetShape;
   readonly #imported: ImportedShape;
   readonly #fed: readonly Fed[];
+  readonly #shared: Int32Array;
 
   constructor(runner: ImportedRunner, shape: NetShape, imported: ImportedShape) {
     this.#runner = runner;
     this.#shape = shape;
     this.#imported = imported;
+    this.#shared = sharedInputsOf(shape).shared;
     this.#fed = imported.inputs.map((input) => ({ input, values: new Float32Array(0) }));
   }
 
@@ -101,6 +104,7 @@ class ImportedProgram implements Program {
 
   async forward(_loaded: unknown, input: NetInput, logits: Float32Array): Promise<void> {
     const { rows } = input;
+    spreadShared(input, this.#shared, this.#shape.embeddingFloats);
     const feeds = this.#fed.map((fed) => {
       const { name, floats } = fed.input;
       if (fed.values.length < rows * floats) fed.values = new Float32Array(rows * floats);

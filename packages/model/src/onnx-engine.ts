@@ -1,17 +1,21 @@
 /**
- * The engine on ONNX Runtime: a net compiled to two graphs (onnx-net.ts).
+ * The engine on ONNX Runtime: a net compiled to graphs, one for rows by themselves (onnx-net.ts), one for requests
+ * (onnx-requests.ts) and one for gradients.
  *
- * Scores come from a session of each version, its weights constants in it: the library packs them once, and packed products
+ * Scores come from sessions of each version, its weights constants in them: the library packs them once, and packed products
  * give the same bits in a batch of any size, which inputs do not. Gradients come from one session that is handed the weights as
  * inputs, since a learner has new ones at every step. So a session is made by the first `forward` of a version, or when it is
- * loaded, if the version before it was asked for scores.
+ * loaded, if the version before it was asked for such scores.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Engine, Gradients, LoadedWeights, NetInput, Program } from './engine.ts';
 import type { NetShape } from './net-shape.ts';
 import type { GraphWriter } from './onnx-graph.ts';
 import { forwardGraph, type GradientPlace, gradientsGraph } from './onnx-net.ts';
-import type { OnnxRuntime } from './onnx-runtime.ts';
+import { type RequestsGraph, requestsGraph } from './onnx-requests.ts';
+import { type OnnxRuntime, sessionThreads } from './onnx-runtime.ts';
+import { createLazySession, type LazySession } from './onnx-session.ts';
+import { sharedInputsOf, spreadShared } from './shared-inputs.ts';
 
 export function createOnnxEngine(runtime: OnnxRuntime): Engine {
   const programs = new Set<OnnxProgram>();
@@ -28,27 +32,30 @@ export function createOnnxEngine(runtime: OnnxRuntime): Engine {
   };
 }
 
+/** Sessions that score one version. */
+interface Scoring {
+  readonly rows: LazySession;
+  /** Null where the items of a request share nothing: they are rows then. */
+  readonly requests: LazySession | null;
+}
+
 class OnnxWeights implements LoadedWeights {
   readonly parameters: Float32Array;
-  /** Of this version's scores; null before it is wanted. */
-  session: Promise<InferenceSession> | null = null;
-  /** The same once it is there. */
-  opened: InferenceSession | null = null;
-  isScored = false;
+  readonly scoring: Scoring;
   /** For gradients, by the names of the graph's weights; null before they are wanted. */
   tensors: Readonly<Record<string, Tensor>> | null = null;
   readonly #onDispose: (weights: OnnxWeights) => void;
 
-  constructor(parameters: Float32Array, onDispose: (weights: OnnxWeights) => void) {
+  constructor(parameters: Float32Array, scoring: Scoring, onDispose: (weights: OnnxWeights) => void) {
     this.parameters = parameters;
+    this.scoring = scoring;
     this.#onDispose = onDispose;
   }
 
   /** May be called again. */
   dispose(): void {
-    release(this.session);
-    this.session = null;
-    this.opened = null;
+    this.scoring.rows.release();
+    this.scoring.requests?.release();
     this.#onDispose(this);
   }
 }
@@ -57,43 +64,58 @@ class OnnxWeights implements LoadedWeights {
 interface Backward {
   readonly graph: GraphWriter;
   readonly places: readonly GradientPlace[];
-  readonly session: Promise<InferenceSession>;
+  readonly session: LazySession;
 }
 
 class OnnxProgram implements Program {
   readonly #runtime: OnnxRuntime;
   readonly #shape: NetShape;
-  readonly #forward: GraphWriter;
+  readonly #rows: GraphWriter;
+  readonly #requests: RequestsGraph | null;
+  readonly #shared: Int32Array;
   readonly #onDispose: () => void;
   readonly #loaded = new Set<OnnxWeights>();
   #backward: Backward | null = null;
   #newest: OnnxWeights | null = null;
   /** In place of offsets that a batch does not have. */
   #zeros = new Float32Array(0);
+  /** By row of the batch in work: its request. */
+  #requestOf = new Int32Array(0);
 
   constructor(runtime: OnnxRuntime, shape: NetShape, onDispose: () => void) {
     this.#runtime = runtime;
     this.#shape = shape;
-    this.#forward = forwardGraph(shape);
+    this.#rows = forwardGraph(shape);
+    this.#requests = requestsGraph(shape);
+    this.#shared = sharedInputsOf(shape).shared;
     this.#onDispose = onDispose;
   }
 
   load(weights: Float32Array): LoadedWeights {
     const parameters = weights.slice(0, this.#shape.parameters);
-    const loaded = new OnnxWeights(parameters, (gone) => this.#loaded.delete(gone));
+    const loaded = new OnnxWeights(parameters, this.#scoringOf(parameters), (gone) =>
+      this.#loaded.delete(gone),
+    );
     this.#loaded.add(loaded);
-    // A failure is that of the forward that waits for it.
-    if (this.#newest?.isScored === true) this.#sessionOf(loaded).catch(() => {});
+    for (const kind of ['rows', 'requests'] as const) {
+      // A failure is that of the forward that waits for it, or tries again.
+      if (this.#newest?.scoring[kind]?.isScored === true) loaded.scoring[kind]?.open().catch(() => {});
+    }
     this.#newest = loaded;
     return loaded;
   }
 
   forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> {
-    const weights = loaded as OnnxWeights;
-    weights.isScored = true;
-    const { opened } = weights;
-    if (opened !== null) return this.#score(opened, input, logits);
-    return this.#sessionOf(weights).then((session) => this.#score(session, input, logits));
+    const { rows, requests } = (loaded as OnnxWeights).scoring;
+    const session = input.requests === undefined ? rows : (requests ?? rows);
+    session.isScored = true;
+    if (session === rows || this.#requests?.readsRows)
+      spreadShared(input, this.#shared, this.#shape.embeddingFloats);
+    const feeds = this.#feeds(input);
+    if (session !== rows) this.#feedRequests(feeds, input);
+    const { opened } = session;
+    if (opened !== null) return score(opened, feeds, logits);
+    return session.open().then((made) => score(made, feeds, logits));
   }
 
   async gradients(
@@ -127,37 +149,30 @@ class OnnxProgram implements Program {
     for (const { name, offset, dims } of places) {
       fetches[name] = this.#tensor(out.parameters.subarray(offset), dims);
     }
-    await (await session).run(feeds, fetches);
+    await (session.opened ?? (await session.open())).run(feeds, fetches);
   }
 
   dispose(): void {
     for (const loaded of [...this.#loaded]) loaded.dispose();
-    release(this.#backward?.session ?? null);
+    this.#backward?.session.release();
     this.#backward = null;
     this.#onDispose();
   }
 
-  async #score(session: InferenceSession, input: NetInput, logits: Float32Array): Promise<void> {
-    // Few floats: to copy them takes less than to hand in where they go.
-    const results = await session.run(this.#feeds(input));
-    logits.set(results.logits.data as Float32Array);
-  }
-
-  #sessionOf(weights: OnnxWeights): Promise<InferenceSession> {
-    if (weights.session === null) {
-      const graph = this.#forward.withConstants('forward', weights.parameters);
-      weights.session = this.#runtime.open(graph).then((session) => {
-        // Disposed meanwhile: it is released by who disposed of it.
-        if (weights.session !== null) weights.opened = session;
-        return session;
-      });
-    }
-    return weights.session;
+  #scoringOf(parameters: Float32Array): Scoring {
+    const sessionOf = (graph: GraphWriter, threads: number) =>
+      createLazySession(() => this.#runtime.open(graph.withConstants('forward', parameters), threads));
+    const requests = this.#requests?.graph ?? null;
+    return {
+      rows: sessionOf(this.#rows, 0),
+      requests: requests === null ? null : sessionOf(requests, sessionThreads(this.#shape)),
+    };
   }
 
   #openBackward(): Backward {
     const { graph, places } = gradientsGraph(this.#shape);
-    return { graph, places, session: this.#runtime.open(graph.withInputs('gradients')) };
+    const session = createLazySession(() => this.#runtime.open(graph.withInputs('gradients'), 0));
+    return { graph, places, session };
   }
 
   #weightTensors({ weights }: GraphWriter, parameters: Float32Array): Record<string, Tensor> {
@@ -173,21 +188,41 @@ class OnnxProgram implements Program {
     if (hasWide) feeds.wide = this.#tensor(input.wide, [rows]);
     if (embeddingFloats > 0) feeds.embeddings = this.#tensor(input.embeddings, [rows, embeddingFloats]);
     if (denseFields > 0) feeds.dense = this.#tensor(input.dense, [rows, denseFields]);
-    if (attention.length > 0) {
-      const lengths = input.lengths.subarray(0, rows * attention.length);
-      feeds.lengths = new this.#runtime.ort.Tensor('int32', lengths, [rows, attention.length]);
-    }
+    if (attention.length > 0) feeds.lengths = this.#integers(input.lengths, [rows, attention.length]);
     return feeds;
+  }
+
+  #feedRequests(feeds: Record<string, Tensor>, { rows, requests }: NetInput): void {
+    const { starts, count } = requests as NonNullable<NetInput['requests']>;
+    if (this.#requestOf.length < rows) this.#requestOf = new Int32Array(2 * rows);
+    for (let r = 0; r < count; r += 1)
+      this.#requestOf.fill(r, starts[r], r + 1 < count ? starts[r + 1] : rows);
+    feeds.starts = this.#integers(starts, [count]);
+    feeds.requestOf = this.#integers(this.#requestOf, [rows]);
   }
 
   /** The leading part of an array as a tensor, in the same memory: the library reads from it and writes to it. */
   #tensor(values: Float32Array, dims: readonly number[]): Tensor {
-    let floats = 1;
-    for (const size of dims) floats *= size;
-    return new this.#runtime.ort.Tensor('float32', values.subarray(0, floats), dims);
+    return new this.#runtime.ort.Tensor('float32', values.subarray(0, floatsOf(dims)), dims);
+  }
+
+  #integers(values: Int32Array, dims: readonly number[]): Tensor {
+    return new this.#runtime.ort.Tensor('int32', values.subarray(0, floatsOf(dims)), dims);
   }
 }
 
-function release(session: Promise<InferenceSession> | null): void {
-  session?.then((opened) => opened.release()).catch(() => {});
+async function score(
+  session: InferenceSession,
+  feeds: Readonly<Record<string, Tensor>>,
+  logits: Float32Array,
+): Promise<void> {
+  // Few floats: to copy them takes less than to hand in where they go.
+  const results = await session.run(feeds);
+  logits.set(results.logits.data as Float32Array);
+}
+
+function floatsOf(dims: readonly number[]): number {
+  let floats = 1;
+  for (const size of dims) floats *= size;
+  return floats;
 }

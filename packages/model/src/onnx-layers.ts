@@ -18,11 +18,12 @@ const activationTypes = { relu: 'Relu', tanh: 'Tanh', sigmoid: 'Sigmoid' } as co
 /** @param x [rows, inputs of the first layer] */
 export function chainOf(graph: GraphWriter, layers: readonly DenseLayer[], x: Value): OnnxChain {
   const values = [x];
-  for (const { inputs, units, activation, kernelOffset } of layers) {
+  for (const layer of layers) {
+    const { inputs, units, kernelOffset } = layer;
     const kernel = graph.weight(kernelOffset, [inputs, units]);
     const bias = graph.weight(kernelOffset + inputs * units, [units]);
     const z = graph.product(values[values.length - 1], kernel, bias);
-    values.push(activation === 'linear' ? z : graph.op(activationTypes[activation], [z]));
+    values.push(activationOf(graph, layer, z));
   }
   return {
     output: values[layers.length],
@@ -44,6 +45,10 @@ export function chainOf(graph: GraphWriter, layers: readonly DenseLayer[], x: Va
       return { inputs: delta, parameters };
     },
   };
+}
+
+export function activationOf(graph: GraphWriter, { activation }: DenseLayer, z: Value): Value {
+  return activation === 'linear' ? z : graph.op(activationTypes[activation], [z]);
 }
 
 /** δ times the activation's slope, which each of them gives from its own output. */

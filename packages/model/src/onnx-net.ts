@@ -37,6 +37,11 @@ export interface GradientPlace {
   readonly dims: readonly number[];
 }
 
+/** A part's term, by whole rows. */
+export function termOf(graph: GraphWriter, part: NetPart, examples: OnnxExamples): OnnxTerm {
+  return (makers[part.kind] as OnnxPart<NetPart>)(graph, part, examples);
+}
+
 /** Gives logits alone. */
 export function forwardGraph(shape: NetShape): GraphWriter {
   const graph = new GraphWriter();
@@ -76,7 +81,7 @@ function netOf(graph: GraphWriter, shape: NetShape): OnnxTerm {
   const read = [slots.values, dense].filter((value) => value !== null);
   const all = read.length === 0 ? null : graph.concat(read, 1);
   const examples: OnnxExamples = { slots: slots.values, slotFloats, all, denseFields };
-  const terms = shape.parts.map((part) => (makers[part.kind] as OnnxPart<NetPart>)(graph, part, examples));
+  const terms = shape.parts.map((part) => termOf(graph, part, examples));
   return {
     logits: [...wide, ...terms.map(({ logits }) => logits)].reduce((sum, term) => graph.add(sum, term)),
     backward(logitGradients) {

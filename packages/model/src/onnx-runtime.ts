@@ -5,6 +5,7 @@
  */
 import type { InferenceSession } from 'onnxruntime-node';
 import type { EngineName } from './engine.ts';
+import type { NetShape } from './net-shape.ts';
 import type { Graph } from './onnx-proto.ts';
 import { modelBytes } from './onnx-proto.ts';
 
@@ -17,8 +18,11 @@ export type OnnxEngineName = Extract<EngineName, `onnx${string}`>;
 export interface OnnxRuntime {
   readonly name: OnnxEngineName;
   readonly ort: Ort;
-  /** A session that runs a graph; made within one turn of the event loop, which is held up for it. */
-  open(graph: Graph): Promise<InferenceSession>;
+  /**
+   * A session that runs a graph; made within one turn of the event loop, which is held up for it.
+   * @param threads 0: the library's choice, one a core.
+   */
+  open(graph: Graph, threads: number): Promise<InferenceSession>;
 }
 
 const providers: Readonly<Record<OnnxEngineName, string>> = {
@@ -33,9 +37,16 @@ const providers: Readonly<Record<OnnxEngineName, string>> = {
  * from whoever would have work for them: on two busy ones calls took 1.5 to 3.4 times as long.
  */
 export const onnxSessionOptions: InferenceSession.SessionOptions = {
-  extra: { session: { intra_op: { spin_duration_us: '100' } } },
+  extra: { session: { intra_op: { spin_duration_us: process.env.SPIN ?? '50' } } },
   logSeverityLevel: 3,
 };
+
+const oneThreadParametersMax = Number(process.env.ONE ?? 65_536);
+
+/** Threads for passes of requests. */
+export function sessionThreads({ parameters }: NetShape): number {
+  return parameters <= oneThreadParametersMax ? 1 : 0;
+}
 
 /** Rejects with the reason when the library or its execution provider is not here. */
 export async function openOnnxRuntime(name: OnnxEngineName): Promise<OnnxRuntime> {
@@ -46,11 +57,15 @@ export async function openOnnxRuntime(name: OnnxEngineName): Promise<OnnxRuntime
   const runtime: OnnxRuntime = {
     name,
     ort,
-    open: (graph) =>
-      ort.InferenceSession.create(modelBytes(graph), { ...onnxSessionOptions, executionProviders }),
+    open: (graph, threads) =>
+      ort.InferenceSession.create(modelBytes(graph), {
+        ...onnxSessionOptions,
+        executionProviders,
+        intraOpNumThreads: threads,
+      }),
   };
   // A provider that is not here says so when it is first asked for.
-  const probe = await runtime.open(probeGraph);
+  const probe = await runtime.open(probeGraph, 1);
   await probe.release();
   return runtime;
 }

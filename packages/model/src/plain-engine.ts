@@ -11,6 +11,7 @@ import { createPlainFm } from './plain-fm.ts';
 import { createPlainFwfm } from './plain-fwfm.ts';
 import type { PlainExample, PlainPart } from './plain-part.ts';
 import { createPlainTowers } from './plain-towers.ts';
+import { type SharedInputs, sharedInputsOf, spreadShared } from './shared-inputs.ts';
 
 type Maker<S> = (shape: S, sides: NetShape['sides']) => PlainPart;
 
@@ -47,6 +48,7 @@ class PlainProgram implements Program {
   readonly #attention: readonly PlainAttention[];
   readonly #example: PlainExample;
   readonly #parameterSums: Float64Array;
+  readonly #inputs: SharedInputs;
 
   constructor(shape: NetShape) {
     this.#shape = shape;
@@ -57,6 +59,7 @@ class PlainProgram implements Program {
       slopes: new Float64Array(shape.slotFloats),
     };
     this.#parameterSums = new Float64Array(shape.parameters);
+    this.#inputs = sharedInputsOf(shape);
   }
 
   load(weights: Float32Array): LoadedWeights {
@@ -75,6 +78,8 @@ class PlainProgram implements Program {
     const { requests } = input;
     for (let p = 0; p < this.#parts.length; p++)
       this.#parts[p].split?.use(parameters, requests !== undefined);
+    // Attention looks for its target in the row.
+    if (this.#attention.length > 0) spreadShared(input, this.#inputs.shared, this.#shape.embeddingFloats);
     let request = 0;
     for (let b = 0; b < input.rows; b++) {
       const begins = requests === undefined || (request < requests.count && requests.starts[request] === b);
@@ -107,7 +112,7 @@ class PlainProgram implements Program {
 
   /** The logit of an example by what its request's items share and what they do not. */
   #score(parameters: Float32Array, input: NetInput, b: number, begins: boolean): number {
-    this.#read(parameters, input, b);
+    this.#read(parameters, input, b, begins);
     let logit = this.#shape.hasWide ? input.wide[b] : 0;
     for (let p = 0; p < this.#parts.length; p++) {
       const part = this.#parts[p];
@@ -122,18 +127,22 @@ class PlainProgram implements Program {
 
   /** Leaves what #backward wants of the example in the parts and in #example. */
   #logit(parameters: Float32Array, input: NetInput, b: number): number {
-    this.#read(parameters, input, b);
+    this.#read(parameters, input, b, true);
     let logit = this.#shape.hasWide ? input.wide[b] : 0;
     for (let p = 0; p < this.#parts.length; p++) logit += this.#parts[p].forward(this.#example, parameters);
     return logit;
   }
 
-  /** Puts an example's inputs in #example, attended sequences pooled into their slots. */
-  #read(parameters: Float32Array, input: NetInput, b: number): void {
+  /**
+   * Puts an example's inputs in #example, attended sequences pooled into their slots. What a request's items share is read with
+   * the first of them, and stays.
+   */
+  #read(parameters: Float32Array, input: NetInput, b: number, begins: boolean): void {
     const { slotFloats, embeddingFloats, denseFields } = this.#shape;
     const { x } = this.#example;
     const at = b * embeddingFloats;
-    for (let i = 0; i < slotFloats; i++) x[i] = input.embeddings[at + i];
+    if (begins) for (let i = 0; i < slotFloats; i++) x[i] = input.embeddings[at + i];
+    else copyRuns(this.#inputs.own, input.embeddings, at, x);
     for (let i = 0; i < denseFields; i++) x[slotFloats + i] = input.dense[b * denseFields + i];
     for (let s = 0; s < this.#attention.length; s++) {
       this.#attention[s].forward(
@@ -162,6 +171,11 @@ class PlainProgram implements Program {
     }
     for (let i = 0; i < slotFloats; i++) out[at + i] = slopes[i];
   }
+}
+
+function copyRuns(runs: Int32Array, from: Float32Array, at: number, to: Float64Array): void {
+  for (let run = 0; run < runs.length; run += 2)
+    for (let i = runs[run]; i < runs[run + 1]; i++) to[i] = from[at + i];
 }
 
 /** Positions that count of attended sequence s of example b. */

@@ -5,6 +5,7 @@
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { NetInput } from './engine.ts';
 import type { NetPart, NetShape } from './net-shape.ts';
+import { sharedInputsOf, spreadShared } from './shared-inputs.ts';
 import { type AttentionTrace, loadAttention, maskOf, type TfAttention } from './tfjs-attention.ts';
 import { loadDeep } from './tfjs-deep.ts';
 import { loadFm } from './tfjs-fm.ts';
@@ -58,6 +59,7 @@ export function loadNet(
   );
   const termsOf = (wide: readonly Tensor1D[], terms: readonly Tensor1D[]) =>
     [...wide, ...terms].reduce((sum, term) => tf.add(sum, term));
+  const { shared } = sharedInputsOf(shape);
   const wideOf = ({ wide, rows }: NetInput) => (shape.hasWide ? [tf.tensor1d(wide.subarray(0, rows))] : []);
   return {
     weights: [...attention, ...parts].flatMap(({ weights }) => weights),
@@ -65,6 +67,7 @@ export function loadNet(
       const { rows } = input;
       let whole: TfExamples | null = null;
       const examples = () => {
+        spreadShared(input, shared, shape.embeddingFloats);
         const slots = slotsFrom(tf, shape, attention, input).values;
         return {
           rows,

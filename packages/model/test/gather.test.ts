@@ -10,6 +10,7 @@ import { gather, scatter } from '../src/gather.ts';
 import { initialParameters } from '../src/initial-parameters.ts';
 import { logloss, sigmoid } from '../src/logloss.ts';
 import { createPlainEngine } from '../src/plain-engine.ts';
+import { sharedInputsOf, spreadShared } from '../src/shared-inputs.ts';
 import { type Encoded, encode, type Request } from './encoded.ts';
 import { embeddingTable, smallModel, wideTable } from './small-model.ts';
 
@@ -339,6 +340,9 @@ test('gather: the items of a request come to what each comes to alone, to the bi
       Math.abs(Math.sin(keys[2 * Math.floor(i / 5)] + (i % 5))),
     );
     gather(plan, batch, [rows], input, variances);
+    const requests = { starts: batch.starts, count: batch.requests };
+    const whole = { ...input, rows: batch.rows, dense: batch.dense, lengths: batch.lengths, requests };
+    spreadShared(whole, sharedInputsOf(compileNet(file)).shared, width);
     return { ...input, variances };
   };
   const together = encode(file, asked);

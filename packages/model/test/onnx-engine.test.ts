@@ -23,8 +23,8 @@ function counted(): { engine: Engine; sessions: { opened: number; open: number }
   const sessions = { opened: 0, open: 0 };
   const engine = createOnnxEngine({
     ...runtime,
-    async open(graph) {
-      const session = await runtime.open(graph);
+    async open(graph, threads) {
+      const session = await runtime.open(graph, threads);
       sessions.opened += 1;
       sessions.open += 1;
       const close = session.release.bind(session);

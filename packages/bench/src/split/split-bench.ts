@@ -165,7 +165,7 @@ function openStage(net: OpenNet, parameters: SplitParameters): Stage {
   return {
     requests,
     score: scoreBy(plan),
-    scoreWhole: scoreBy({ ...plan, keyFields, sharedRuns: new Int32Array(0) }),
+    scoreWhole: scoreBy({ ...plan, keyFields }),
   };
 }
 

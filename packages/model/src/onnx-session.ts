@@ -1,0 +1,43 @@
+/** A session that is opened when it is first wanted; one that could not be opened is opened anew by the next who wants it. */
+import type { InferenceSession } from 'onnxruntime-node';
+
+export interface LazySession {
+  /** Set by who has scored with it. */
+  isScored: boolean;
+  /** The session once it is there, else null. */
+  readonly opened: InferenceSession | null;
+  open(): Promise<InferenceSession>;
+  /** May be called again. */
+  release(): void;
+}
+
+export function createLazySession(make: () => Promise<InferenceSession>): LazySession {
+  let opening: Promise<InferenceSession> | null = null;
+  let opened: InferenceSession | null = null;
+  return {
+    isScored: false,
+    get opened() {
+      return opened;
+    },
+    open() {
+      if (opening !== null) return opening;
+      const own = make();
+      opening = own;
+      own.then(
+        (session) => {
+          // Released meanwhile: by who released it.
+          if (opening === own) opened = session;
+        },
+        () => {
+          if (opening === own) opening = null;
+        },
+      );
+      return own;
+    },
+    release() {
+      opening?.then((session) => session.release()).catch(() => {});
+      opening = null;
+      opened = null;
+    },
+  };
+}
