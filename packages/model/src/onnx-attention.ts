@@ -42,7 +42,7 @@ export function attentionOf(
   const masked = graph.mul(graph.reshape(chain.output, [-1, lengthMax]), mask);
   const weights = graph.reshape(masked, [-1, lengthMax, 1]);
   return {
-    pooled: graph.sum(graph.mul(h, weights), [1]),
+    pooled: graph.reshape(graph.op('MatMul', [graph.reshape(masked, [-1, 1, lengthMax]), h]), [-1, dim]),
     backward(delta) {
       const slopes = graph.reshape(delta, [-1, 1, dim]);
       const deltas = graph.mul(graph.sum(graph.mul(h, slopes), [2]), mask);

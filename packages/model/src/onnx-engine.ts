@@ -35,8 +35,7 @@ export function createOnnxEngine(runtime: OnnxRuntime): Engine {
 /** Sessions that score one version. */
 interface Scoring {
   readonly rows: LazySession;
-  /** Null where the items of a request share nothing: they are rows then. */
-  readonly requests: LazySession | null;
+  readonly requests: LazySession;
 }
 
 class OnnxWeights implements LoadedWeights {
@@ -55,7 +54,7 @@ class OnnxWeights implements LoadedWeights {
   /** May be called again. */
   dispose(): void {
     this.scoring.rows.release();
-    this.scoring.requests?.release();
+    this.scoring.requests.release();
     this.#onDispose(this);
   }
 }
@@ -71,6 +70,7 @@ class OnnxProgram implements Program {
   readonly #runtime: OnnxRuntime;
   readonly #shape: NetShape;
   readonly #rows: GraphWriter;
+  /** Null: a request's items share nothing, and are rows. */
   readonly #requests: RequestsGraph | null;
   readonly #shared: Int32Array;
   readonly #onDispose: () => void;
@@ -81,6 +81,8 @@ class OnnxProgram implements Program {
   #zeros = new Float32Array(0);
   /** By row of the batch in work: its request. */
   #requestOf = new Int32Array(0);
+  /** By request: what its items share. */
+  #sharedOf = new Float32Array(0);
 
   constructor(runtime: OnnxRuntime, shape: NetShape, onDispose: () => void) {
     this.#runtime = runtime;
@@ -99,23 +101,22 @@ class OnnxProgram implements Program {
     this.#loaded.add(loaded);
     for (const kind of ['rows', 'requests'] as const) {
       // A failure is that of the forward that waits for it, or tries again.
-      if (this.#newest?.scoring[kind]?.isScored === true) loaded.scoring[kind]?.open().catch(() => {});
+      if (this.#newest?.scoring[kind].isScored === true) loaded.scoring[kind].open().catch(() => {});
     }
     this.#newest = loaded;
     return loaded;
   }
 
   forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> {
-    const { rows, requests } = (loaded as OnnxWeights).scoring;
-    const session = input.requests === undefined ? rows : (requests ?? rows);
+    const session = (loaded as OnnxWeights).scoring[input.requests === undefined ? 'rows' : 'requests'];
     session.isScored = true;
-    if (session === rows || this.#requests?.readsRows)
-      spreadShared(input, this.#shared, this.#shape.embeddingFloats);
-    const feeds = this.#feeds(input);
-    if (session !== rows) this.#feedRequests(feeds, input);
+    if (this.#requests?.readsRows !== false) spreadShared(input, this.#shared, this.#shape.embeddingFloats);
+    const isSplit = input.requests !== undefined && this.#requests !== null;
+    const feeds = isSplit ? this.#requestFeeds(this.#requests, input) : this.#feeds(input);
+    const wide = isSplit && this.#shape.hasWide ? input.wide : null;
     const { opened } = session;
-    if (opened !== null) return score(opened, feeds, logits);
-    return session.open().then((made) => score(made, feeds, logits));
+    if (opened !== null) return score(opened, feeds, wide, logits);
+    return session.open().then((made) => score(made, feeds, wide, logits));
   }
 
   async gradients(
@@ -162,10 +163,9 @@ class OnnxProgram implements Program {
   #scoringOf(parameters: Float32Array): Scoring {
     const sessionOf = (graph: GraphWriter, threads: number) =>
       createLazySession(() => this.#runtime.open(graph.withConstants('forward', parameters), threads));
-    const requests = this.#requests?.graph ?? null;
     return {
       rows: sessionOf(this.#rows, 0),
-      requests: requests === null ? null : sessionOf(requests, sessionThreads(this.#shape)),
+      requests: sessionOf(this.#requests?.graph ?? this.#rows, sessionThreads(this.#shape)),
     };
   }
 
@@ -192,13 +192,31 @@ class OnnxProgram implements Program {
     return feeds;
   }
 
-  #feedRequests(feeds: Record<string, Tensor>, { rows, requests }: NetInput): void {
-    const { starts, count } = requests as NonNullable<NetInput['requests']>;
+  #requestFeeds({ sharedPlaces }: RequestsGraph, input: NetInput): Record<string, Tensor> {
+    const { rows, embeddings, dense } = input;
+    const { starts, count } = input.requests as NonNullable<NetInput['requests']>;
+    const { slotFloats, embeddingFloats, denseFields } = this.#shape;
+    const width = sharedPlaces.length;
     if (this.#requestOf.length < rows) this.#requestOf = new Int32Array(2 * rows);
-    for (let r = 0; r < count; r += 1)
-      this.#requestOf.fill(r, starts[r], r + 1 < count ? starts[r + 1] : rows);
-    feeds.starts = this.#integers(starts, [count]);
-    feeds.requestOf = this.#integers(this.#requestOf, [rows]);
+    if (this.#sharedOf.length < count * width) this.#sharedOf = new Float32Array(2 * count * width);
+    for (let r = 0; r < count; r += 1) {
+      const first = starts[r];
+      this.#requestOf.fill(r, first, r + 1 < count ? starts[r + 1] : rows);
+      for (let i = 0; i < width; i += 1) {
+        const place = sharedPlaces[i];
+        this.#sharedOf[r * width + i] =
+          place < slotFloats
+            ? embeddings[first * embeddingFloats + place]
+            : dense[first * denseFields + place - slotFloats];
+      }
+    }
+    const feeds: Record<string, Tensor> = {
+      shared: this.#tensor(this.#sharedOf, [count, width]),
+      requestOf: this.#integers(this.#requestOf, [count === 1 ? 1 : rows]),
+    };
+    if (embeddingFloats > 0) feeds.embeddings = this.#tensor(embeddings, [rows, embeddingFloats]);
+    if (denseFields > 0) feeds.dense = this.#tensor(dense, [rows, denseFields]);
+    return feeds;
   }
 
   /** The leading part of an array as a tensor, in the same memory: the library reads from it and writes to it. */
@@ -211,14 +229,18 @@ class OnnxProgram implements Program {
   }
 }
 
+/** @param wide float32[rows], added to what the session gives; null: nothing is. */
 async function score(
   session: InferenceSession,
   feeds: Readonly<Record<string, Tensor>>,
+  wide: Float32Array | null,
   logits: Float32Array,
 ): Promise<void> {
-  // Few floats: to copy them takes less than to hand in where they go.
   const results = await session.run(feeds);
-  logits.set(results.logits.data as Float32Array);
+  const found = results.logits.data as Float32Array;
+  // Few floats: to copy them takes less than to hand in where they go.
+  if (wide === null) logits.set(found);
+  else for (let b = 0; b < found.length; b += 1) logits[b] = wide[b] + found[b];
 }
 
 function floatsOf(dims: readonly number[]): number {

@@ -17,13 +17,14 @@ export const fwfmOf: OnnxPart<FwfmShape> = (graph, { slots, dim, offset }, examp
   const weights = graph.reshape(graph.gather(padded, whole, 0), [slots, slots]);
   const e = graph.reshape(examples.slots as Value, [-1, slots, dim]);
   const weighted = graph.op('MatMul', [weights, e]);
+  const products = graph.reshape(graph.mul(e, weighted), [-1, slots * dim]);
   return {
-    logits: graph.mul(graph.sum(graph.mul(e, weighted), [1, 2]), graph.scalar(0.5)),
+    logits: graph.reshape(graph.mul(graph.rowSums(products, slots * dim), graph.scalar(0.5)), [-1]),
     backward(logitGradients) {
       const g = graph.reshape(logitGradients, [-1, 1, 1]);
       const sideBySide = (value: Value) => graph.reshape(graph.transpose(value, [1, 0, 2]), [slots, -1]);
-      const products = graph.productTransposed(sideBySide(graph.mul(g, e)), sideBySide(e));
-      const value = graph.gather(graph.reshape(products, [slots * slots]), places, 0);
+      const pairSums = graph.productTransposed(sideBySide(graph.mul(g, e)), sideBySide(e));
+      const value = graph.gather(graph.reshape(pairSums, [slots * slots]), places, 0);
       return {
         slots: graph.reshape(graph.mul(g, weighted), [-1, slots * dim]),
         parameters: [{ offset, dims: [pairs], value }],

@@ -98,6 +98,25 @@ export class GraphWriter {
     return this.op('Reshape', [value, this.integers(dims)]);
   }
 
+  /**
+   * Sums of a matrix's rows, [rows, columns] → [rows, 1]. A product with ones: the library's own sum adds a single row in another
+   * order than one of several, and a score would depend on the company it was in.
+   */
+  rowSums(value: Value, columns: number): Value {
+    return this.product(value, this.#ones(columns));
+  }
+
+  /** Sums of a matrix's columns that lie `dim` apart, [rows, groups · dim] → [rows, dim]; a product, as rowSums is. */
+  groupSums(value: Value, groups: number, dim: number): Value {
+    const name = `groups_${groups}_${dim}`;
+    const ones = this.#constant(name, [groups * dim, dim], () =>
+      Float32Array.from({ length: groups * dim * dim }, (_, i) =>
+        Math.floor(i / dim) % dim === i % dim ? 1 : 0,
+      ),
+    );
+    return this.product(value, ones);
+  }
+
   /** Sums over `axes`, which are gone then. */
   sum(value: Value, axes: readonly number[]): Value {
     return this.op('ReduceSum', [value, this.integers(axes)], [{ name: 'keepdims', int: 0 }]);
@@ -141,6 +160,10 @@ export class GraphWriter {
       values: parameters.subarray(offset, offset + floats),
     }));
     return { ...graph, constants: [...graph.constants, ...weights] };
+  }
+
+  #ones(count: number): Value {
+    return this.#constant(`ones_${count}`, [count, 1], () => new Float32Array(count).fill(1));
   }
 
   #graph(name: string): Graph {

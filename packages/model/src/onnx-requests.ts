@@ -8,8 +8,9 @@
  * requestOf repeats a request's row for each of its items. Parts that mix both sides from the start run as in onnx-net.ts.
  * Nothing is kept of an item from request to request: to find it by its inputs takes longer than its products do here.
  *
- *   inputs    those of onnx-net.ts, starts int32[requests], requestOf int32[rows]
- *   outputs   logits [rows]
+ *   inputs    embeddings and dense as in onnx-net.ts; shared float32[requests, places of side `shared`]; requestOf int32[rows], or
+ *             int32[1] for a single request, whose values then go along with every row
+ *   outputs   logits, rows floats: without the wide sum, which is a loop over as many floats and here two operators
  */
 import { type InputSide, placesOf } from './input-sides.ts';
 import type { DeepShape, FmShape, NetPart, NetShape, TowersShape } from './net-shape.ts';
@@ -21,21 +22,23 @@ import { runsOf } from './shared-inputs.ts';
 
 export interface RequestsGraph {
   readonly graph: GraphWriter;
+  /** What the input `shared` has of each request, places of [slots, dense]. */
+  readonly sharedPlaces: Int32Array;
   /** True when a part reads whole rows, so that what is shared has to stand in each. */
   readonly readsRows: boolean;
 }
 
 /** What parts read of a batch; places are of [slots, dense]. */
 interface OnnxRequests {
-  /** [requests, places], of each request's first row. */
+  /** [requests, places] */
   shared(places: readonly number[]): Value;
   /** [rows, places] */
   own(places: readonly number[]): Value;
-  /** [requests, n] → [rows, n] */
+  /** [requests, n] → [rows, n], or [1, n] for a single request. */
   toItems(value: Value): Value;
 }
 
-/** A part's term of the logits, [rows]. */
+/** A part's term of the logits, [rows, 1]. */
 type Score<S> = (graph: GraphWriter, shape: S, sides: readonly InputSide[], batch: OnnxRequests) => Value;
 
 const scores: { readonly [K in NetPart['kind']]: Score<Extract<NetPart, { kind: K }>> | null } = {
@@ -47,16 +50,16 @@ const scores: { readonly [K in NetPart['kind']]: Score<Extract<NetPart, { kind: 
 
 /** Null: a request's items share nothing that would be computed once. */
 export function requestsGraph(shape: NetShape): RequestsGraph | null {
-  const { hasWide, slotFloats, embeddingFloats, denseFields, parts, sides, attention } = shape;
+  const { slotFloats, embeddingFloats, denseFields, parts, sides, attention } = shape;
   // An item that attends to a history pools it for itself.
   if (attention.length > 0 || !parts.some((part) => isSplit(part, sides))) return null;
   const graph = new GraphWriter();
   const matrix = (name: string, columns: number) =>
     columns === 0 ? null : graph.input({ name, type: 'float32', dims: [rowsDimension, columns] });
-  const wide = hasWide ? [graph.input({ name: 'wide', type: 'float32', dims: [rowsDimension] })] : [];
   const slots = matrix('embeddings', embeddingFloats);
   const dense = matrix('dense', denseFields);
-  const batch = batchOf(graph, { slots, dense, slotFloats });
+  const sharedPlaces = placesOf(sides, 'shared');
+  const batch = batchOf(graph, { slots, dense, slotFloats, denseFields, sharedPlaces });
   let whole: OnnxExamples | null = null;
   const examples = () => {
     const all = graph.concat(
@@ -69,11 +72,11 @@ export function requestsGraph(shape: NetShape): RequestsGraph | null {
   const terms = parts.map((part) =>
     isSplit(part, sides)
       ? (scores[part.kind] as Score<NetPart>)(graph, part, sides, batch)
-      : termOf(graph, part, examples()).logits,
+      : graph.column(termOf(graph, part, examples()).logits),
   );
-  const sum = [...wide, ...terms].reduce((total, term) => graph.add(total, term));
-  graph.output(sum, 'logits', [rowsDimension]);
-  return { graph, readsRows: whole !== null };
+  const sum = terms.reduce((total, term) => graph.add(total, term));
+  graph.output(sum, 'logits', [rowsDimension, 1]);
+  return { graph, sharedPlaces, readsRows: whole !== null };
 }
 
 /** A cross network and dots mix the sides before anything else; without both sides there is nothing to split. */
@@ -89,31 +92,36 @@ interface Inputs {
   readonly slots: Value | null;
   readonly dense: Value | null;
   readonly slotFloats: number;
+  readonly denseFields: number;
+  readonly sharedPlaces: Int32Array;
 }
 
-function batchOf(graph: GraphWriter, { slots, dense, slotFloats }: Inputs): OnnxRequests {
-  const axis = [{ name: 'axis', int: 0 }];
-  const starts = graph.input({ name: 'starts', type: 'int32', dims: ['requests'] });
-  const requestOf = graph.input({ name: 'requestOf', type: 'int32', dims: [rowsDimension] });
-  const firsts = new Map<Value, Value>();
-  const firstOf = (value: Value) => {
-    const known = firsts.get(value) ?? graph.op('Gather', [value, starts], axis);
-    firsts.set(value, known);
-    return known;
-  };
-  const columns = (places: readonly number[], rowsOf: (value: Value) => Value) => {
-    const inSlots = runsOf(places.filter((place) => place < slotFloats));
-    const inDense = runsOf(places.flatMap((place) => (place < slotFloats ? [] : [place - slotFloats])));
-    const pieces = [
-      ...pairsOf(inSlots).map(([from, to]) => graph.slice(rowsOf(slots as Value), 1, from, to)),
-      ...pairsOf(inDense).map(([from, to]) => graph.slice(rowsOf(dense as Value), 1, from, to)),
-    ];
-    return graph.concat(pieces, 1);
-  };
+function batchOf(
+  graph: GraphWriter,
+  { slots, dense, slotFloats, denseFields, sharedPlaces }: Inputs,
+): OnnxRequests {
+  const shared = graph.input({ name: 'shared', type: 'float32', dims: ['requests', sharedPlaces.length] });
+  const requestOf = graph.input({ name: 'requestOf', type: 'int32', dims: ['repeated'] });
+  /** Columns of a matrix that has `width` of them. */
+  const columns = (value: Value, width: number, places: readonly number[]) =>
+    places.length === width
+      ? [value]
+      : pairsOf(runsOf(places)).map(([from, to]) => graph.slice(value, 1, from, to));
   return {
-    shared: (places) => columns(places, firstOf),
-    own: (places) => columns(places, (value) => value),
-    toItems: (value) => graph.op('Gather', [value, requestOf], axis),
+    shared: (places) => {
+      const found = places.map((place) => sharedPlaces.indexOf(place));
+      return graph.concat(columns(shared, sharedPlaces.length, found), 1);
+    },
+    own: (places) => {
+      const inSlots = places.filter((place) => place < slotFloats);
+      const inDense = places.flatMap((place) => (place < slotFloats ? [] : [place - slotFloats]));
+      const pieces = [
+        ...(inSlots.length === 0 ? [] : columns(slots as Value, slotFloats, inSlots)),
+        ...(inDense.length === 0 ? [] : columns(dense as Value, denseFields, inDense)),
+      ];
+      return graph.concat(pieces, 1);
+    },
+    toItems: (value) => graph.op('Gather', [value, requestOf], [{ name: 'axis', int: 0 }]),
   };
 }
 
@@ -137,7 +145,7 @@ function scoreDeep(
   const bias = graph.weight(kernelOffset + inputs * units, [units]);
   const once = graph.product(batch.shared(shared), rows(shared), bias);
   const z = graph.product(batch.own(own), rows(own), batch.toItems(once));
-  return graph.reshape(chainOf(graph, [...rest, unit], activationOf(graph, first, z)).output, [-1]);
+  return chainOf(graph, [...rest, unit], activationOf(graph, first, z)).output;
 }
 
 function scoreTowers(
@@ -148,7 +156,7 @@ function scoreTowers(
 ): Value {
   const a = batch.toItems(chainOf(graph, shared.layers, batch.shared(shared.inputs)).output);
   const b = chainOf(graph, item.layers, batch.own(item.inputs)).output;
-  return graph.sum(graph.mul(a, b), [1]);
+  return graph.rowSums(graph.mul(a, b), item.layers.at(-1)?.units ?? item.inputs.length);
 }
 
 function scoreFm(
@@ -158,15 +166,17 @@ function scoreFm(
   batch: OnnxRequests,
 ): Value {
   const floats = Array.from({ length: slots * dim }, (_, place) => place);
-  const sumsOf = (x: Value) => ({
-    sums: graph.sum(graph.reshape(x, [0, -1, dim]), [1]),
-    squares: graph.sum(graph.mul(x, x), [1]),
+  const sumsOf = (x: Value, width: number) => ({
+    sums: graph.groupSums(x, width / dim, dim),
+    squares: graph.rowSums(graph.mul(x, x), width),
   });
-  const once = sumsOf(batch.shared(floats.filter((place) => sides[place] === 'shared')));
-  const each = sumsOf(batch.own(floats.filter((place) => sides[place] !== 'shared')));
+  const shared = floats.filter((place) => sides[place] === 'shared');
+  const own = floats.filter((place) => sides[place] !== 'shared');
+  const once = sumsOf(batch.shared(shared), shared.length);
+  const each = sumsOf(batch.own(own), own.length);
   const sums = graph.add(batch.toItems(once.sums), each.sums);
   const squares = graph.add(batch.toItems(once.squares), each.squares);
-  const difference = graph.sub(graph.sum(graph.mul(sums, sums), [1]), squares);
+  const difference = graph.sub(graph.rowSums(graph.mul(sums, sums), dim), squares);
   return graph.mul(difference, graph.scalar(0.5));
 }
 

@@ -8,8 +8,9 @@ export const towersOf: OnnxPart<TowersShape> = (graph, { shared, item }, { all, 
   const read = [...shared.inputs, ...item.inputs];
   const a = chainOf(graph, shared.layers, graph.gather(all as Value, shared.inputs, 1));
   const b = chainOf(graph, item.layers, graph.gather(all as Value, item.inputs, 1));
+  const units = item.layers.at(-1)?.units ?? item.inputs.length;
   return {
-    logits: graph.sum(graph.mul(a.output, b.output), [1]),
+    logits: graph.reshape(graph.rowSums(graph.mul(a.output, b.output), units), [-1]),
     backward(logitGradients) {
       const g = graph.column(logitGradients);
       const toShared = a.backward(graph.mul(g, b.output));
