@@ -1,7 +1,7 @@
 /**
  * Items scored a second where what a request's items share is computed once, against the whole net for each item.
  *
- *   npm run bench -- split [--json] [--smoke] [--candidates N] [--engines plain,wasm]
+ *   npm run bench -- split [--json] [--smoke] [--candidates N] [--engines plain,wasm,onnx]
  */
 import { parseArgs } from 'node:util';
 import { type EngineName, engineNames } from '@millrace/model';
@@ -13,14 +13,14 @@ import { nets } from './split/nets.ts';
 import { fullSize, smokeSize } from './split/parameters.ts';
 import { runSplitBench, type SplitFigures } from './split/split-bench.ts';
 
-const usage = 'npm run bench -- split [--json] [--smoke] [--candidates N] [--engines plain,wasm]';
+const usage = 'npm run bench -- split [--json] [--smoke] [--candidates N] [--engines plain,wasm,onnx]';
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     smoke: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
     candidates: { type: 'string' },
-    engines: { type: 'string', default: 'plain,wasm' },
+    engines: { type: 'string', default: 'plain,wasm,onnx' },
   },
 });
 const say = (text: string) => void process.stdout.write(`${text}\n`);
@@ -42,10 +42,11 @@ function asText(figures: readonly SplitFigures[], candidates: number): string {
     `requests of ${candidates} items; items a second of processor time, from features to logits`,
     '',
     textTable(
-      ['net', 'engine', 'whole', 'split, items new', '', 'items known', '', 'largest Δ logit'],
+      ['net', 'engine', 'auto', 'whole', 'split, items new', '', 'items known', '', 'largest Δ logit'],
       figures.map((line) => [
         line.net,
         line.engine,
+        line.isDefault ? '*' : '',
         count(line.whole),
         count(line.fresh),
         ratio(line.freshRatio),
@@ -54,6 +55,8 @@ function asText(figures: readonly SplitFigures[], candidates: number): string {
         line.difference.toExponential(0),
       ]),
     ),
+    '',
+    '* what auto takes for scores of the net here',
   ].join('\n');
 }
 

@@ -103,7 +103,7 @@ async function fastest(choice: EngineChoice & { readonly work: EngineWork }): Pr
     }
     const engine = await loadOr(name, load, onSkip);
     if (engine === null) continue;
-    const measuring = measureEngine(engine, shape, work, best?.callUs ?? null, { nowMs, sliceMs });
+    const measuring = measureEngine(engine, shape, work, best?.callUs ?? null, { nowMs, turn, sliceMs });
     const callUs = await measuring.catch((error: unknown) => {
       onSkip(name, reasonFrom(error));
       return null;
@@ -118,6 +118,10 @@ async function fastest(choice: EngineChoice & { readonly work: EngineWork }): Pr
   }
   if (best === null) throw noneLoads();
   return { engine: best.engine, reason: 'measured', speeds };
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
 }
 
 function isFaster(callUs: readonly number[], best: readonly number[]): boolean {

@@ -34,6 +34,9 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
   const xs = new Float64Array(plan.keyFields.length);
   const shared = plan.keyFields.flatMap((field, f) => (field.scope === 'item' ? [] : [f]));
   const perItem = plan.keyFields.flatMap((field, f) => (field.scope === 'item' ? [f] : []));
+  const every = plan.keyFields.map((_, f) => f);
+  /** Fields whose keys each item has for itself. */
+  const unshared = every.filter((f) => !plan.keyFields[f].shared);
   let sharedUsed = 0;
   /** No item of the request is in a batch yet. */
   let isNew = true;
@@ -174,9 +177,8 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       const isFirst = isNew || batch.rows === 0;
       isNew = false;
       if (isFirst) noteRequest(batch);
-      for (let f = 0; f < plan.keyFields.length; f += 1) {
+      for (const f of isFirst ? every : unshared) {
         const field = plan.keyFields[f];
-        if (field.shared && !isFirst) continue;
         const shared = field.shared ? 1 : 0;
         const table = batch.tables[field.table];
         let { slot } = field;

@@ -43,24 +43,30 @@ export async function openFrozenNet(
   // To measure again holds up whoever is being served meanwhile.
   const known = opened !== null && hasMatrices(shape);
   const { engine } = await engineFor(file, shape, { ...choice, ...(known && { wanted: opened }) });
-  const program = engine.compile(shape);
-  const dense = { version, loaded: program.load(weights), scales: scalesFrom(weights, moments) };
-  return {
-    file,
-    plan,
-    engine,
-    program,
-    dense,
-    dispose() {
-      dense.loaded.dispose();
-      program.dispose();
-      engine.dispose();
-    },
-  };
+  try {
+    const program = engine.compile(shape);
+    const dense = { version, loaded: program.load(weights), scales: scalesFrom(weights, moments) };
+    return {
+      file,
+      plan,
+      engine,
+      program,
+      dense,
+      dispose() {
+        dense.loaded.dispose();
+        program.dispose();
+        engine.dispose();
+      },
+    };
+  } catch (error) {
+    // Its programs go with it.
+    engine.dispose();
+    throw error;
+  }
 }
 
 /**
- * Runs a net once on `rows` examples without features, so that what the first pass of that shape costs is paid before it takes
+ * Runs a net once on a request of `rows` items without features, so that what the first pass of that shape costs is paid before it takes
  * traffic.
  * @returns false when a logit is not finite: weights that are may still overflow.
  */
@@ -75,6 +81,7 @@ export async function warmUp(
     embeddings: new Float32Array(rows * plan.embeddingFloats),
     dense: new Float32Array(rows * plan.denseInputs.length),
     lengths: new Int32Array(rows * plan.attended),
+    requests: { starts: Int32Array.of(0), count: 1 },
   };
   await program.forward(dense.loaded, input, logits);
   return areFinite(logits);

@@ -13,7 +13,7 @@ import type { NetShape } from './net-shape.ts';
 import type { GraphWriter } from './onnx-graph.ts';
 import { forwardGraph, type GradientPlace, gradientsGraph } from './onnx-net.ts';
 import { type RequestsGraph, requestsGraph } from './onnx-requests.ts';
-import { type OnnxRuntime, sessionThreads } from './onnx-runtime.ts';
+import { type OnnxRuntime, requestThreads } from './onnx-runtime.ts';
 import { createLazySession, type LazySession } from './onnx-session.ts';
 import { sharedInputsOf, spreadShared } from './shared-inputs.ts';
 
@@ -165,7 +165,7 @@ class OnnxProgram implements Program {
       createLazySession(() => this.#runtime.open(graph.withConstants('forward', parameters), threads));
     return {
       rows: sessionOf(this.#rows, 0),
-      requests: sessionOf(this.#requests?.graph ?? this.#rows, sessionThreads(this.#shape)),
+      requests: sessionOf(this.#requests?.graph ?? this.#rows, requestThreads(this.#shape)),
     };
   }
 

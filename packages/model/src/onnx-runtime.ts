@@ -32,19 +32,25 @@ const providers: Readonly<Record<OnnxEngineName, string>> = {
 };
 
 /**
- * A thread that waits for work spins for 100 µs and then sleeps: long enough from one layer to the next, and from one batch to
- * the next under load, where waking up costs as much as a small layer. The library's own choice spins on, which takes the cores
- * from whoever would have work for them: on two busy ones calls took 1.5 to 3.4 times as long.
+ * A thread that waits for work spins for 50 µs and then sleeps. From one layer to the next, and from one call to the next where
+ * calls follow each other at once (10 µs on the machine of docs/benchmarks.md), it is awake; with 10 µs it was not, and a call of
+ * 33 µs took 44. The library's own choice spins on, which takes the cores from whoever would have work for them: a call every
+ * 600 µs cost 574 µs of processor time where it costs 152, and on two busy cores calls took 1.5 to 3.4 times as long.
  */
 export const onnxSessionOptions: InferenceSession.SessionOptions = {
-  extra: { session: { intra_op: { spin_duration_us: process.env.SPIN ?? '50' } } },
+  extra: { session: { intra_op: { spin_duration_us: '50' } } },
   logSeverityLevel: 3,
 };
 
-const oneThreadParametersMax = Number(process.env.ONE ?? 65_536);
+/**
+ * Requests come with work between their passes, in which a second thread sleeps or spins: with 80 µs between passes of 100 rows
+ * one thread is as fast up to 75,000 parameters and a tenth slower at 107,000, for less than half of the processor time. Nets
+ * of more have a thread a core.
+ */
+const oneThreadParametersMax = 131_072;
 
-/** Threads for passes of requests. */
-export function sessionThreads({ parameters }: NetShape): number {
+/** Threads for passes of requests; 0: one a core. */
+export function requestThreads({ parameters }: NetShape): number {
   return parameters <= oneThreadParametersMax ? 1 : 0;
 }
 

@@ -9,6 +9,7 @@ import {
   openEngine,
 } from '@millrace/model';
 import { invariant } from '@millrace/protocol';
+import { scoringWork } from '../common/scoring-work.ts';
 import { median, rounded } from '../common/statistics.ts';
 import { type DenseNet, type DenseParameters, shapeOf } from './parameters.ts';
 import { bareRunner, engineRunner, type OpenRunner, type Runner } from './runner.ts';
@@ -103,8 +104,7 @@ async function measureNet(
 ): Promise<NetResult> {
   const { rows, rounds, headlineRows } = parameters;
   const shape = shapeOf(net);
-  const work = { kind: 'scores', rows: [1, 32, 128] } as const;
-  const { engine, speeds } = await openEngine({ wanted: 'auto', shape, work, onSkip() {} });
+  const { engine, speeds } = await openEngine({ wanted: 'auto', shape, work: scoringWork, onSkip() {} });
   engine.dispose();
   const inputs = rows.map((count) => inputOf(shape, count));
   const samples = new Map<string, Samples>();

@@ -29,6 +29,8 @@ import {
   tablesToPull,
 } from '@millrace/model';
 import { type Features, partitionsMax } from '@millrace/protocol';
+import { uniformAt } from '@millrace/traffic';
+import { scoringWork } from '../common/scoring-work.ts';
 import { rounded } from '../common/statistics.ts';
 import { nets } from './nets.ts';
 import type { SplitParameters } from './parameters.ts';
@@ -36,6 +38,8 @@ import type { SplitParameters } from './parameters.ts';
 export interface SplitFigures {
   readonly net: string;
   readonly engine: EngineName;
+  /** It is what `auto` takes for scores of this net here. */
+  readonly isDefault: boolean;
   /** Items a second. */
   readonly whole: number;
   readonly again: number;
@@ -61,18 +65,21 @@ export async function runSplitBench(
   onNet: (done: number, doing: string) => void,
 ): Promise<readonly SplitFigures[]> {
   const found: SplitFigures[] = [];
-  for (const wanted of engines) {
-    for (const file of nets) {
+  for (const file of nets) {
+    const chosen = await openNet(file, { wanted: 'auto', work: scoringWork, onSkip: () => {} });
+    const taken = chosen.engine.name;
+    chosen.dispose();
+    for (const wanted of new Set([...engines, taken])) {
       onNet(found.length, `${file.name} on ${wanted}`);
       const net = await openNet(file, { wanted, onSkip: () => {} });
-      found.push(await measure(net, parameters));
+      found.push({ ...(await measure(net, parameters)), isDefault: wanted === taken });
       net.dispose();
     }
   }
   return found;
 }
 
-async function measure(net: OpenNet, parameters: SplitParameters): Promise<SplitFigures> {
+async function measure(net: OpenNet, parameters: SplitParameters): Promise<Omit<SplitFigures, 'isDefault'>> {
   const { shape, engine, file } = net;
   // A net whose inputs are all of both sides has nothing to split.
   const whole = engine.compile({ ...shape, sides: shape.sides.map(() => 'mixed' as const) });
@@ -184,7 +191,8 @@ function addRows({ batch }: BatchSpace, tables: readonly RowTable[]): void {
 }
 
 function requestsOf({ seed, candidates, items, users, requests }: SplitParameters): readonly Request[] {
-  const draw = uniforms(seed);
+  let drawn = 0;
+  const draw = () => uniformAt(seed, 0, drawn++);
   const featuresOf = (item: number): Features => ({
     ...{ item: `i${item}`, category: `c${item % 40}`, brand: `b${item % 300}`, shop: `s${item % 90}` },
   });
@@ -197,15 +205,4 @@ function requestsOf({ seed, candidates, items, users, requests }: SplitParameter
       items: Array.from({ length: candidates }, () => featuresOf(Math.floor(items ** draw()))),
     };
   });
-}
-
-/** Mulberry32. */
-function uniforms(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b_79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
