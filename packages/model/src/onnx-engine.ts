@@ -10,6 +10,7 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Engine, Gradients, LoadedWeights, NetInput, Program } from './engine.ts';
 import type { NetShape } from './net-shape.ts';
+import { OnnxFeeds, tensorOf } from './onnx-feeds.ts';
 import type { GraphWriter } from './onnx-graph.ts';
 import { forwardGraph, type GradientPlace, gradientsGraph } from './onnx-net.ts';
 import { type RequestsGraph, requestsGraph } from './onnx-requests.ts';
@@ -75,6 +76,8 @@ class OnnxProgram implements Program {
   readonly #shared: Int32Array;
   readonly #onDispose: () => void;
   readonly #loaded = new Set<OnnxWeights>();
+  readonly #rowFeeds: OnnxFeeds;
+  readonly #requestFeeds: OnnxFeeds;
   #backward: Backward | null = null;
   #newest: OnnxWeights | null = null;
   /** In place of offsets that a batch does not have. */
@@ -90,6 +93,8 @@ class OnnxProgram implements Program {
     this.#rows = forwardGraph(shape);
     this.#requests = requestsGraph(shape);
     this.#shared = sharedInputsOf(shape).shared;
+    this.#rowFeeds = new OnnxFeeds(runtime.ort);
+    this.#requestFeeds = new OnnxFeeds(runtime.ort);
     this.#onDispose = onDispose;
   }
 
@@ -112,11 +117,11 @@ class OnnxProgram implements Program {
     session.isScored = true;
     if (this.#requests?.readsRows !== false) spreadShared(input, this.#shared, this.#shape.embeddingFloats);
     const isSplit = input.requests !== undefined && this.#requests !== null;
-    const feeds = isSplit ? this.#requestFeeds(this.#requests, input) : this.#feeds(input);
+    const { tensors } = isSplit ? this.#feedRequests(this.#requests, input) : this.#feedRows(input);
     const wide = isSplit && this.#shape.hasWide ? input.wide : null;
     const { opened } = session;
-    if (opened !== null) return score(opened, feeds, wide, logits);
-    return session.open().then((made) => score(made, feeds, wide, logits));
+    if (opened !== null) return score(opened, tensors, wide, logits);
+    return session.open().then((made) => score(made, tensors, wide, logits));
   }
 
   async gradients(
@@ -134,7 +139,7 @@ class OnnxProgram implements Program {
     if (this.#zeros.length < rows) this.#zeros = new Float32Array(rows);
     const feeds = {
       ...weights.tensors,
-      ...this.#feeds(input),
+      ...this.#feedRows(input).tensors,
       shown: this.#tensor(shown, [rows]),
       clicked: this.#tensor(clicked, [rows]),
       offsets: this.#tensor(input.offsets ?? this.#zeros, [rows]),
@@ -181,18 +186,17 @@ class OnnxProgram implements Program {
     );
   }
 
-  #feeds(input: NetInput): Record<string, Tensor> {
+  #feedRows(input: NetInput): OnnxFeeds {
     const { rows } = input;
-    const { hasWide, embeddingFloats, denseFields, attention } = this.#shape;
-    const feeds: Record<string, Tensor> = {};
-    if (hasWide) feeds.wide = this.#tensor(input.wide, [rows]);
-    if (embeddingFloats > 0) feeds.embeddings = this.#tensor(input.embeddings, [rows, embeddingFloats]);
-    if (denseFields > 0) feeds.dense = this.#tensor(input.dense, [rows, denseFields]);
-    if (attention.length > 0) feeds.lengths = this.#integers(input.lengths, [rows, attention.length]);
+    const { hasWide, attention } = this.#shape;
+    const feeds = this.#rowFeeds;
+    if (hasWide) feeds.put('wide', input.wide, rows, 0);
+    this.#feedInputs(feeds, input);
+    if (attention.length > 0) feeds.put('lengths', input.lengths, rows, attention.length);
     return feeds;
   }
 
-  #requestFeeds({ sharedPlaces }: RequestsGraph, input: NetInput): Record<string, Tensor> {
+  #feedRequests({ sharedPlaces }: RequestsGraph, input: NetInput): OnnxFeeds {
     const { rows, embeddings, dense } = input;
     const { starts, count } = input.requests as NonNullable<NetInput['requests']>;
     const { slotFloats, embeddingFloats, denseFields } = this.#shape;
@@ -210,22 +214,21 @@ class OnnxProgram implements Program {
             : dense[first * denseFields + place - slotFloats];
       }
     }
-    const feeds: Record<string, Tensor> = {
-      shared: this.#tensor(this.#sharedOf, [count, width]),
-      requestOf: this.#integers(this.#requestOf, [count === 1 ? 1 : rows]),
-    };
-    if (embeddingFloats > 0) feeds.embeddings = this.#tensor(embeddings, [rows, embeddingFloats]);
-    if (denseFields > 0) feeds.dense = this.#tensor(dense, [rows, denseFields]);
+    const feeds = this.#requestFeeds;
+    feeds.put('shared', this.#sharedOf, count, width);
+    feeds.put('requestOf', this.#requestOf, count === 1 ? 1 : rows, 0);
+    this.#feedInputs(feeds, input);
     return feeds;
   }
 
-  /** The leading part of an array as a tensor, in the same memory: the library reads from it and writes to it. */
-  #tensor(values: Float32Array, dims: readonly number[]): Tensor {
-    return new this.#runtime.ort.Tensor('float32', values.subarray(0, floatsOf(dims)), dims);
+  #feedInputs(feeds: OnnxFeeds, { rows, embeddings, dense }: NetInput): void {
+    const { embeddingFloats, denseFields } = this.#shape;
+    if (embeddingFloats > 0) feeds.put('embeddings', embeddings, rows, embeddingFloats);
+    if (denseFields > 0) feeds.put('dense', dense, rows, denseFields);
   }
 
-  #integers(values: Int32Array, dims: readonly number[]): Tensor {
-    return new this.#runtime.ort.Tensor('int32', values.subarray(0, floatsOf(dims)), dims);
+  #tensor(values: Float32Array, dims: readonly number[]): Tensor {
+    return tensorOf(this.#runtime.ort, values, dims);
   }
 }
 
@@ -241,10 +244,4 @@ async function score(
   // Few floats: to copy them takes less than to hand in where they go.
   if (wide === null) logits.set(found);
   else for (let b = 0; b < found.length; b += 1) logits[b] = wide[b] + found[b];
-}
-
-function floatsOf(dims: readonly number[]): number {
-  let floats = 1;
-  for (const size of dims) floats *= size;
-  return floats;
 }
