@@ -3,16 +3,24 @@ import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { DeepShape } from './net-shape.ts';
 import { type CrossTrace, loadCross, type TfCross } from './tfjs-cross.ts';
 import { loadDots, type TfDots } from './tfjs-dots.ts';
+import { createSplitFirstLayer } from './tfjs-first-layer.ts';
 import { type ChainTrace, type Delta, loadChain } from './tfjs-layers.ts';
 import { type ParameterGradient, sumOf, type Tf, type TfGradients, type TfPart } from './tfjs-part.ts';
+import type { TfSplitRoom } from './tfjs-split.ts';
 
-export function loadDeep(tf: Tf, shape: DeepShape, parameters: Float32Array): TfPart {
+/** @param room null: requests run whole. */
+export function loadDeep(
+  tf: Tf,
+  shape: DeepShape,
+  parameters: Float32Array,
+  room: TfSplitRoom | null,
+): TfPart {
   const dots = shape.dots === null ? null : loadDots(tf, shape.dots);
   const cross = shape.cross === null ? null : loadCross(tf, shape.cross, parameters);
   const load = { ...shape, dots, cross };
   return shape.cross?.structure === 'parallel'
     ? parallel(tf, load, parameters)
-    : inOneChain(tf, load, parameters);
+    : inOneChain(tf, load, parameters, room);
 }
 
 type Loaded = Omit<DeepShape, 'dots' | 'cross'> & {
@@ -21,11 +29,24 @@ type Loaded = Omit<DeepShape, 'dots' | 'cross'> & {
 };
 
 /** The hidden layers and the unit one after another, behind the cross network when there is one. */
-function inOneChain(tf: Tf, { dots, cross, hidden, unit }: Loaded, parameters: Float32Array): TfPart {
+function inOneChain(
+  tf: Tf,
+  { dots, cross, hidden, unit }: Loaded,
+  parameters: Float32Array,
+  room: TfSplitRoom | null,
+): TfPart {
   const chain = loadChain(tf, [...hidden, unit], parameters);
+  const split = room === null ? null : createSplitFirstLayer(tf, room, hidden[0], chain);
   return {
-    weights: [...(dots?.weights ?? []), ...(cross?.weights ?? []), ...chain.weights],
-    score: null,
+    get weights() {
+      return [
+        ...(dots?.weights ?? []),
+        ...(cross?.weights ?? []),
+        ...chain.weights,
+        ...(split?.weights ?? []),
+      ];
+    },
+    score: split?.score ?? null,
     forward({ slots, all }) {
       const start = inputsFrom(tf, dots, slots, all);
       const crossed = cross?.forward(start.x) ?? null;

@@ -30,6 +30,8 @@ export interface ChainTrace {
 export interface TfChain {
   readonly weights: readonly Tensor[];
   forward(x: Tensor2D): ChainTrace;
+  /** Runs layers `first` and those behind it, without a way back. */
+  outputFrom(first: number, x: Tensor2D): Tensor2D;
 }
 
 interface LayerTensors {
@@ -59,6 +61,7 @@ export function loadChain(tf: Tf, layers: readonly DenseLayer[], parameters: Flo
       const output = values[loaded.length];
       return { output, backward: (delta, wanted) => chainBackward(tf, loaded, values, delta, wanted) };
     },
+    outputFrom: (first, x) => loaded.slice(first).reduce((value, layer) => layerOutput(tf, layer, value), x),
   };
 }
 
@@ -92,12 +95,18 @@ function chainBackward(
   return { inputsT, parameters };
 }
 
-function layerOutput(tf: Tf, { shape: { activation }, kernel, bias }: LayerTensors, x: Tensor2D): Tensor2D {
-  // Bias and relu ride along inside the product; the WASM backend has no fused tanh, so all backends take it apart.
-  const fused = activation === 'relu' ? 'relu' : 'linear';
-  const z = tf.fused.matMul({ a: x, b: kernel, bias, activation: fused }) as Tensor2D;
+/** @param z before the activation. */
+export function activate(tf: Tf, { activation }: DenseLayer, z: Tensor2D): Tensor2D {
+  if (activation === 'relu') return tf.relu(z);
   if (activation === 'tanh') return tf.tanh(z);
   return activation === 'sigmoid' ? tf.sigmoid(z) : z;
+}
+
+function layerOutput(tf: Tf, { shape, kernel, bias }: LayerTensors, x: Tensor2D): Tensor2D {
+  // Bias and relu ride along inside the product; the WASM backend has no fused tanh, so all backends take it apart.
+  const fused = shape.activation === 'relu' ? 'relu' : 'linear';
+  const z = tf.fused.matMul({ a: x, b: kernel, bias, activation: fused }) as Tensor2D;
+  return fused === 'relu' ? z : activate(tf, shape, z);
 }
 
 /** δ times the activation's slope, which each of them gives from its own output. */

@@ -62,7 +62,9 @@ export function loadNet(
   const { shared } = sharedInputsOf(shape);
   const wideOf = ({ wide, rows }: NetInput) => (shape.hasWide ? [tf.tensor1d(wide.subarray(0, rows))] : []);
   return {
-    weights: [...attention, ...parts].flatMap(({ weights }) => weights),
+    get weights() {
+      return [...attention, ...parts].flatMap(({ weights }) => weights);
+    },
     score(input) {
       const { rows } = input;
       let whole: TfExamples | null = null;
@@ -76,7 +78,7 @@ export function loadNet(
         };
       };
       const terms = parts.map(({ score, forward }) => {
-        if (score !== null) return score(input);
+        if (score !== null && input.requests !== undefined) return score(input);
         whole ??= examples();
         return forward(whole).logits;
       });

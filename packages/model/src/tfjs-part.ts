@@ -45,7 +45,7 @@ export interface TfTerm {
 
 /** A part with its weights loaded. */
 export interface TfPart {
-  /** Made when the part was, to be disposed with it. */
+  /** Made by the part so far, to be disposed with it. */
   readonly weights: readonly Tensor[];
   forward(examples: TfExamples): TfTerm;
   /** The term of a batch of requests, without a way back; null: `forward` it is. */

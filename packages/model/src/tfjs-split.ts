@@ -1,19 +1,22 @@
 /**
  * Towers of requests in TensorFlow.js: the shared one runs once a request, an item's once an item, and both meet in plain loops.
- * Layers are left whole: what a split first layer saves in products it loses in calls and copies, as measured on the WASM backend
- * at 100 items and layers of 64 to 512 units.
  */
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { NetInput } from './engine.ts';
+import { placesOf } from './input-sides.ts';
 import { createItemMemo, type ItemMemo } from './item-memo.ts';
 import type { NetPart, NetShape } from './net-shape.ts';
 import type { Tf } from './tfjs-part.ts';
 
-/** A net's inputs and the memory of one part; made once a program. */
+/** A net's inputs and what one part makes of them; made once a program. */
 export interface TfSplitRoom {
   readonly slotFloats: number;
   readonly denseFields: number;
-  readonly memo: ItemMemo;
+  /** Of [slots, dense]: what a request's items share, and the rest. */
+  readonly sharedPlaces: Int32Array;
+  readonly ownPlaces: Int32Array;
+  /** What is known of items; null for layers, where to find it would take longer than to compute it. */
+  readonly memo: ItemMemo | null;
 }
 
 /** A part's term of a batch of requests. */
@@ -24,10 +27,18 @@ export function splitRoomFor(
   part: NetPart,
   { sides, slotFloats, denseFields, attention }: NetShape,
 ): TfSplitRoom | null {
-  if (part.kind !== 'towers' || attention.length > 0) return null;
-  if (!part.item.inputs.every((place) => sides[place] === 'item')) return null;
+  if (attention.length > 0) return null;
+  const sharedPlaces = placesOf(sides, 'shared');
+  const ownPlaces = Int32Array.from(sides.flatMap((side, place) => (side === 'shared' ? [] : [place])));
+  const room = { slotFloats, denseFields, sharedPlaces, ownPlaces, memo: null };
+  if (part.kind === 'deep') {
+    const { cross, dots, hidden } = part;
+    const reads = cross === null && dots === null && hidden.length > 0;
+    return reads && sharedPlaces.length > 0 && ownPlaces.length > 0 ? room : null;
+  }
+  if (part.kind !== 'towers' || !part.item.inputs.every((place) => sides[place] === 'item')) return null;
   const units = part.item.layers.at(-1)?.units ?? part.item.inputs.length;
-  return { slotFloats, denseFields, memo: createItemMemo(part.item.inputs.length, units) };
+  return { ...room, memo: createItemMemo(part.item.inputs.length, units) };
 }
 
 /** Runs inputs of one side, float32[rows, places], through its share of the net. @returns [rows, units]. */
@@ -58,7 +69,7 @@ export function createHalves(
   weights: object,
   { shared, item, sharedPlaces, itemPlaces, units }: TfHalves,
 ): (input: NetInput) => MetHalves {
-  const { memo } = room;
+  const memo = room.memo as ItemMemo;
   const width = itemPlaces.length;
   let inputs = new Float32Array(0);
   let missed = new Float32Array(0);
@@ -107,7 +118,7 @@ export function createHalves(
 }
 
 /** Writes each row's request. @returns how many there are. */
-function noteRequests({ rows, requests }: NetInput, out: Int32Array): number {
+export function noteRequests({ rows, requests }: NetInput, out: Int32Array): number {
   if (requests === undefined) {
     for (let b = 0; b < rows; b += 1) out[b] = b;
     return rows;
@@ -118,7 +129,7 @@ function noteRequests({ rows, requests }: NetInput, out: Int32Array): number {
 }
 
 /** Copies what stands at `places` of [slots, dense] of a row to out[at …). */
-function pack(
+export function pack(
   { embeddings, dense }: NetInput,
   { slotFloats, denseFields }: TfSplitRoom,
   row: number,
@@ -132,7 +143,7 @@ function pack(
   }
 }
 
-function matrix(tf: Tf, values: Float32Array, rows: number, columns: number): Tensor2D {
+export function matrix(tf: Tf, values: Float32Array, rows: number, columns: number): Tensor2D {
   return tf.tensor2d(values.subarray(0, rows * columns), [rows, columns]);
 }
 
