@@ -83,6 +83,7 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
         break;
       case 'list':
         encodeList(field, value, where);
+        xs[f] = weightOf(field.pooling, used - starts[f]);
         break;
       case 'bucket': {
         const number = numberOf(value, where, field.name);
@@ -95,8 +96,6 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
         break;
     }
     counts[f] = used - starts[f];
-    if (field.pooling === 'mean') xs[f] = counts[f] === 0 ? 1 : 1 / counts[f];
-    else if (field.pooling === 'sqrtn') xs[f] = counts[f] === 0 ? 1 : 1 / Math.sqrt(counts[f]);
   };
 
   /** The values of a list in one text, hashed where they stand; as encodeList would have them once they were cut apart. */
@@ -196,6 +195,12 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       batch.rows += 1;
     },
   };
+}
+
+/** What each of so many values of a list counts. */
+function weightOf(pooling: KeyField['pooling'], count: number): number {
+  if (pooling === 'sum' || count === 0) return 1;
+  return pooling === 'mean' ? 1 / count : 1 / Math.sqrt(count);
 }
 
 interface Scopes {

@@ -58,7 +58,7 @@ interface Request {
 }
 
 /** Requests between two looks at the clock, which costs as much as a few items. */
-const lookEvery = 5;
+const lookEvery = 10;
 const touched = new Uint16Array(partitionsMax);
 
 export async function runSplitBench(
