@@ -139,6 +139,35 @@ test('engine choice: measured: takes the fastest, tells what each took, and disp
   expect(machine.disposed).toEqual(['onnx']);
 });
 
+test('engine choice: measured: scores are those of requests of up to 32 items, half of them new at every call', async () => {
+  const { shape } = netCases.find(({ title }) => title === 'deepfm')!;
+  const machine = timedMachine({ plain: (rows) => rows });
+  const asked: { starts: number[]; first: number; second: number }[] = [];
+  const load = async (name: EngineName): Promise<Engine> => {
+    const engine = await machine.load(name);
+    const program = engine.compile(shape);
+    const item = shape.sides.indexOf('item');
+    return {
+      ...engine,
+      compile: () => ({
+        ...program,
+        forward(loaded, input, logits) {
+          const { starts, count } = input.requests!;
+          const [first, second] = [item, shape.embeddingFloats + item].map((at) => input.embeddings[at]);
+          asked.push({ starts: [...starts.subarray(0, count)], first, second });
+          return program.forward(loaded, input, logits);
+        },
+      }),
+    };
+  };
+  const work = { kind: 'scores', rows: [70] } as const;
+  await openEngine({ wanted: 'auto', shape, work, ...machine, load });
+  expect(asked.length).toBeGreaterThan(3);
+  expect(new Set(asked.map(({ starts }) => String(starts)))).toEqual(new Set(['0,32,64']));
+  expect(new Set(asked.map(({ first }) => first)).size).toBe(asked.length);
+  expect(new Set(asked.map(({ second }) => second)).size).toBe(1);
+});
+
 test('engine choice: measured: steps are measured as steps', async () => {
   const machine = timedMachine({ onnx: (rows) => 5 * rows, plain: (rows) => 9 * rows });
   const { engine, speeds } = await chosenOf(machine, { kind: 'steps', rows: [8] });

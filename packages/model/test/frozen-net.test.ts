@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { Engine } from '../src/engine.ts';
 import { openFrozenNet, warmUp } from '../src/frozen-net.ts';
 import { initialDense } from '../src/open-net.ts';
 import { exampleModel } from './example-model.ts';
@@ -22,6 +23,24 @@ test('frozen net: computes with a copy of its weights, whatever becomes of their
   weights.fill(9);
   expect([await logitsOf(), net.dense.version]).toEqual([before, 7]);
   net.dispose();
+});
+
+test('frozen net: one that cannot be made gives its engine back', async () => {
+  const file = exampleModel();
+  const { weights } = initialDense(file);
+  let disposed = 0;
+  const broken: Engine = {
+    name: 'plain',
+    compile() {
+      throw new Error('out of memory');
+    },
+    dispose() {
+      disposed += 1;
+    },
+  };
+  const on = { ...options, load: async () => broken };
+  await expect(openFrozenNet(file, weights, 1, on)).rejects.toThrow('out of memory');
+  expect(disposed).toBe(1);
 });
 
 test('frozen net: warming up tells of weights that overflow', async () => {

@@ -120,6 +120,68 @@ test('onnx engine: a version that is scored has a session until it is disposed; 
   await expect.poll(() => sessions.open).toBe(0);
 });
 
+test('onnx engine: a session that could not be opened is opened anew by the next forward', async () => {
+  let refusals = 1;
+  const engine = createOnnxEngine({
+    ...runtime,
+    async open(graph, threads) {
+      if (refusals > 0) {
+        refusals -= 1;
+        throw new Error('out of memory');
+      }
+      return runtime.open(graph, threads);
+    },
+  });
+  const program = engine.compile(layered);
+  const loaded = program.load(parameters);
+  const batch = referenceBatch(layered, 2, parameters, 5);
+  await expect(logitsOf(program, loaded, batch)).rejects.toThrow('out of memory');
+  expect((await logitsOf(program, loaded, batch)).every(Number.isFinite)).toBe(true);
+  engine.dispose();
+});
+
+test('onnx engine: passes of requests have one thread, but of nets whose products are worth two', async () => {
+  const threads: number[] = [];
+  const engine = createOnnxEngine({
+    ...runtime,
+    open(graph, wanted) {
+      threads.push(wanted);
+      return runtime.open(graph, wanted);
+    },
+  });
+  const wide = shapeOf({ layers: [{ units: 512 }, { units: 256 }] }, { slots: 3, dense: 2, dim: 8 });
+  for (const shape of [layered, wide]) {
+    const program = engine.compile(shape);
+    const weights = initialParameters(shape, 3);
+    const input = inputFrom(referenceBatch(shape, 2, weights, 5));
+    const requests = { starts: Int32Array.of(0), count: 1 };
+    const loaded = program.load(weights);
+    await program.forward(loaded, { ...input, requests }, new Float32Array(2));
+    await program.forward(loaded, input, new Float32Array(2));
+  }
+  expect(threads).toEqual([1, 0, 0, 0]);
+  engine.dispose();
+});
+
+test('onnx engine: forward: reads what is in the same arrays at each call', async () => {
+  const engine = createOnnxEngine(runtime);
+  const program = engine.compile(layered);
+  const loaded = program.load(parameters);
+  const requests = { starts: Int32Array.of(0, 2), count: 2 };
+  const input = { ...inputFrom(referenceBatch(layered, 3, parameters, 5)), requests };
+  const other = { ...inputFrom(referenceBatch(layered, 3, parameters, 6)), requests };
+  const scored = async (asked: typeof input) => {
+    const logits = new Float32Array(3);
+    await program.forward(loaded, asked, logits);
+    return logits;
+  };
+  await scored(input);
+  const wanted = await scored(other);
+  for (const name of ['wide', 'embeddings', 'dense'] as const) input[name].set(other[name]);
+  expect(await scored(input)).toEqual(wanted);
+  engine.dispose();
+});
+
 test('onnx engine: scores and steps write no more than a batch has', async () => {
   const engine = createOnnxEngine(runtime);
   const program = engine.compile(layered);

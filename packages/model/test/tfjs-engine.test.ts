@@ -76,6 +76,28 @@ test('tfjs engine: dispose: takes every loaded weight along, and may be repeated
   expect(memory().numTensors).toBe(before);
 });
 
+test('tfjs engine: dispose: takes along what scores of requests have made of the weights', async () => {
+  const engine = createTfjsEngine(await openTfjsBackend.wasm());
+  const before = memory().numTensors;
+  const { shape: sided } = netCases.find(({ title }) => title === 'deepfm')!;
+  const program = engine.compile(sided);
+  const parameters = initialParameters(sided, 3);
+  const loaded = program.load(parameters);
+  const whole = memory().numTensors;
+  const input = inputFrom(referenceBatch(sided, 4, parameters, 4));
+  for (const starts of [Int32Array.of(0), Int32Array.of(0, 1)])
+    await program.forward(
+      loaded,
+      { ...input, requests: { starts, count: starts.length } },
+      new Float32Array(4),
+    );
+  // The first layer's kernel by the side of its inputs.
+  expect(memory().numTensors).toBe(whole + 2);
+  loaded.dispose();
+  expect(memory().numTensors).toBe(before);
+  engine.dispose();
+});
+
 test('tfjs engine: a program of an engine that another has replaced fails instead of running elsewhere', async () => {
   const wasm = createTfjsEngine(await openTfjsBackend.wasm());
   const program = wasm.compile(shape);

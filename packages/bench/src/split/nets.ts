@@ -37,6 +37,7 @@ function modelOf(name: string, net: NetSpec): ModelFile {
 export const nets: readonly ModelFile[] = [
   modelOf('layers 64, 32', { wide: true, layers: [{ units: 64 }, { units: 32 }] }),
   modelOf('layers 128, 64', { wide: true, layers: [{ units: 128 }, { units: 64 }] }),
+  modelOf('layers 256, 128', { wide: true, layers: [{ units: 256 }, { units: 128 }] }),
   modelOf('towers 64, 32', {
     wide: true,
     towers: { layers: [{ units: 64 }, { units: 32, activation: 'linear' }] },
