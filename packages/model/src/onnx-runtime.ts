@@ -32,20 +32,20 @@ const providers: Readonly<Record<OnnxEngineName, string>> = {
 };
 
 /**
- * A thread that waits for work spins for 50 µs and then sleeps. From one layer to the next, and from one call to the next where
- * calls follow each other at once (10 µs on the machine of docs/benchmarks.md), it is awake; with 10 µs it was not, and a call of
- * 33 µs took 44. The library's own choice spins on, which takes the cores from whoever would have work for them: a call every
- * 600 µs cost 574 µs of processor time where it costs 152, and on two busy cores calls took 1.5 to 3.4 times as long.
+ * A thread that waits for work spins for 100 µs and then sleeps: long enough from one layer to the next, and from one call to the
+ * next where calls follow each other at once. With 50 µs batches of 512 rows took an eighth longer, with 10 µs those of 128 a
+ * third. The library's own choice spins on, which takes the cores from whoever would have work for them: 128 rows every 500 µs
+ * cost 574 µs of processor time, where they cost 235, and on two busy cores calls took 1.5 to 3.4 times as long.
  */
 export const onnxSessionOptions: InferenceSession.SessionOptions = {
-  extra: { session: { intra_op: { spin_duration_us: '50' } } },
+  extra: { session: { intra_op: { spin_duration_us: '100' } } },
   logSeverityLevel: 3,
 };
 
 /**
- * Requests come with work between their passes, in which a second thread sleeps or spins: with 80 µs between passes of 100 rows
- * one thread is as fast up to 75,000 parameters and a tenth slower at 107,000, for less than half of the processor time. Nets
- * of more have a thread a core.
+ * Requests come with work between their passes, in which a second thread sleeps or spins. With 80 µs between passes of 100 rows
+ * one thread was as fast up to 75,000 parameters and a tenth slower at 107,000, for less than half of the processor time; at
+ * 352,000 it took 1.4 times as long. Nets beyond this have a thread a core.
  */
 const oneThreadParametersMax = 131_072;
 
