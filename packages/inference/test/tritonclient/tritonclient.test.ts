@@ -47,11 +47,22 @@ test.skipIf(whyNot !== null)(
     await http.close();
     const heard = JSON.parse(stdout);
     const scores = [1, -2, 0].map((z) => Math.fround(sigmoid(z)));
+    const wide = scores.map((score) => [score]);
     for (const face of ['http', 'grpc'] as const) {
       expect(heard[face]).toMatchObject({
         live: true,
         ready: false,
         modelReady: false,
+        otherReady: false,
+        versionReady: false,
+        wide: [wide, wide],
+        'config refused': [
+          expect.anything(),
+          'MILL_BAD_REQUEST: parameters: wanted only version, found config',
+        ],
+        parameters: scores,
+        async: ['0', '1', '2'].map((id) => [id, scores]),
+        compressed: scores,
         server: {
           name: 'millrace',
           extensions: ['binary_tensor_data', 'model_repository', 'model_configuration', 'statistics'],
@@ -73,16 +84,21 @@ test.skipIf(whyNot !== null)(
         'ad',
         'TYPE_STRING',
       ]);
-      const [stats] = heard[face].stats.model_stats;
-      // Four or two answers of three rows, and one of one row.
-      const before = face === 'http' ? 0 : Number(heard.http.stats.model_stats[0].inference_count);
-      expect(Number(stats.inference_count) - before).toBe(3 * heard[face].scores.length + 1);
+      const counts = ['stats', 'statsBefore'].map((when) => heard[face][when].model_stats[0].inference_count);
+      // Four or two answers of three rows, and one of one row. Where a count is 0, gRPC leaves it out.
+      expect(Number(counts[0]) - Number(counts[1] ?? 0)).toBe(3 * heard[face].scores.length + 1);
       expect(heard[face].model.inputs.map(({ name }: { name: string }) => name)).toEqual([
         'ad',
         'who',
         'price',
       ]);
     }
+    expect(heard.grpc.stream).toEqual([
+      ['s0', scores],
+      'MILL_MODEL_UNKNOWN: there is no model "other"',
+      ['s2', wide],
+    ]);
+    expect(heard.grpc.typed).toEqual([[2, 1], scores.slice(0, 2)]);
     expect(heard.grpc.wrong[0]).toBe('StatusCode.INVALID_ARGUMENT');
     expect(heard.grpc.version[0]).toBe('StatusCode.NOT_FOUND');
     expect(heard.http.version[0]).toBe('404');
