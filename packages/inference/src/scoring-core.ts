@@ -1,5 +1,5 @@
 /** The scoring core behind every protocol: keeps the models of the cluster served, scores, logs, takes outcomes. */
-import type { RowSource } from '@millrace/client';
+import type { CopyFormat, RowSource } from '@millrace/client';
 import { type ExperimentsView, modelsApart, openExperiments, watchExperiments } from '@millrace/experiments';
 import { type EngineName, importsNet, type OpenNet, openNet, parseModelFile } from '@millrace/model';
 import {
@@ -53,6 +53,8 @@ export interface ScoringCoreOptions {
   readonly cluster: string;
   /** Where rows come from; it stays open. */
   readonly rows: RowSource;
+  /** How `rows` keeps copies, which impressions tell where it rounds them. Default: float32, which does not. */
+  readonly rowFormat?: CopyFormat;
   /** Where snapshots of dense weights are; null: nowhere. */
   readonly archive: Archive | null;
   readonly engine: 'auto' | EngineName;
@@ -89,7 +91,7 @@ const rejectedKept = 100;
 const noFeatures = {};
 
 export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
-  const { bus, view, clock, logger } = options;
+  const { bus, view, clock, logger, rowFormat = 'float32' } = options;
   const served = new Map<string, ServedModel>();
   const heads: LogReader[] = [];
   const unserved = new Set<string>();
@@ -209,6 +211,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       engine: line.engine,
       ...(assignment !== null && assignment.arm !== '' && { arm: assignment.arm, units: assignment.units }),
       ...(reads && { reads }),
+      ...(rowFormat !== 'float32' && { rowFormat }),
       ...(degraded && { degraded }),
       ...(negativeRate < 1 && { negativeRate }),
     };

@@ -116,6 +116,7 @@ export async function startInference(options: InferenceOptions): Promise<Running
     ...options,
     view,
     rows,
+    rowFormat: cache === null ? 'float32' : (options.cacheRowFormat ?? 'float32'),
     newRequestId: randomUUID,
     node: randomUUID(),
     onOpened,
