@@ -300,9 +300,10 @@ function remarksOn({ impression, engine, equal, uncertainKeys, asked }: RemarksI
     remarks.push(
       `Scored by ${impression.engine ?? 'an unknown engine'}, computed again by ${engine}: last bits may differ.`,
     );
-  else if (!equal && (engine.startsWith('tfjs-node') || engine === 'webgpu'))
+  else if (equal || impression.rowFormat !== undefined) return remarks;
+  else if (engine.startsWith('tfjs-node') || engine === 'webgpu')
     remarks.push(`${engine} may give other last bits in a batch of another size.`);
-  else if (!equal && engine.startsWith('onnx'))
+  else if (engine.startsWith('onnx'))
     remarks.push(`${engine} may give other last bits on a processor of another kind.`);
   return remarks;
 }
