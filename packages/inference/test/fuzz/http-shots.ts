@@ -98,6 +98,7 @@ const oddHeaders: readonly (readonly [string, string])[] = [
   ['content-type', 'application/x-ndjson'],
   ['content-type', 'application/json; charset=latin1'],
   ['content-type', ';;;'],
+  ['content-encoding', 'gzip'],
   ['authorization', 'Basic ÿ'],
   ['traceparent', '00-0-0-zz'],
   ['accept', '\u00ff/*'],

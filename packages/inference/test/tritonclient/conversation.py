@@ -90,9 +90,17 @@ def talk(name, client, url):
 def http_only(server, told):
     asked = [server.async_infer("ads", inputs_of(over_http), request_id=str(i)) for i in range(3)]
     told["async"] = [[answer.get_response()["id"], scores_of(answer)] for answer in (a.get_result() for a in asked)]
-    told["compressed"] = scores_of(
-        server.infer("ads", inputs_of(over_http), response_compression_algorithm="gzip")
-    )
+    told["compressed"], told["deflated"] = [
+        scores_of(
+            server.infer(
+                "ads",
+                inputs_of(over_http),
+                request_compression_algorithm=algorithm,
+                response_compression_algorithm=algorithm,
+            )
+        )
+        for algorithm in ["gzip", "deflate"]
+    ]
 
 
 def grpc_only(server, told):

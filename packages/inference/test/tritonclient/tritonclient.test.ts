@@ -93,6 +93,7 @@ test.skipIf(whyNot !== null)(
         'price',
       ]);
     }
+    expect(heard.http.deflated).toEqual(scores);
     expect(heard.grpc.stream).toEqual([
       ['s0', scores],
       'MILL_MODEL_UNKNOWN: there is no model "other"',
