@@ -337,12 +337,14 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     measures: (model) => modelNamed(model).measures.records,
     status: () => statusOf(options, served),
     // One loop of one process serves all models: where one's requests wait, those of the others will.
-    isOverdue(priority) {
+    overdue(priority) {
       for (const model of served.values()) {
-        if (model.batcher.isOverdue(priority)) return true;
-        for (const { batcher } of model.versions.lines) if (batcher.isOverdue(priority)) return true;
+        for (const { batcher } of [model, ...model.versions.lines]) {
+          const kind = batcher.overdue(priority);
+          if (kind !== null) return kind;
+        }
       }
-      return false;
+      return null;
     },
     get ready() {
       return [...view.models.values()].every((file) => isModelReady(view, file, served.get(file.name)));
