@@ -6,7 +6,6 @@ import {
   answeredScore,
   decodeHeads,
   headsSubject,
-  type Impression,
   joinWindowMsDefault,
   MillraceError,
   type ModelFile,
@@ -35,6 +34,7 @@ import type { BatchingLimits } from './batcher.ts';
 import { isModelReady, statusOf } from './cluster-status.ts';
 import { createExperimentControl } from './experiment-control.ts';
 import { createImpressionLog } from './impression-log.ts';
+import { impressionOf, type Shown } from './impression-of.ts';
 import { storeModel } from './model-catalog.ts';
 import { ownWriteMsMax } from './own-write.ts';
 import { drawFor, rankedItems, rankingPlanFrom, shownPart } from './ranking.ts';
@@ -191,32 +191,15 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     );
   };
 
-  /** @param shown  the items in the order shown, and what goes with them. */
   const logImpression = (
-    { model, route: { line }, assignment, scored: { version, degraded, reads } }: WayScored,
-    { user = noFeatures, context = noFeatures, requestId }: ScoreRequest & { readonly requestId: string },
-    shown: Pick<Impression, 'items' | 'scores'> & Partial<Impression>,
+    scored: WayScored,
+    request: ScoreRequest & { readonly requestId: string },
+    shown: Shown,
   ) => {
-    const { name, learning } = model.net.file;
-    const { negativeRate = 1 } = learning ?? {};
-    const impression: Impression = {
-      type: 'impression',
-      requestId,
-      timeMs: clock.now(),
-      user,
-      context,
-      ...shown,
-      version,
-      ...(line.number !== null && { modelVersion: line.number }),
-      engine: line.engine,
-      ...(assignment !== null && assignment.arm !== '' && { arm: assignment.arm, units: assignment.units }),
-      ...(reads && { reads }),
-      ...(rowFormat !== 'float32' && { rowFormat }),
-      ...(degraded && { degraded }),
-      ...(negativeRate < 1 && { negativeRate }),
-    };
+    const { file } = scored.model.net;
+    const impression = impressionOf(scored, request, shown, { timeMs: clock.now(), rowFormat });
     // Half the window: a copy that was stored without a word is then still known for one when the next comes.
-    impressions.write(name, impression, joinWindowMs(model.net.file) / 2);
+    impressions.write(file.name, impression, joinWindowMs(file) / 2);
   };
 
   /** The impression waits for what a shadow makes of it, and nobody else does. */
@@ -224,7 +207,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     scored: WayScored,
     request: ScoreRequest & { readonly requestId: string },
     input: ScoreInput,
-    shown: Pick<Impression, 'items' | 'scores'> & Partial<Impression>,
+    shown: Shown,
   ) => {
     const shadow = shadows.score(scored, input, shown.places ?? null);
     if (shadow === null) logImpression(scored, request, shown);
