@@ -80,6 +80,11 @@ def talk(name, client, url):
         told["wide"] = [
             scores_of(server.infer("ads", inputs_of(client, binary, wide=True))) for binary in [True, False]
         ]
+        lists = [
+            tensor(client, "ad", ["a", "b"], object, wide=True),
+            tensor(client, "tags", [["x", "y"], ["z", ""]], object),
+        ]
+        told["lists"] = scores_of(server.infer("lists", lists))
         told["config refused"] = refusal_of(lambda: server.load_model("ads", config="{}"))
         told["parameters"] = scores_of(
             server.infer("ads", inputs_of(client), priority=1, timeout=1_000_000, parameters={"log": False})

@@ -7,11 +7,12 @@ import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { ModelFile } from '@millrace/protocol';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { startHttp } from '../../src/http/start-http.ts';
 import { openGrpc } from '../grpc/grpc-clients.ts';
-import { openStage, quietLogger, sigmoid } from '../small-serving.ts';
+import { linear, openStage, quietLogger, sigmoid } from '../small-serving.ts';
 
 const run = promisify(execFile);
 const venv = fileURLToPath(
@@ -22,6 +23,17 @@ const installMsMax = 240_000;
 /** Seconds; importing numpy and grpc takes most of them. */
 const talkMsMax = 100_000;
 
+/** With a field of several values a row; its ads have the weights of those of `linear`, its tags none. */
+const lists: ModelFile = {
+  ...linear,
+  name: 'lists',
+  tables: [{ ...linear.tables[0], name: 'others' }],
+  fields: [
+    { ...linear.fields[0], table: 'others' },
+    { name: 'tags', type: 'multi', scope: 'item', table: 'others' },
+  ],
+};
+
 const whyNot = await reasonToSkip();
 if (whyNot !== null) process.stderr.write(`packages/inference/test/tritonclient: skipped, ${whyNot}\n`);
 
@@ -29,7 +41,7 @@ test.skipIf(whyNot !== null)(
   'tritonclient: hears over HTTP and gRPC what the core says',
   { timeout: 2 * talkMsMax },
   async () => {
-    const { core, rows, events } = await openStage();
+    const { core, rows, events } = await openStage([linear, lists]);
     rows.weights.set('a', 1).set('b', -2).set('9007199254740993', 3);
     const http = await startHttp({
       service: core,
@@ -56,6 +68,7 @@ test.skipIf(whyNot !== null)(
         otherReady: false,
         versionReady: false,
         wide: [wide, wide],
+        lists: wide.slice(0, 2),
         'config refused': [
           expect.anything(),
           'MILL_BAD_REQUEST: parameters: wanted only version, found config',
