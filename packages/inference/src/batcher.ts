@@ -19,7 +19,7 @@ import { MillraceError } from '@millrace/protocol';
 import type { Clock } from '@millrace/runtime';
 import { createDrainRate } from './drain-rate.ts';
 import { type Priority, priorities } from './priority.ts';
-import { createQueueDelay, type QueueKind, retryAfterMs } from './queue-delay.ts';
+import { createQueueDelay, type RetryAfterMs } from './queue-delay.ts';
 import { createWaitingQueue } from './waiting-queue.ts';
 
 export interface BatchingLimits {
@@ -39,8 +39,8 @@ export interface BatchingLimits {
 export interface Batcher<Request, Result> {
   /** @throws MILL_OVERLOADED when the queue is full, MILL_CLOSED after close. */
   submit(request: Request, rows: number, priority?: Priority): Promise<Result>;
-  /** Asked for a request that has just come: the queue for whose wait it is to be refused; null: it may be submitted. */
-  overdue(priority: Priority): QueueKind | null;
+  /** Asked for a request that has just come: when it may come again, as others wait for too long; null: it may be submitted. */
+  overdue(priority: Priority): RetryAfterMs | null;
   readonly queueRows: number;
   /** Takes no more, and resolves when all that were taken are answered. */
   close(): Promise<void>;
@@ -126,8 +126,7 @@ export function createBatcher<Request, Result>(
   const limitMs = (priority: Priority) => patience[priority] * delay.limitMs;
   const overdue = (priority: Priority) => {
     if (queue.rows + underwayRows < limits.rowsMax || waitMs(priority) <= limitMs(priority)) return null;
-    delay.noteRefusal(clock.monotonicMs());
-    return delay.kind;
+    return delay.refuse(clock.monotonicMs());
   };
 
   const start = (lane: number, tickets: readonly Ticket<Request, Result>[]) => {
@@ -175,11 +174,10 @@ export function createBatcher<Request, Result>(
         const message = `cannot score now: ${queueRows} rows wait, the limit is ${limits.queueRowsMax}`;
         return Promise.reject(new MillraceError('MILL_OVERLOADED', message));
       }
-      const kind = overdue(priority);
-      if (kind !== null) {
+      const retryAfterMs = overdue(priority);
+      if (retryAfterMs !== null) {
         const message = `cannot score now: a request would wait for ${Math.round(waitMs(priority))} ms, the limit is ${limitMs(priority)}`;
-        const details = { retryAfterMs: retryAfterMs[kind] };
-        return Promise.reject(new MillraceError('MILL_OVERLOADED', message, { details }));
+        return Promise.reject(new MillraceError('MILL_OVERLOADED', message, { details: { retryAfterMs } }));
       }
       return new Promise((resolve, reject) => {
         queue.add({ request, rows, resolve, reject, priority, sinceMs: clock.monotonicMs() });

@@ -7,10 +7,12 @@
 
 const standingMs = 100;
 
-export type QueueKind = 'burst' | 'standing';
-
-/** When one that was refused may come again, ms: a burst has drained by then; what is asked too much may have become less. */
-export const retryAfterMs: Readonly<Record<QueueKind, number>> = { burst: 100, standing: 1_000 };
+/**
+ * When one that was refused may come again, ms: a burst has drained after the least; an overload is taken to last as long again as it
+ * has. Few of them, so that answers can be made beforehand.
+ */
+export const retrySteps = [100, 250, 500, 1_000] as const;
+export type RetryAfterMs = (typeof retrySteps)[number];
 
 export interface QueueDelayLimits {
   /** Of a burst. */
@@ -20,35 +22,34 @@ export interface QueueDelayLimits {
 }
 
 export interface QueueDelay {
-  readonly kind: QueueKind;
   /** What a new request may wait, ms. */
   readonly limitMs: number;
   /** Notes what one that comes now would wait, each time that a batch leaves. */
   note(waitMs: number, nowMs: number): void;
-  /** Notes that a request was refused for its wait. */
-  noteRefusal(nowMs: number): void;
+  /** Notes that a request is refused for its wait, and gives when it may come again. */
+  refuse(nowMs: number): RetryAfterMs;
 }
 
 export function createQueueDelay({ msMax, msTarget }: QueueDelayLimits): QueueDelay {
   /** Null: the last wait was within the target. */
   let overSinceMs: number | null = null;
   let refusedMs = Number.NEGATIVE_INFINITY;
-  let stands = false;
+  /** Null: none does. */
+  let standsSinceMs: number | null = null;
   return {
-    get kind() {
-      return stands ? 'standing' : 'burst';
-    },
     get limitMs() {
-      return stands ? msTarget : msMax;
+      return standsSinceMs === null ? msMax : msTarget;
     },
     note(waitMs, nowMs) {
       if (waitMs <= msTarget) overSinceMs = null;
       else overSinceMs ??= nowMs;
-      if (nowMs - refusedMs >= standingMs) stands = false;
+      if (nowMs - refusedMs >= standingMs) standsSinceMs = null;
     },
-    noteRefusal(nowMs) {
+    refuse(nowMs) {
       refusedMs = nowMs;
-      if (overSinceMs !== null && nowMs - overSinceMs >= standingMs) stands = true;
+      if (overSinceMs !== null && nowMs - overSinceMs >= standingMs) standsSinceMs ??= overSinceMs;
+      const stoodMs = nowMs - (standsSinceMs ?? nowMs);
+      return retrySteps.findLast((step) => step <= stoodMs) ?? retrySteps[0];
     },
   };
 }

@@ -323,8 +323,8 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     overdue(priority) {
       for (const model of served.values()) {
         for (const { batcher } of [model, ...model.versions.lines]) {
-          const kind = batcher.overdue(priority);
-          if (kind !== null) return kind;
+          const retryAfterMs = batcher.overdue(priority);
+          if (retryAfterMs !== null) return retryAfterMs;
         }
       }
       return null;

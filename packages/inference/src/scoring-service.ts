@@ -15,7 +15,7 @@ import type {
 } from '@millrace/protocol';
 import type { ExperimentControl } from './experiment-control.ts';
 import type { Priority } from './priority.ts';
-import type { QueueKind } from './queue-delay.ts';
+import type { RetryAfterMs } from './queue-delay.ts';
 import type { Span } from './tracing/span.ts';
 import type { VersionControl } from './version-control.ts';
 
@@ -79,9 +79,9 @@ export interface ScoringService {
   status(): ClusterStatus;
   /**
    * Asked for a request to score that has just come, before it is read, since those that are refused under overload are the many:
-   * the queue for whose wait it is refused, whatever it asks for; null: it is not. No such function: never.
+   * when it may come again, if it is refused whatever it asks for; null: it is not. No such function: never.
    */
-  overdue?(priority: Priority): QueueKind | null;
+  overdue?(priority: Priority): RetryAfterMs | null;
   /** True once this node can score. */
   readonly ready: boolean;
 }

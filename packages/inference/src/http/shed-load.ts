@@ -7,7 +7,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { bodyBytesMax, errorTable, MillraceError } from '@millrace/protocol';
 import { type Access, shownKeyFrom } from '@millrace/runtime';
 import { type Priority, priorities, priorityHeader } from '../priority.ts';
-import { type QueueKind, retryAfterMs } from '../queue-delay.ts';
+import { type RetryAfterMs, retrySteps } from '../queue-delay.ts';
 import type { ScoringService } from '../scoring-service.ts';
 import { errorResponseFrom, headersFor, plainErrorFrom, type RefusalBody } from './refusals.ts';
 
@@ -34,17 +34,17 @@ interface PlainAnswer {
   readonly headers: Record<string, string>;
 }
 
-function answersFrom(bodyFrom: RefusalBody): Readonly<Record<QueueKind, PlainAnswer>> {
-  const answerTo = (kind: QueueKind): PlainAnswer => {
-    const details = { retryAfterMs: retryAfterMs[kind] };
+function answersFrom(bodyFrom: RefusalBody): Readonly<Record<RetryAfterMs, PlainAnswer>> {
+  const answerOf = (retryAfterMs: RetryAfterMs): PlainAnswer => {
     const message = 'cannot score now: too many requests wait already';
-    const refusal = new MillraceError('MILL_OVERLOADED', message, { details });
+    const refusal = new MillraceError('MILL_OVERLOADED', message, { details: { retryAfterMs } });
     const body = JSON.stringify(bodyFrom(refusal));
     const type = { 'content-type': 'application/json; charset=utf-8' };
     const length = { 'content-length': String(Buffer.byteLength(body)) };
     return { body, headers: { ...type, ...length, ...headersFor(refusal) } };
   };
-  return { burst: answerTo('burst'), standing: answerTo('standing') };
+  const answers = retrySteps.map((step) => [step, answerOf(step)] as const);
+  return Object.fromEntries(answers) as Record<RetryAfterMs, PlainAnswer>;
 }
 
 const nativeAnswers = answersFrom(errorResponseFrom);
@@ -70,12 +70,12 @@ export function createShed({ service, access, onRefused }: ShedOptions): Shed {
     const isNative = native.test(url);
     if (!isNative && !foreign.test(url)) return false;
     const priority = (headers[priorityHeader] ?? 'normal') as Priority;
-    const kind = priorities.includes(priority) ? service.overdue(priority) : null;
-    if (kind === null) return false;
+    const afterMs = priorities.includes(priority) ? service.overdue(priority) : null;
+    if (afterMs === null) return false;
     // What is longer, or comes in parts, is thrown away within bounds where all refusals are made.
     if (!(Number(headers['content-length']) <= bodyBytesMax)) return false;
     if (access.authorize({ key: shownKeyFrom(headers), needs: 'score' }).kind !== 'granted') return false;
-    const answer = (isNative ? nativeAnswers : foreignAnswers)[kind];
+    const answer = (isNative ? nativeAnswers : foreignAnswers)[afterMs];
     response.writeHead(status, answer.headers).end(answer.body);
     onRefused(isNative ? url : foreignRoute, status);
     return true;
