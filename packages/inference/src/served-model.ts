@@ -19,7 +19,6 @@ import type { Archive } from '@millrace/snapshot';
 import { createBatchShapes } from './batch-shapes.ts';
 import type { Batcher, BatchingLimits } from './batcher.ts';
 import { type MeasuresView, openMeasuresView } from './measures-view.ts';
-import { nextTurn } from './next-turn.ts';
 import type { Scored, ScoreInput, ServedCounts } from './scored.ts';
 import { createScoringLine, type ScoringLineOptions } from './scoring-line.ts';
 import { type ServedVersions, serveVersions, type VersionLine } from './served-versions.ts';
@@ -221,18 +220,23 @@ function createSwaps(net: OpenNet, { clock, logger, swapEveryMs, onFailed }: Ser
 
 type SharedByLines = Omit<ScoringLineOptions, 'net' | 'dense'>;
 
+/** Between two steps of opening a version: a request that is under way then meets one step, not several. */
+const pauseMs = 2;
+
 /**
  * A version that can answer: its weights read and checked, its net opened and warmed up at the batch sizes in use.
  * @throws MILL_VERSION_DAMAGED, MILL_STORE_UNAVAILABLE, MILL_ENGINE_UNAVAILABLE
  */
 async function openVersion(
   record: VersionRecord,
-  { registry, engine, logger, readNet }: ServedModelOptions,
+  { registry, clock, engine, logger, readNet }: ServedModelOptions,
   { opened, ...shared }: SharedByLines & { readonly opened: EngineName | null },
 ): Promise<VersionLine> {
   // Checked by the registry when it was made; a damaged one is stopped by its weights.
   const { model, version, file } = record;
+  const pause = () => new Promise<void>((resolve) => void clock.setTimer(pauseMs, resolve));
   const weights = await registry.weightsOf(record);
+  await pause();
   if (weights.length !== denseFloatsOf(file))
     throw new MillraceError(
       'MILL_VERSION_DAMAGED',
@@ -244,11 +248,11 @@ async function openVersion(
     ...(readNet && { readNet }),
     onSkip: (name, reason) => logger.info({ engine: name, reason }, 'engine skipped'),
     opened,
+    turn: pause,
   });
   try {
     for (const rows of shared.shapes.inUse()) {
-      // Requests have their turn between two passes.
-      await nextTurn();
+      await pause();
       if (await warmUp(net, rows)) continue;
       throw new MillraceError(
         'MILL_VERSION_DAMAGED',
@@ -259,6 +263,7 @@ async function openVersion(
     net.dispose();
     throw error;
   }
+  await pause();
   const line = createScoringLine({ ...shared, net, dense: () => net.dense });
   return {
     number: version,

@@ -22,6 +22,8 @@ export interface FrozenNet {
 export interface FrozenNetOptions extends OpenNetOptions {
   /** What runs another net with matrices in this process, and this one then; null: `auto` chooses. Default null. */
   readonly opened?: EngineName | null;
+  /** Resolves once others have had their turn: making the net ready is done in steps. Default: in one. */
+  readonly turn?: () => Promise<void>;
 }
 
 /**
@@ -35,16 +37,19 @@ export async function openFrozenNet(
   version: number,
   options: FrozenNetOptions,
 ): Promise<FrozenNet> {
-  const { opened = null, ...choice } = options;
+  const { opened = null, turn = async () => {}, ...choice } = options;
   const shape = compileNet(file);
   const moments = shape.moments.length;
   invariant(weights.length === shape.parameters + momentFloats * moments, 'weights are those of the net');
   const plan = compileFeatures(file, shape, featureValuesMax);
+  await turn();
   // To measure again holds up whoever is being served meanwhile.
   const known = opened !== null && hasMatrices(shape);
   const { engine } = await engineFor(file, shape, { ...choice, ...(known && { wanted: opened }) });
   try {
+    await turn();
     const program = engine.compile(shape);
+    await turn();
     const dense = { version, loaded: program.load(weights), scales: scalesFrom(weights, moments) };
     return {
       file,
@@ -66,8 +71,8 @@ export async function openFrozenNet(
 }
 
 /**
- * Runs a net once on a request of `rows` items without features, so that what the first pass of that shape costs is paid before it takes
- * traffic.
+ * Runs a net once on a request of `rows` items without features, so that what the first pass of that shape costs is paid before
+ * it takes traffic.
  * @returns false when a logit is not finite: weights that are may still overflow.
  */
 export async function warmUp(

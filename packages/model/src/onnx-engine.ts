@@ -70,7 +70,6 @@ interface Backward {
 class OnnxProgram implements Program {
   readonly #runtime: OnnxRuntime;
   readonly #shape: NetShape;
-  readonly #rows: GraphWriter;
   /** Null: a request's items share nothing, and are rows. */
   readonly #requests: RequestsGraph | null;
   readonly #shared: Int32Array;
@@ -78,6 +77,8 @@ class OnnxProgram implements Program {
   readonly #loaded = new Set<OnnxWeights>();
   readonly #rowFeeds: OnnxFeeds;
   readonly #requestFeeds: OnnxFeeds;
+  /** Null before rows by themselves are asked for. */
+  #rows: GraphWriter | null = null;
   #backward: Backward | null = null;
   #newest: OnnxWeights | null = null;
   /** In place of offsets that a batch does not have. */
@@ -90,7 +91,6 @@ class OnnxProgram implements Program {
   constructor(runtime: OnnxRuntime, shape: NetShape, onDispose: () => void) {
     this.#runtime = runtime;
     this.#shape = shape;
-    this.#rows = forwardGraph(shape);
     this.#requests = requestsGraph(shape);
     this.#shared = sharedInputsOf(shape).shared;
     this.#rowFeeds = new OnnxFeeds(runtime.ort);
@@ -166,11 +166,16 @@ class OnnxProgram implements Program {
   }
 
   #scoringOf(parameters: Float32Array): Scoring {
-    const sessionOf = (graph: GraphWriter, threads: number) =>
-      createLazySession(() => this.#runtime.open(graph.withConstants('forward', parameters), threads));
+    const sessionOf = (graph: () => GraphWriter, threads: number) =>
+      createLazySession(() => this.#runtime.open(graph().withConstants('forward', parameters), threads));
+    const rows = () => {
+      this.#rows ??= forwardGraph(this.#shape);
+      return this.#rows;
+    };
+    const requests = this.#requests?.graph;
     return {
-      rows: sessionOf(this.#rows, 0),
-      requests: sessionOf(this.#requests?.graph ?? this.#rows, requestThreads(this.#shape)),
+      rows: sessionOf(rows, 0),
+      requests: sessionOf(requests === undefined ? rows : () => requests, requestThreads(this.#shape)),
     };
   }
 

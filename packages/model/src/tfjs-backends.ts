@@ -59,6 +59,8 @@ async function openNative(name: 'tfjs-node' | 'tfjs-node-gpu'): Promise<TfjsBack
 }
 
 async function use(tf: Tf, backendName: string): Promise<void> {
+  // To set it again would set up all of its kernels again.
+  if (tf.getBackend() === backendName) return;
   const isReady = await tf.setBackend(backendName);
   if (!isReady) throw new Error(`TensorFlow.js could not initialise its backend ${backendName}`);
 }

@@ -18,6 +18,8 @@ export {
   encodeEvent,
   type Impression,
   type Outcome,
+  type RoundedFormat,
+  roundedFormats,
   type Shadow,
   type Tick,
 } from './event.ts';

@@ -33,6 +33,7 @@ const ranked: Impression = {
 const goldenEvents: readonly { name: string; event: Event }[] = [
   { name: 'impression', event: impression },
   { name: 'impression-ranked', event: ranked },
+  { name: 'impression-rounded', event: { ...impression, rowFormat: 'int8' } },
   {
     name: 'outcome',
     event: { type: 'outcome', requestId: 'r-1', timeMs: 1_700_000_002_500, index: 1, value: 1 },
