@@ -1,6 +1,12 @@
 /** What is read of an example when arms are judged: a part of the joiner's (joiner/example.ts). */
 import type { ExamplePlace } from '@millrace/protocol';
 
+/** What scores alone would have shown first: whether it is what was shown, and the probability answered for it. */
+export interface Choice {
+  readonly isShown: boolean;
+  readonly score: number;
+}
+
 export interface JudgedExample {
   readonly place: ExamplePlace;
   /** −ln of the rate at which its impression's negatives are kept. */
@@ -12,7 +18,14 @@ export interface JudgedExample {
   readonly arm?: string;
   readonly units?: readonly number[];
   /** What a shadow made of it. */
-  readonly shadow?: { readonly arm: string; readonly unit: number; readonly score: number };
+  readonly shadow?: {
+    readonly arm: string;
+    readonly unit: number;
+    readonly score: number;
+    readonly greedy?: Choice;
+  };
+  /** How the item came to the first place of an order; absent: it did not. */
+  readonly ranked?: { readonly propensity: number; readonly greedy: Choice };
   /** Version that scored it; absent: the live line. */
   readonly modelVersion?: number;
   /** Kind of the outcome that it comes of, among the model's, and its value; absent: it is a negative. */

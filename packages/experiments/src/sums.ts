@@ -8,6 +8,7 @@ import {
   comparePlaces,
   type ExamplePlace,
   type ExperimentSums,
+  rankSumFloats,
   resultArmsMax,
   sumColumnCount,
   sumColumns,
@@ -15,7 +16,8 @@ import {
   sumTotals,
   unitGroups,
 } from '@millrace/protocol';
-import { countsOf, type JudgedExample, lossOf } from './judged-example.ts';
+import { type Choice, countsOf, type JudgedExample, lossOf } from './judged-example.ts';
+import { addRanked } from './rank-sums.ts';
 
 export interface SumsFold {
   /** Takes an example that stands behind `place`; passes over any other. */
@@ -30,6 +32,8 @@ export interface SumsFold {
 interface Arm {
   lastSequence: number;
   readonly sums: Float64Array;
+  /** Null until an order was drawn in it. */
+  ranks: Float64Array | null;
 }
 
 /** @param start  what an earlier fold left, or an empty record at a place. */
@@ -38,9 +42,9 @@ export function createSumsFold(start: ExperimentSums): SumsFold {
   const floats = armSumFloats(kinds.length);
   const totals = floats - sumTotalCount - kinds.length;
   const arms = new Map<string, Arm>(
-    start.arms.map(({ arm, lastSequence, sums }) => [
+    start.arms.map(({ arm, lastSequence, sums, ranks }) => [
       arm,
-      { lastSequence, sums: new Float64Array(Uint8Array.from(sums).buffer) },
+      { lastSequence, sums: floatsOf(sums), ranks: ranks === undefined ? null : floatsOf(ranks) },
     ]),
   );
   let { place } = start;
@@ -50,7 +54,7 @@ export function createSumsFold(start: ExperimentSums): SumsFold {
     let arm = arms.get(name);
     if (arm === undefined) {
       if (arms.size >= resultArmsMax) arms.delete(longestSilent(arms));
-      arm = { lastSequence: 0, sums: new Float64Array(floats) };
+      arm = { lastSequence: 0, sums: new Float64Array(floats), ranks: null };
       arms.set(name, arm);
     }
     return arm;
@@ -82,16 +86,31 @@ export function createSumsFold(start: ExperimentSums): SumsFold {
     sums[totals + sumTotalCount + kind] += value * value;
   };
 
+  const addRank = (name: string, unit: number, example: JudgedExample, greedy: Choice) => {
+    const { ranked, score } = example;
+    if (ranked === undefined || !(Number.isFinite(score) && Number.isFinite(greedy.score))) return;
+    const arm = armNamed(name);
+    arm.ranks ??= new Float64Array(rankSumFloats);
+    const { propensity } = ranked;
+    addRanked(arm.ranks, { group: unit % unitGroups, ...countsOf(example), propensity, greedy, score });
+  };
+
   return {
     take(example) {
       if (comparePlaces(example.place, place) <= 0) return;
       ({ place, origin } = example);
-      const { arm, units, shadow } = example;
+      const { arm, units, shadow, ranked } = example;
       if (arm !== undefined && arm !== '') {
         const names = arm.split(' ');
-        for (let i = 0; i < names.length; i += 1) add(names[i], units?.[i] ?? 0, example, example.score);
+        for (let i = 0; i < names.length; i += 1) {
+          const unit = units?.[i] ?? 0;
+          add(names[i], unit, example, example.score);
+          if (ranked !== undefined) addRank(names[i], unit, example, ranked.greedy);
+        }
       }
-      if (shadow !== undefined) add(shadow.arm, shadow.unit, example, shadow.score);
+      if (shadow === undefined) return;
+      add(shadow.arm, shadow.unit, example, shadow.score);
+      if (shadow.greedy !== undefined) addRank(shadow.arm, shadow.unit, example, shadow.greedy);
     },
     get place() {
       return place;
@@ -106,13 +125,18 @@ export function createSumsFold(start: ExperimentSums): SumsFold {
       place,
       joinFrom: origin.sequence,
       joinWatermarkMs: origin.watermarkMs,
-      arms: [...arms].map(([arm, { lastSequence, sums }]) => ({
+      arms: [...arms].map(([arm, { lastSequence, sums, ranks }]) => ({
         arm,
         lastSequence,
         sums: bytesOf(sums.slice()),
+        ...(ranks !== null && { ranks: bytesOf(ranks.slice()) }),
       })),
     }),
   };
+}
+
+function floatsOf(bytes: Uint8Array): Float64Array {
+  return new Float64Array(Uint8Array.from(bytes).buffer);
 }
 
 function longestSilent(arms: ReadonlyMap<string, Arm>): string {

@@ -8,7 +8,11 @@ function isBetterUp(metric: string): boolean {
   return metric !== 'logloss';
 }
 
-const words: Readonly<Record<string, string>> = { clickRate: 'click rate', logloss: 'logloss' };
+const words: Readonly<Record<string, string>> = {
+  clickRate: 'click rate',
+  logloss: 'logloss',
+  greedyClickRate: 'click rate in first place without exploration',
+};
 
 export function comparisonVerdict({ arm, metric, control, interval }: Compared, shadow: boolean): string {
   const name = words[metric] ?? metric;

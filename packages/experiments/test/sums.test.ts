@@ -8,7 +8,8 @@ import {
 import { describe, expect, test } from 'vitest';
 import { experimentIn } from '../src/catalog.ts';
 import type { JudgedExample } from '../src/judged-example.ts';
-import { openSums, reportOn } from '../src/report.ts';
+import { openSums } from '../src/open-sums.ts';
+import { reportOn } from '../src/report.ts';
 import { createSumsFold } from '../src/sums.ts';
 import { buttonSpec, catalogWith } from './specs.ts';
 

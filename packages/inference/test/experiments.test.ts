@@ -100,6 +100,29 @@ test('experiments: a shadow is logged with what was answered, and is not what wa
   expect(read(scores)).toBe(Math.fround(answer.scores[0]));
 });
 
+test('experiments: of an order the log says what scores alone would have shown first, and what a shadow would have', async () => {
+  const stage = await openStage([layered, other]);
+  const registry = await openVersionRegistry(stage.bus, stage.clock);
+  const made = { model: 'deep', kind: 'imported', parent: null, code: 'test' } as const;
+  // Logits are −x by version 1, x by version 2.
+  await registry.addVersion({ ...made, weights: Float32Array.of(1, 0, -1, 0) });
+  await registry.addVersion({ ...made, weights: Float32Array.of(1, 0, 1, 0) });
+  const low = { name: 'low', share: 1, target: { type: 'version', version: 1 } };
+  const dark = { name: 'dark', share: 1, shadow: true, target: { type: 'version', version: 2 } };
+  await stage.core.experiments.start('deep', spec('one', [low]));
+  await stage.core.experiments.start('deep', spec('two', [dark], { layer: 'other' }));
+  const items = [{ x: 1 }, { x: 0 }, { x: 3 }];
+  const { arm } = await stage.core.rank({ model: 'deep', user: { id: 'u1' }, items, count: 2 });
+  expect(arm).toBe('one/low');
+  const [logged] = await impressions(stage);
+  const scoreOf = (x: number) => Math.fround(1 / (1 + Math.exp(x)));
+  expect(logged.greedy?.place).toBe(1);
+  expect(logged.greedy?.score).toBeCloseTo(scoreOf(0), 6);
+  expect(logged.shadow?.greedy?.place).toBe(2);
+  // By what was answered, not by the shadow.
+  expect(logged.shadow?.greedy?.score).toBeCloseTo(scoreOf(3), 6);
+});
+
 test('experiments: shadows of a busy node are left out and counted, and every request is answered', async () => {
   const stage = await withVersion();
   const shadow = { name: 'dark', share: 1, shadow: true, target: { type: 'version', version: 1 } };

@@ -14,6 +14,34 @@ export interface ArmScoring {
   readonly p99Ms: number | null;
 }
 
+/** A rate, and an interval that holds at every look by itself; null while there is too little to say anything. */
+export interface RateEstimate {
+  readonly value: number;
+  readonly interval: readonly [number, number] | null;
+}
+
+/**
+ * What an arm would have earned in first place had it not explored: the judged policy shows first what the arm's scores of the
+ * moment put first. Estimated from the propensities of what was drawn there; of a shadow, from those of what answered.
+ */
+export interface ArmOffPolicy {
+  readonly policy: 'greedy';
+  /** Orders that were drawn, with propensities, and are judged. */
+  readonly ranks: number;
+  /** Clicks an order in first place, as it was drawn: with its exploration, of a shadow what was answered. */
+  readonly drawn: RateEstimate | null;
+  /** Σ w·r / Σ w, with w the policy's probability over the propensity; null where no order has such a weight. */
+  readonly snips: RateEstimate | null;
+  /** Doubly robust: the scores that were answered as a model of the clicks, corrected by those that came. */
+  readonly dr: RateEstimate | null;
+  /** Orders of the policy itself that would tell as much: (Σ w)² / Σ w². */
+  readonly effectiveSampleSize: number;
+  /** About 1 where the propensities are true and all that the policy shows could have been drawn; null without orders. */
+  readonly meanWeight: number | null;
+  /** Why there are no figures, or what speaks against them; null: nothing. */
+  readonly reason: string | null;
+}
+
 export interface ArmReport {
   readonly name: string;
   /** Of its layer's units. */
@@ -33,6 +61,7 @@ export interface ArmReport {
   readonly calibration: number | null;
   /** Mean, nats. */
   readonly logloss: number | null;
+  readonly offPolicy: ArmOffPolicy;
   /** Null: no node has told. */
   readonly scoring: ArmScoring | null;
 }
@@ -40,7 +69,10 @@ export interface ArmReport {
 /** An arm against the control. */
 export interface ArmComparison {
   readonly arm: string;
-  /** `clickRate`, `logloss`, or `value of KIND`. Of a shadow logloss alone, against what was answered. */
+  /**
+   * `clickRate`, `logloss`, `value of KIND`, and where orders were drawn `greedyClickRate`, the doubly robust one of
+   * ArmOffPolicy. Of a shadow `logloss` and `greedyClickRate` alone, against what was answered.
+   */
   readonly metric: string;
   readonly control: number;
   readonly value: number;

@@ -10,6 +10,13 @@
  *
  * One item of an impression adds 1 to `shown`, its probability to `predicted`, −ln of what it gave the truth to `loss`. `main`
  * is what was answered where the arm is a shadow, else the arm itself.
+ *
+ * Of an arm in which orders were drawn, what its scores alone would have earned in first place, float64 little-endian. With
+ * w = 1 / propensity where they would have shown the item that was drawn there, else 0, r = 1 where it was clicked, q the
+ * probability answered for it and t that of their own choice:
+ *
+ *   [5, groups]  shown, clicked, w, w·r, t + w·(r − q)      of items in first place
+ *   [4]          Σ w², Σ (t + w·(r − q))², Σ (t + w·(r − q) − r)², clicked where w > 0
  */
 import type { ExamplePlace } from './batch-record.ts';
 import { resultArmsMax, unitGroups } from './limits.ts';
@@ -32,6 +39,19 @@ export const sumColumnCount = 6;
 export const sumTotals = { lossSquares: 0, gapSquares: 1, notFinite: 2 } as const;
 export const sumTotalCount = 3;
 
+export const rankColumns = { shown: 0, clicked: 1, weight: 2, weightedClicks: 3, doublyRobust: 4 } as const;
+export const rankTotals = {
+  weightSquares: 0,
+  doublyRobustSquares: 1,
+  gapSquares: 2,
+  clickedAlike: 3,
+} as const;
+const rankColumnCount = 5;
+const rankTotalCount = 4;
+/** Floats of what is summed of an arm's orders, and where its totals begin. */
+export const rankTotalsFrom = rankColumnCount * unitGroups;
+export const rankSumFloats = rankTotalsFrom + rankTotalCount;
+
 export interface ArmSums {
   /** `experiment/arm` */
   readonly arm: string;
@@ -39,6 +59,8 @@ export interface ArmSums {
   readonly lastSequence: number;
   /** float64[(6 + kinds) · groups + 3 + kinds] as raw bytes. */
   readonly sums: Uint8Array;
+  /** float64[5 · groups + 4] as raw bytes; absent: no order was drawn in it. */
+  readonly ranks?: Uint8Array;
 }
 
 export interface ExperimentSums {
@@ -83,10 +105,16 @@ export function decodeExperimentSums(bytes: Uint8Array): ExperimentSums {
     throw recordInvalid(what, 'kinds: names', 'other values');
   if (record.arms.length > resultArmsMax)
     throw recordInvalid(what, `at most ${resultArmsMax} arms`, String(record.arms.length));
-  for (const { arm, lastSequence, sums } of record.arms) {
-    const sound = sums instanceof Uint8Array && sums.length === 8 * armSumFloats(record.kinds.length);
+  for (const { arm, lastSequence, sums, ranks } of record.arms) {
+    const sound =
+      isFloats(sums, armSumFloats(record.kinds.length)) &&
+      (ranks === undefined || isFloats(ranks, rankSumFloats));
     if (typeof arm !== 'string' || !isCount(lastSequence) || !sound)
       throw recordInvalid(what, 'arms with their sums', 'others');
   }
   return record;
+}
+
+function isFloats(value: unknown, count: number): boolean {
+  return value instanceof Uint8Array && value.length === 8 * count;
 }

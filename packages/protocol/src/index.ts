@@ -16,6 +16,7 @@ export {
   decodeEvent,
   type Event,
   encodeEvent,
+  type FirstChoice,
   type Impression,
   type Outcome,
   type Shadow,

@@ -16,6 +16,7 @@ import {
   messageBytesMax,
   outcomeKindsMax,
   packed,
+  rankSumFloats,
   resultArmsMax,
   shareOf,
 } from '../src/index.ts';
@@ -112,7 +113,9 @@ describe('protocol: experiment sums', () => {
   });
 
   test('protocol: experiment sums: the largest record fits one message', () => {
-    expect(resultArmsMax * (8 * armSumFloats(outcomeKindsMax) + 256)).toBeLessThan(messageBytesMax);
+    expect(resultArmsMax * (8 * (armSumFloats(outcomeKindsMax) + rankSumFloats) + 256)).toBeLessThan(
+      messageBytesMax,
+    );
   });
 
   test.each([

@@ -1,5 +1,5 @@
 /** Experiments as text. */
-import type { ArmComparison, ArmReport, ExperimentReport } from '@millrace/protocol';
+import type { ArmComparison, ArmReport, ExperimentReport, RateEstimate } from '@millrace/protocol';
 import { colours } from './colours.ts';
 import { textTable } from './text-table.ts';
 
@@ -58,6 +58,7 @@ export function experimentView(report: ExperimentReport): string {
     ]),
     '',
     ...comparisonLines(comparisons, confidence),
+    ...offPolicyLines(arms, confidence),
     ...changes.map(({ timeMs, by, shares, reason }) => {
       const dealt = Object.entries(shares).map(([arm, share]) => `${arm} ${percent(share)}`);
       const who = by === 'guard' ? colours.yellow('guard') : by;
@@ -93,6 +94,49 @@ function comparisonLines(comparisons: readonly ArmComparison[], confidence: numb
     ]),
     '',
   ];
+}
+
+/** What arms would have earned in first place without exploring; a line where nobody ranks. */
+function offPolicyLines(arms: readonly ArmReport[], confidence: number): string[] {
+  const ranked = arms.filter(({ offPolicy }) => offPolicy.ranks > 0);
+  const doubts = arms.flatMap(({ name, offPolicy: { reason } }) =>
+    reason === null ? [] : `${name}: ${reason}`,
+  );
+  if (ranked.length === 0)
+    return doubts.length === 0
+      ? []
+      : ['first places, as if greedy:', ...doubts.map((doubt) => `  ${doubt}`), ''];
+  return [
+    ...textTable([
+      [
+        'first place',
+        'orders',
+        `as drawn, at ${percent(confidence)}, always`,
+        'greedy: SNIPS',
+        'greedy: DR',
+        'effective orders',
+        'mean weight',
+      ],
+      ...ranked.map(({ name, offPolicy }) => [
+        name,
+        String(Math.round(offPolicy.ranks)),
+        rateOf(offPolicy.drawn),
+        rateOf(offPolicy.snips),
+        rateOf(offPolicy.dr),
+        String(Math.round(offPolicy.effectiveSampleSize)),
+        figure(offPolicy.meanWeight),
+      ]),
+    ]),
+    ...doubts,
+    '',
+  ];
+}
+
+function rateOf(rate: RateEstimate | null): string {
+  if (rate === null) return '–';
+  const { value, interval } = rate;
+  const range = interval === null ? 'too little yet' : `${percent(interval[0])} … ${percent(interval[1])}`;
+  return `${percent(value)} (${range})`;
 }
 
 function stateOf({ endedMs, kept }: ExperimentReport): string {

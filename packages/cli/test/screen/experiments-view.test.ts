@@ -19,6 +19,16 @@ const arm: ArmReport = {
   ],
   calibration: 1.02,
   logloss: 0.3251,
+  offPolicy: {
+    policy: 'greedy',
+    ranks: 4_000,
+    drawn: { value: 0.1, interval: [0.08, 0.12] },
+    snips: { value: 0.1204, interval: [0.1, 0.14] },
+    dr: { value: 0.1213, interval: null },
+    effectiveSampleSize: 1_234.5,
+    meanWeight: 0.998,
+    reason: null,
+  },
   scoring: { requests: 40, errors: 0, notFinite: 0, dropped: 0, p50Ms: 1, p99Ms: 4.44 },
 };
 const report: ExperimentReport = {
@@ -43,6 +53,16 @@ const report: ExperimentReport = {
       target: { type: 'version', version: 3 },
       takenOut: 'worse',
       scoring: null,
+      offPolicy: {
+        policy: 'greedy',
+        ranks: 0,
+        drawn: null,
+        snips: null,
+        dr: null,
+        effectiveSampleSize: 0,
+        meanWeight: null,
+        reason: 'no propensities',
+      },
     },
   ],
   comparisons: [
@@ -83,6 +103,8 @@ test('experiments view: one experiment: arms, differences with intervals, change
   like(/^b +taken out +version 3 /);
   like(/^b +clickRate +0\.1 +0\.13 +\+0\.03 +\+0\.0121 … \+0\.0479 +0\.00002/);
   like(/^b +logloss .*too little yet +–/);
+  like(/^a +4000 +10 % \(8 % … 12 %\) +12 % \(10 % … 14 %\) +12\.1 % \(too little yet\) +1235 +0\.998$/);
+  like(/^b: no propensities$/);
   like(/^1970-01-01T00:00:00\.000Z {2}guard: worse \(a 50 %, b 0 %\)$/);
   expect(lines.at(-1)).toBe(report.verdict);
 });

@@ -43,9 +43,32 @@ export const experimentParamsSchema = {
   properties: { name: modelNameSchema, experiment: modelNameSchema },
 } as const;
 
+const rate = {
+  type: ['object', 'null'],
+  properties: { value: number, interval: { type: ['array', 'null'], items: number } },
+} as const;
+
+const offPolicy = {
+  type: 'object',
+  required: ['policy', 'ranks', 'reason'],
+  properties: {
+    policy: { ...text, description: 'what is judged: greedy, the arm’s scores alone in first place' },
+    ranks: { ...number, description: 'orders drawn with logged propensities' },
+    drawn: { ...rate, description: 'click rate of first places as they were drawn' },
+    snips: { ...rate, description: 'the policy’s, self-normalised inverse propensity score' },
+    dr: { ...rate, description: 'the policy’s, doubly robust with the answered scores as the model' },
+    effectiveSampleSize: number,
+    meanWeight: figure,
+    reason: {
+      type: ['string', 'null'],
+      description: 'why there are no figures, or what speaks against them',
+    },
+  },
+} as const;
+
 const armReport = {
   type: 'object',
-  required: ['name', 'share', 'shown', 'clicked'],
+  required: ['name', 'share', 'shown', 'clicked', 'offPolicy'],
   properties: {
     name: text,
     share: number,
@@ -62,6 +85,7 @@ const armReport = {
     },
     calibration: figure,
     logloss: figure,
+    offPolicy,
     scoring: { type: ['object', 'null'], additionalProperties: true },
   },
 } as const;
