@@ -9,6 +9,7 @@ import {
   experimentsMax,
   experimentsRunningMax,
   MillraceError,
+  resultArmsMax,
   shareOf,
   versionNoteCharsMax,
 } from '@millrace/protocol';
@@ -47,6 +48,13 @@ export function withExperiment(
     throw invalid('name', 'one that no experiment here had: its figures would be counted on', `"${name}"`);
   if (running.length >= experimentsRunningMax)
     throw invalid('experiment', `at most ${experimentsRunningMax} that run at a time`, `${running.length}`);
+  const runningArms = running.reduce((sum, one) => sum + one.arms.length, 0);
+  if (runningArms + arms.length > resultArmsMax)
+    throw invalid(
+      'arms',
+      `at most ${resultArmsMax} arms of the model's experiments that run: results are kept of so many, and ${runningArms} run`,
+      `${arms.length} more`,
+    );
   const neighbours = running.filter((one) => one.layer === layer);
   for (const other of neighbours) {
     if (other.key !== key || other.salt !== salt)

@@ -176,7 +176,8 @@ describe('experiments: off-policy', () => {
   });
 
   test('experiments: off-policy: without propensities there are no figures, and why is said', () => {
-    const { arms } = reportOf([exampleOf(drawnBy(1, 'button/a', 0.1, 1)[0], 1, { ranked: undefined })]);
+    const { ranked: _none, ...scored } = exampleOf(drawnBy(1, 'button/a', 0.1, 1)[0], 1);
+    const { arms } = reportOf([scored]);
     expect(arms[0].offPolicy).toMatchObject({
       ranks: 0,
       snips: null,
