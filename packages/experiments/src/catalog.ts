@@ -159,6 +159,42 @@ export function modelsApart({ experiments, kept }: ExperimentCatalog, nowMs: num
   return [...models];
 }
 
+/** How long nodes may deal by the shares of before; clocks differ by less. */
+const settleMs = 5_000;
+
+export interface Deal {
+  readonly shares: Readonly<Record<string, number>>;
+  /** Of what was shown from here on it is certain that it was dealt so. */
+  readonly sinceMs: number;
+}
+
+/** The shares that hold, and of an ended experiment those that held last; null: it never dealt any. */
+export function dealOf({ changes }: Pick<Experiment, 'changes'>): Deal | null {
+  let deal: Deal | null = null;
+  for (const { timeMs, shares } of changes) {
+    const isDealt = Object.values(shares).some((share) => share > 0);
+    const isSame = deal !== null && Object.keys(shares).every((arm) => deal?.shares[arm] === shares[arm]);
+    if (isDealt && !isSame) deal = { shares, sinceMs: timeMs + settleMs };
+  }
+  return deal;
+}
+
+/**
+ * Of an arm as impressions of a model's log name it the experiment that it is of.
+ * @returns undefined when no catalog knows it.
+ */
+export function experimentOfArm(
+  name: string,
+  model: string,
+  catalogOf: (model: string) => ExperimentCatalog,
+): Experiment | undefined {
+  const [before, arm] = name.split('/');
+  const parts = before.split(':');
+  const [of, experiment] = parts.length === 2 ? parts : [model, before];
+  const found = catalogOf(of).experiments.find((one) => one.name === experiment);
+  return found?.arms.some((one) => one.name === arm) ? found : undefined;
+}
+
 export function sharesOf({ arms }: Pick<Experiment, 'arms'>): Readonly<Record<string, number>> {
   return Object.fromEntries(arms.map((arm) => [arm.name, shareOf(arm)]));
 }

@@ -15,6 +15,8 @@ export interface OpenSums {
   total(index: number): number;
   /** Null: no order was drawn in it. */
   readonly ranks: OpenRanks | null;
+  /** Null: its units are not counted. */
+  readonly units: { readonly sinceMs: number; readonly sample: Uint32Array } | null;
 }
 
 export interface OpenRanks {
@@ -32,11 +34,15 @@ export function openSums(records: readonly ExperimentSums[]): SumsByArm {
   const opened = new Map<string, OpenSums>();
   for (const { kinds, arms } of records) {
     const totals = (sumColumnCount + kinds.length) * unitGroups;
-    for (const { arm, sums, ranks } of arms)
+    for (const { arm, sums, ranks, units } of arms)
       opened.set(arm, {
         kinds,
         ...readerOf(sums, totals),
         ranks: ranks === undefined ? null : readerOf(ranks, rankTotalsFrom),
+        units:
+          units === undefined
+            ? null
+            : { sinceMs: units.sinceMs, sample: new Uint32Array(Uint8Array.from(units.sample).buffer) },
       });
   }
   return opened;

@@ -18,6 +18,7 @@ import {
 import { clickedMin, haveGroups, type Spread, sequentialInputOf } from './always-valid.ts';
 import { greedyClicks, greedyGain, offPolicyOf } from './off-policy.ts';
 import { clickedOf, type OpenSums, type SumsByArm, shownOf, sumOf } from './open-sums.ts';
+import { sampleRatioOf, unitsOf } from './sample-ratio.ts';
 import { comparisonVerdict, experimentVerdict } from './verdict.ts';
 
 export type ScoringByArm = ReadonlyMap<string, ArmScoring>;
@@ -31,6 +32,7 @@ export function reportOn(
   const { name, arms, ...about } = experiment;
   const reports = arms.map((arm) => armReport(model, experiment, arm, sums, scoring));
   const comparisons = comparisonsOf(model, experiment, sums);
+  const sampleRatio = sampleRatioOf(model, experiment, sums);
   return {
     name,
     model,
@@ -45,9 +47,10 @@ export function reportOn(
     endedMs: about.endedMs,
     kept: kept?.experiment === name ? kept.arm : null,
     arms: reports,
+    sampleRatio,
     comparisons,
     changes: about.changes,
-    verdict: experimentVerdict(experiment, reports, comparisons),
+    verdict: experimentVerdict(experiment, reports, comparisons, sampleRatio),
   };
 }
 
@@ -94,6 +97,7 @@ function armReport(
     calibration: ratio(total(sumColumns.predicted), clicked),
     logloss: ratio(total(sumColumns.loss), shown),
     offPolicy: offPolicyOf(own, shadow, 1 - experiment.confidence),
+    units: unitsOf(own, experiment),
     scoring: scoring.get(full) ?? null,
   };
 }

@@ -1,5 +1,5 @@
 /** What figures mean, in words. */
-import type { ArmComparison, ArmReport, Experiment } from '@millrace/protocol';
+import type { ArmComparison, ArmReport, Experiment, SampleRatio } from '@millrace/protocol';
 
 type Compared = Omit<ArmComparison, 'verdict'>;
 
@@ -35,7 +35,10 @@ export function experimentVerdict(
   { confidence, control }: Pick<Experiment, 'confidence' | 'control'>,
   arms: readonly ArmReport[],
   comparisons: readonly ArmComparison[],
+  sampleRatio: SampleRatio,
 ): string {
+  // Before all else: it takes the ground from under the rest.
+  const ratio = sampleRatio.mismatch ? [`Beware: ${sampleRatio.verdict}.`] : [];
   const out = arms
     .filter(({ takenOut }) => takenOut !== null)
     .map(({ name, takenOut }) => `${name} was taken out by a guard: ${takenOut}.`);
@@ -49,7 +52,7 @@ export function experimentVerdict(
     );
   const sure = comparisons.some(({ interval }) => interval !== null && (interval[0] > 0 || interval[1] < 0));
   const tail = sure ? [`All of it holds together at ${percent(confidence)}, however often one looks.`] : [];
-  return [...out, ...decided, ...tail].join(' ');
+  return [...ratio, ...out, ...decided, ...tail].join(' ');
 }
 
 function sentenceOn(arm: string, comparison: ArmComparison | undefined): string {

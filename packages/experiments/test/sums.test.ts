@@ -2,6 +2,7 @@ import {
   decodeExperimentSums,
   type ExperimentSums,
   encodeExperimentSums,
+  resultArmsMax,
   sumColumnCount,
   sumColumns,
 } from '@millrace/protocol';
@@ -99,6 +100,17 @@ describe('experiments: sums', () => {
       for (const one of examples.slice(Math.max(0, cut - 20))) second.take(one);
       expect(Buffer.compare(encodeExperimentSums(second.record()), expected)).toBe(0);
     }
+  });
+
+  test('experiments: sums: where there are too many arms the longest silent of the ended ones gives way', () => {
+    const isRunning = (arm: string) => arm === 'run/a';
+    const fold = createSumsFold(start, { isRunning });
+    fold.take(example(1, { arm: 'run/a', units: [1] }));
+    for (let i = 2; i <= resultArmsMax + 3; i += 1) fold.take(example(i, { arm: `old${i}/a`, units: [1] }));
+    const names = fold.record().arms.map(({ arm }) => arm);
+    expect(names).toHaveLength(resultArmsMax);
+    expect(names).toContain('run/a');
+    expect([names.includes('old2/a'), names.includes('old5/a')]).toEqual([false, true]);
   });
 
   test('experiments: sums: a shadow is judged by the same outcomes as what was answered', () => {

@@ -62,8 +62,30 @@ export interface ArmReport {
   /** Mean, nats. */
   readonly logloss: number | null;
   readonly offPolicy: ArmOffPolicy;
+  /** Distinct units since the shares were last changed, an estimate beyond some thousands; null: they are not counted. */
+  readonly units: number | null;
   /** Null: no node has told. */
   readonly scoring: ArmScoring | null;
+}
+
+export interface SampleRatioArm {
+  readonly name: string;
+  /** Of the units of these arms, by their shares. */
+  readonly expected: number;
+  readonly found: number;
+}
+
+/** Whether units came to the arms as their shares deal them, since these were last changed. */
+export interface SampleRatio {
+  readonly arms: readonly SampleRatioArm[];
+  /** Distinct units that this is judged by. */
+  readonly units: number;
+  /** Of shares as dealt, valid at every look while all units are told apart; null: not judged. */
+  readonly pValue: number | null;
+  /** True below 0.001: no difference can be trusted then. */
+  readonly mismatch: boolean;
+  /** What it means and what to do, in words. */
+  readonly verdict: string;
 }
 
 /** An arm against the control. */
@@ -100,6 +122,7 @@ export interface ExperimentReport {
   /** Arm whose target went on after the end; null: none. */
   readonly kept: string | null;
   readonly arms: readonly ArmReport[];
+  readonly sampleRatio: SampleRatio;
   readonly comparisons: readonly ArmComparison[];
   readonly changes: readonly ExperimentChange[];
   /** In a sentence or two. */

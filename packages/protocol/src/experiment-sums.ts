@@ -1,7 +1,8 @@
 /**
  * What came of experiments: sums by arm and group of units, folded from a model's event log. Bucket mill-results, MessagePack:
  *
- *   <model>   ExperimentSums   the sums and the place in the log that they reach, written together
+ *   <model>         ExperimentSums   the sums and the place in the log that they reach, written together
+ *   <model>.place   SumsMark         how far the log went on without anything for them
  *
  * So whoever goes on from it counts each example once. Sums of an arm, float64 little-endian:
  *
@@ -19,9 +20,9 @@
  *   [4]          Σ w², Σ (t + w·(r − q))², Σ (t + w·(r − q) − r)², clicked where w > 0
  */
 import type { ExamplePlace } from './batch-record.ts';
-import { resultArmsMax, unitGroups } from './limits.ts';
+import { resultArmsMax, unitGroups, unitSampleMax } from './limits.ts';
 import { packed, unpacked } from './packing.ts';
-import { checkedRecord, isCount, readRecord, recordInvalid } from './record-checks.ts';
+import { checkedRecord, isCount, isMap, readRecord, recordInvalid } from './record-checks.ts';
 
 const what = 'record of experiment sums';
 
@@ -61,6 +62,22 @@ export interface ArmSums {
   readonly sums: Uint8Array;
   /** float64[5 · groups + 4] as raw bytes; absent: no order was drawn in it. */
   readonly ranks?: Uint8Array;
+  /** Units that it was shown to since its shares were dealt, the smallest ones; absent: they are not counted. */
+  readonly units?: StoredUnits;
+}
+
+export interface StoredUnits {
+  readonly sinceMs: number;
+  /** uint32[at most unitSampleMax], ascending, as raw bytes. */
+  readonly sample: Uint8Array;
+}
+
+/**
+ * That nothing came to the sums for a while, so that a successor need not fold it again: `<model>.place`, beside the sums. It
+ * holds for the sums that stand at `from`, and says nothing of others.
+ */
+export interface SumsMark extends Pick<ExperimentSums, 'format' | 'place' | 'joinFrom' | 'joinWatermarkMs'> {
+  readonly from: ExamplePlace;
 }
 
 export interface ExperimentSums {
@@ -105,14 +122,46 @@ export function decodeExperimentSums(bytes: Uint8Array): ExperimentSums {
     throw recordInvalid(what, 'kinds: names', 'other values');
   if (record.arms.length > resultArmsMax)
     throw recordInvalid(what, `at most ${resultArmsMax} arms`, String(record.arms.length));
-  for (const { arm, lastSequence, sums, ranks } of record.arms) {
+  for (const { arm, lastSequence, sums, ranks, units } of record.arms) {
     const sound =
       isFloats(sums, armSumFloats(record.kinds.length)) &&
-      (ranks === undefined || isFloats(ranks, rankSumFloats));
+      (ranks === undefined || isFloats(ranks, rankSumFloats)) &&
+      (units === undefined || areUnits(units));
     if (typeof arm !== 'string' || !isCount(lastSequence) || !sound)
       throw recordInvalid(what, 'arms with their sums', 'others');
   }
   return record;
+}
+
+export function encodeSumsMark(mark: SumsMark): Uint8Array {
+  return packed(mark);
+}
+
+/** Reads and checks a mark. Throws MILL_RECORD_INVALID. */
+export function decodeSumsMark(bytes: Uint8Array): SumsMark {
+  const of = 'mark of experiment sums';
+  const value = readRecord(of, () => unpacked(bytes));
+  const mark = checkedRecord<SumsMark>(of, value, {
+    format: 'count',
+    from: 'counts',
+    place: 'counts',
+    joinFrom: 'count',
+    joinWatermarkMs: 'number',
+  });
+  if (mark.format !== 1 || mark.from.length !== 3 || mark.place.length !== 3)
+    throw recordInvalid(of, 'format 1 and two places', 'others');
+  return mark;
+}
+
+/** Key of the mark that belongs to a model's sums. */
+export function sumsMarkKey(model: string): string {
+  return `${model}.place`;
+}
+
+function areUnits(value: unknown): boolean {
+  if (!isMap(value) || typeof value.sinceMs !== 'number') return false;
+  const { sample } = value;
+  return sample instanceof Uint8Array && sample.length % 4 === 0 && sample.length <= 4 * unitSampleMax;
 }
 
 function isFloats(value: unknown, count: number): boolean {

@@ -99,6 +99,8 @@ export const experimentBuckets = 10_000;
  * than once; 512 leave the error of that itself at 3 %.
  */
 export const unitGroups = 512;
+/** Units of an arm that are told apart, 16 KB; of more a sample of so many, which shows shares that are off by some 5 %. */
+export const unitSampleMax = 4_096;
 /** Arms of one experiment. */
 export const experimentArmsMax = 8;
 /** Experiments of one model at a time, and those that its catalog remembers, ended ones included. */

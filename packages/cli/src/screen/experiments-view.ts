@@ -32,6 +32,7 @@ export function experimentView(report: ExperimentReport): string {
       [
         'arm',
         'share',
+        'units',
         'scored by',
         'shown',
         'click rate',
@@ -45,6 +46,7 @@ export function experimentView(report: ExperimentReport): string {
       ...arms.map((arm) => [
         arm.name === control ? `${arm.name} (control)` : arm.name,
         arm.takenOut === null ? percent(arm.share) : colours.yellow('taken out'),
+        arm.units === null ? '–' : String(arm.units),
         targetOf(arm),
         String(Math.round(arm.shown)),
         arm.clickRate === null ? '–' : percent(arm.clickRate),
@@ -57,6 +59,7 @@ export function experimentView(report: ExperimentReport): string {
       ]),
     ]),
     '',
+    ...sampleRatioLines(report),
     ...comparisonLines(comparisons, confidence),
     ...offPolicyLines(arms, confidence),
     ...changes.map(({ timeMs, by, shares, reason }) => {
@@ -94,6 +97,15 @@ function comparisonLines(comparisons: readonly ArmComparison[], confidence: numb
     ]),
     '',
   ];
+}
+
+function sampleRatioLines({ sampleRatio }: ExperimentReport): string[] {
+  const { arms, mismatch, pValue, verdict } = sampleRatio;
+  if (pValue === null) return [`sample ratio ${verdict}`, ''];
+  const shares = arms.map(({ name, expected, found }) => `${name} ${percent(found)} of ${percent(expected)}`);
+  // The verdict on all repeats it where it says what to do.
+  const state = mismatch ? colours.yellow('units do not come as dealt') : verdict;
+  return [`sample ratio: ${state} (p ${figure(pValue)}: ${shares.join(', ')})`, ''];
 }
 
 /** What arms would have earned in first place without exploring; a line where nobody ranks. */

@@ -29,6 +29,7 @@ const arm: ArmReport = {
     meanWeight: 0.998,
     reason: null,
   },
+  units: 5_000,
   scoring: { requests: 40, errors: 0, notFinite: 0, dropped: 0, p50Ms: 1, p99Ms: 4.44 },
 };
 const report: ExperimentReport = {
@@ -87,6 +88,16 @@ const report: ExperimentReport = {
       verdict: '',
     },
   ],
+  sampleRatio: {
+    arms: [
+      { name: 'a', expected: 0.5, found: 0.55 },
+      { name: 'b', expected: 0.5, found: 0.45 },
+    ],
+    units: 5_000,
+    pValue: 1e-9,
+    mismatch: true,
+    verdict: 'units do not come as dealt',
+  },
   changes: [{ timeMs: 0, by: 'guard', shares: { a: 0.5, b: 0 }, reason: 'worse' }],
   verdict: 'b was taken out by a guard: worse. Go on.',
 };
@@ -99,8 +110,9 @@ test('experiments view: one experiment: arms, differences with intervals, change
       String(pattern),
     ).toBe(true);
   like(/^button of shop, running: layer main, units by user\.user$/);
-  like(/^a \(control\) +50 % +as without +20000 +10 % +2000 +512\.3 +1\.02 +0\.3251 +40 +4\.44 +0/);
-  like(/^b +taken out +version 3 /);
+  like(/^sample ratio: units do not come as dealt \(p 1e-9: a 55 % of 50 %, b 45 % of 50 %\)$/);
+  like(/^a \(control\) +50 % +5000 +as without +20000 +10 % +2000 +512\.3 +1\.02 +0\.3251 +40 +4\.44 +0/);
+  like(/^b +taken out +5000 +version 3 /);
   like(/^b +clickRate +0\.1 +0\.13 +\+0\.03 +\+0\.0121 … \+0\.0479 +0\.00002/);
   like(/^b +logloss .*too little yet +–/);
   like(/^a +4000 +10 % \(8 % … 12 %\) +12 % \(10 % … 14 %\) +12\.1 % \(too little yet\) +1235 +0\.998$/);

@@ -86,7 +86,23 @@ const armReport = {
     calibration: figure,
     logloss: figure,
     offPolicy,
+    units: { ...figure, description: 'distinct units since the shares were last changed' },
     scoring: { type: ['object', 'null'], additionalProperties: true },
+  },
+} as const;
+
+const sampleRatio = {
+  type: 'object',
+  required: ['arms', 'units', 'mismatch', 'verdict'],
+  properties: {
+    arms: {
+      type: 'array',
+      items: { type: 'object', properties: { name: text, expected: number, found: number } },
+    },
+    units: { ...number, description: 'distinct units that it is judged by' },
+    pValue: { ...figure, description: 'of units dealt as the shares say; null: not judged' },
+    mismatch: { type: 'boolean', description: 'units do not come as dealt: trust no difference' },
+    verdict: text,
   },
 } as const;
 
@@ -112,7 +128,7 @@ const comparison = {
 export const experimentReportSchema = {
   $id: 'ExperimentReport',
   type: 'object',
-  required: ['name', 'model', 'arms', 'comparisons', 'verdict'],
+  required: ['name', 'model', 'arms', 'sampleRatio', 'comparisons', 'verdict'],
   properties: {
     name: text,
     model: text,
@@ -127,6 +143,7 @@ export const experimentReportSchema = {
     endedMs: figure,
     kept: { type: ['string', 'null'] },
     arms: { type: 'array', items: armReport },
+    sampleRatio,
     comparisons: { type: 'array', items: comparison },
     changes: { type: 'array', items: open },
     verdict: text,
