@@ -1,6 +1,7 @@
 /** What may become of a catalog of experiments, as functions from one to the next; the registry writes by compare-and-set. */
 import {
   type Arm,
+  type ArmTarget,
   type Experiment,
   type ExperimentCatalog,
   type ExperimentChange,
@@ -197,6 +198,28 @@ export function experimentOfArm(
 
 export function sharesOf({ arms }: Pick<Experiment, 'arms'>): Readonly<Record<string, number>> {
   return Object.fromEntries(arms.map((arm) => [arm.name, shareOf(arm)]));
+}
+
+/** What of a model's versions and labels its experiments score with, and who does, in words. */
+export interface TargetsInUse {
+  readonly versions: ReadonlyMap<number, string>;
+  readonly labels: ReadonlyMap<string, string>;
+}
+
+/** Arms without units use nothing: they find it again when they are given some. */
+export function targetsInUse({ experiments, kept }: ExperimentCatalog): TargetsInUse {
+  const versions = new Map<number, string>();
+  const labels = new Map<string, string>();
+  const note = (target: ArmTarget, who: string) => {
+    if (target.type === 'version') versions.set(target.version, who);
+    if (target.type === 'label') labels.set(target.label, who);
+  };
+  for (const { name, arms } of experiments.filter(isRunning))
+    for (const arm of arms)
+      if (shareOf(arm) > 0) note(arm.target, `arm "${arm.name}" of experiment "${name}"`);
+  if (kept !== null)
+    note(kept.target, `experiment "${kept.experiment}", which keeps "${kept.arm}" in charge`);
+  return { versions, labels };
 }
 
 type Decision = Pick<Arm, 'target' | 'shadow' | 'exploration'>;

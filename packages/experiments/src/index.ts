@@ -13,6 +13,8 @@ export {
   experimentIn,
   isRunning,
   modelsApart,
+  type TargetsInUse,
+  targetsInUse,
 } from './catalog.ts';
 export { experimentFrom, guardBounds } from './experiment-file.ts';
 export { type ExperimentRegistry, openExperiments } from './experiment-registry.ts';

@@ -238,6 +238,51 @@ test('experiments: features of which no way makes numbers are held against no ar
   expect(stage.core.notFinite).toBe(before + 1);
 });
 
+test('experiments: what an arm scores with is not taken from under it, and is there again when it gets units again', async () => {
+  const stage = await withVersion();
+  const { versions, experiments } = stage.core;
+  const readyNow = () =>
+    versions.list('deep').versions.flatMap(({ version, state }) => (state === 'READY' ? [version] : []));
+  await versions.setLabel('deep', 'canary', { version: 1 });
+  const arms = [
+    { name: 'a', share: 0.25 },
+    { name: 'b', share: 0.5, target: { type: 'version', version: 1 } },
+    { name: 'c', share: 0.25, target: { type: 'label', label: 'canary' } },
+  ];
+  await experiments.start('deep', spec('try', arms));
+  const inUse = (what: RegExp) =>
+    expect.objectContaining({ code: 'MILL_VERSION_IN_USE', message: expect.stringMatching(what) });
+  await expect(versions.unsetLabel('deep', 'canary')).rejects.toEqual(
+    inUse(/cannot unset label "canary" of "deep": arm "c" of experiment "try" scores with it/),
+  );
+  await experiments.setShares('deep', 'try', { c: 0 });
+  await versions.unsetLabel('deep', 'canary');
+
+  await expect(versions.unload('deep', 1)).rejects.toEqual(inUse(/version 1 .* arm "b" of experiment "try"/));
+  await expect(versions.unloadUnlabelled('deep')).rejects.toEqual(inUse(/arms of experiments use it/));
+  // Newer versions and other policies leave it where it is.
+  const registry = await openVersionRegistry(stage.bus, stage.clock);
+  const made = { model: 'deep', kind: 'imported', parent: null, code: 'test' } as const;
+  await registry.addVersion({ ...made, weights: Float32Array.of(0, 0, 0, 1) });
+  await expect.poll(readyNow).toEqual([1, 2]);
+  await versions.setPolicy('deep', { type: 'latest', count: 0 });
+  expect(readyNow()).toEqual([1]);
+  await versions.loadByPolicy('deep');
+  expect(readyNow()).toEqual([1]);
+
+  await experiments.setShares('deep', 'try', { b: 0 });
+  await versions.unload('deep', 1);
+  expect(readyNow()).toEqual([]);
+  await experiments.setShares('deep', 'try', { b: 0.5 });
+  expect(readyNow()).toEqual([1]);
+  await experiments.stop('deep', 'try', 'b');
+  await expect(versions.unload('deep', 1)).rejects.toEqual(
+    inUse(/experiment "try", which keeps "b" in charge/),
+  );
+  await experiments.stop('deep', 'try', null);
+  await versions.unload('deep', 1);
+});
+
 test('experiments: what cannot be started is refused before anything runs', async () => {
   const stage = await openStage([layered, linear]);
   const { experiments } = stage.core;
