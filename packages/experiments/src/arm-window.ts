@@ -12,7 +12,7 @@ import {
   latencyOfCell,
   versionArm,
 } from '@millrace/protocol';
-import { countsOf, type JudgedExample, lossOf } from './judged-example.ts';
+import { countsOf, type JudgedExample, lossOf, lossSquareOf } from './judged-example.ts';
 
 /** A slot; a window of twelve of them is a minute. */
 export const armSlotMs = 5_000;
@@ -104,12 +104,13 @@ export function createArmWindow(): ArmWindow {
     if (arm === undefined) return;
     const { shown, clicked } = countsOf(example);
     const loss = lossOf(score, shown, clicked);
+    const lossSquare = lossSquareOf(score, shown, clicked);
     for (const figures of [arm.slot, arm.sum]) {
       figures.shown += shown;
       figures.clicked += clicked;
       figures.predicted += shown * score;
       figures.loss += loss;
-      figures.lossSquares += loss * loss;
+      figures.lossSquares += lossSquare;
     }
   };
   return {

@@ -56,6 +56,36 @@ const probabilityMin = 1e-15;
 
 /** shown · −ln(1 − p) for negatives, −ln p for positives: shown · ln(1 + e^z) − clicked · z. */
 export function lossOf(score: number, shown: number, clicked: number): number {
-  const p = Math.min(Math.max(score, probabilityMin), 1 - probabilityMin);
-  return -(shown - clicked) * Math.log1p(-p) - clicked * Math.log(p);
+  return (shown - clicked) * lossOfNegative(score) + clicked * lossOfPositive(score);
+}
+
+/**
+ * What an example adds to Σ loss² of items. Not the square of what it adds to Σ loss: of an item that was a negative first and is
+ * a positive now, that is the difference of two losses.
+ */
+export function lossSquareOf(score: number, shown: number, clicked: number): number {
+  return (shown - clicked) * lossOfNegative(score) ** 2 + clicked * lossOfPositive(score) ** 2;
+}
+
+/** The same of Σ (loss − other's loss)². */
+export function gapSquareOf(
+  { score, other }: { readonly score: number; readonly other: number },
+  shown: number,
+  clicked: number,
+): number {
+  const negative = lossOfNegative(score) - lossOfNegative(other);
+  const positive = lossOfPositive(score) - lossOfPositive(other);
+  return (shown - clicked) * negative ** 2 + clicked * positive ** 2;
+}
+
+function lossOfNegative(score: number): number {
+  return -Math.log1p(-within(score));
+}
+
+function lossOfPositive(score: number): number {
+  return -Math.log(within(score));
+}
+
+function within(score: number): number {
+  return Math.min(Math.max(score, probabilityMin), 1 - probabilityMin);
 }

@@ -17,7 +17,14 @@ import {
   sumTotals,
   unitGroups,
 } from '@millrace/protocol';
-import { type Choice, countsOf, type JudgedExample, lossOf } from './judged-example.ts';
+import {
+  type Choice,
+  countsOf,
+  gapSquareOf,
+  type JudgedExample,
+  lossOf,
+  lossSquareOf,
+} from './judged-example.ts';
 import { addRanked } from './rank-sums.ts';
 import { addUnit, emptyUnits, type UnitSample, unitsFrom } from './unit-sample.ts';
 
@@ -110,8 +117,8 @@ export function createSumsFold(start: ExperimentSums, options: SumsFoldOptions =
     sums[sumColumns.loss * unitGroups + group] += loss;
     sums[sumColumns.mainPredicted * unitGroups + group] += shown * example.score;
     sums[sumColumns.mainLoss * unitGroups + group] += mainLoss;
-    sums[totals + sumTotals.lossSquares] += loss * loss;
-    sums[totals + sumTotals.gapSquares] += (loss - mainLoss) ** 2;
+    sums[totals + sumTotals.lossSquares] += lossSquareOf(score, shown, clicked);
+    sums[totals + sumTotals.gapSquares] += gapSquareOf({ score, other: example.score }, shown, clicked);
     const { kind, value = 0 } = example;
     if (kind === undefined) return;
     sums[(sumColumnCount + kind) * unitGroups + group] += value;

@@ -5,8 +5,10 @@ import {
   resultArmsMax,
   sumColumnCount,
   sumColumns,
+  sumTotals,
 } from '@millrace/protocol';
 import { describe, expect, test } from 'vitest';
+import { createArmWindow } from '../src/arm-window.ts';
 import { experimentIn } from '../src/catalog.ts';
 import type { JudgedExample } from '../src/judged-example.ts';
 import { openSums } from '../src/open-sums.ts';
@@ -99,6 +101,31 @@ describe('experiments: sums', () => {
       // The log is read from the origin again: what is in already comes once more.
       for (const one of examples.slice(Math.max(0, cut - 20))) second.take(one);
       expect(Buffer.compare(encodeExperimentSums(second.record()), expected)).toBe(0);
+    }
+  });
+
+  test('experiments: sums: an item that was a negative first is in the end as one that never was', () => {
+    const whole = createSumsFold(start);
+    const parts = createSumsFold(start);
+    const window = createArmWindow();
+    const shadow = (score: number) => ({ shadow: { arm: 'dark/next', unit: 5, score } });
+    for (let i = 1; i <= 60; i += 1) {
+      const about = { arm: 'x/a', units: [i], score: (i % 9) / 10 + 0.05, ...shadow((i % 7) / 10 + 0.1) };
+      const makesPositive = i % 3 === 0;
+      whole.take(example(2 * i, { ...about, makesPositive }));
+      for (const fold of [parts, { take: window.noteExample }]) {
+        fold.take(example(2 * i, about));
+        if (makesPositive) fold.take(example(2 * i + 1, { ...about, makesPositive, isFirst: false }));
+      }
+    }
+    for (const arm of ['x/a', 'dark/next']) {
+      const [a, b] = [whole, parts].map((fold) => openSums([fold.record()]).get(arm));
+      for (const total of [sumTotals.lossSquares, sumTotals.gapSquares])
+        expect(b?.total(total)).toBeCloseTo(a?.total(total) as number, 9);
+      expect(window.figuresOf(arm)?.lossSquares).toBeCloseTo(a?.total(sumTotals.lossSquares) as number, 9);
+      // Spread of the loss of an item: it cannot be below 0.
+      const mean = total(whole.record(), arm, sumColumns.loss) / 60;
+      expect((b?.total(sumTotals.lossSquares) as number) / 60).toBeGreaterThan(mean * mean);
     }
   });
 
