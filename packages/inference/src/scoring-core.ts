@@ -1,12 +1,6 @@
 /** The scoring core behind every protocol: keeps the models of the cluster served, scores, logs, takes outcomes. */
 import type { RowSource } from '@millrace/client';
-import {
-  type ExperimentsView,
-  modelsApart,
-  openExperiments,
-  targetsInUse,
-  watchExperiments,
-} from '@millrace/experiments';
+import { type ExperimentsView, modelsApart, openExperiments, watchExperiments } from '@millrace/experiments';
 import { type EngineName, importsNet, type OpenNet, openNet, parseModelFile } from '@millrace/model';
 import {
   answeredScore,
@@ -299,7 +293,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     view: async () => (await openVersions()).versions,
     modelNamed,
     readyModel,
-    inUse: async (model) => targetsInUse((await openVersions()).experiments.catalogOf(model)),
+    experiments: async () => (await openVersions()).experiments,
   });
   const trials = createExperimentControl({
     bus,

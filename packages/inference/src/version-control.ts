@@ -2,7 +2,7 @@
  * Changes of versions as the faces ask for them. Each is written to the registry, for every node; it is answered once this one
  * acts on it, so that whoever asks the same node next finds it done.
  */
-import type { TargetsInUse } from '@millrace/experiments';
+import { type ExperimentsView, type TargetsInUse, targetsInUse } from '@millrace/experiments';
 import {
   MillraceError,
   type SetLabelRequest,
@@ -46,8 +46,8 @@ export interface VersionControlOptions {
   readonly view: () => Promise<VersionsView>;
   readonly modelNamed: (model: string) => ServedModel;
   readonly readyModel: (model: string) => ServedModel;
-  /** What experiments score with: that is not taken from under them. */
-  readonly inUse: (model: string) => Promise<TargetsInUse>;
+  /** What they score with is not taken from under them. */
+  readonly experiments: () => Promise<ExperimentsView>;
 }
 
 export function createVersionControl(options: VersionControlOptions): VersionControl {
@@ -75,8 +75,10 @@ export function createVersionControl(options: VersionControlOptions): VersionCon
     await versions.reconcile();
     return list(name);
   };
+  const inUse = async (name: string): Promise<TargetsInUse> =>
+    targetsInUse((await options.experiments()).catalogOf(name));
   /** Versions that stay loaded, as experiments score with them. */
-  const kept = async (name: string) => [...(await options.inUse(name)).versions.keys()];
+  const kept = async (name: string) => [...(await inUse(name)).versions.keys()];
 
   return {
     list,
@@ -101,7 +103,7 @@ export function createVersionControl(options: VersionControlOptions): VersionCon
     setLabel: (name, label, { version, ...why }) =>
       changed(name, (registry) => registry.setLabel(name, label, version, why)),
     async unsetLabel(name, label, reason = '') {
-      const who = (await options.inUse(name)).labels.get(label);
+      const who = (await inUse(name)).labels.get(label);
       if (who !== undefined) throw usedBy(who, `unset label "${label}"`, name);
       return changed(name, (registry) => registry.unsetLabel(name, label, { reason }));
     },
@@ -124,7 +126,7 @@ export function createVersionControl(options: VersionControlOptions): VersionCon
       );
     },
     async unload(name, version) {
-      const who = (await options.inUse(name)).versions.get(version);
+      const who = (await inUse(name)).versions.get(version);
       if (who !== undefined) throw usedBy(who, `unload version ${version}`, name);
       return changed(name, (registry) => registry.unload(name, version));
     },

@@ -2,7 +2,7 @@
  * Keeps what came of a model's experiments (experiments/sums.ts): the fold goes along with the joiner, before anything is
  * learned, and is written with the place that it reaches. A successor reads the log from there, so each example counts once,
  * whatever dies when. Where the log went on without anything for them, which after an experiment it does for ever, that alone
- * is written: a mark of 60 bytes beside sums of up to a whole message.
+ * is written: a mark of under 100 bytes beside sums of up to a whole message.
  */
 import {
   createSumsFold,
