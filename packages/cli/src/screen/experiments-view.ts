@@ -111,13 +111,10 @@ function sampleRatioLines({ sampleRatio }: ExperimentReport): string[] {
 /** What arms would have earned in first place without exploring; a line where nobody ranks. */
 function offPolicyLines(arms: readonly ArmReport[], confidence: number): string[] {
   const ranked = arms.filter(({ offPolicy }) => offPolicy.ranks > 0);
-  const doubts = arms.flatMap(({ name, offPolicy: { reason } }) =>
-    reason === null ? [] : `${name}: ${reason}`,
-  );
-  if (ranked.length === 0)
-    return doubts.length === 0
-      ? []
-      : ['first places, as if greedy:', ...doubts.map((doubt) => `  ${doubt}`), ''];
+  const doubted = arms.filter(({ offPolicy }) => offPolicy.reason !== null);
+  const reasons = new Set(doubted.map(({ offPolicy }) => offPolicy.reason));
+  if (ranked.length === 0) return [...[...reasons].map((reason) => `first places: ${reason}`), ''];
+  const doubts = doubted.map(({ name, offPolicy }) => `${name}: ${offPolicy.reason}`);
   return [
     ...textTable([
       [

@@ -121,6 +121,12 @@ test('experiments view: one experiment: arms, differences with intervals, change
   expect(lines.at(-1)).toBe(report.verdict);
 });
 
+test('experiments view: where nobody ranks one line says why there is nothing of first places', () => {
+  const [, unranked] = report.arms;
+  const text = stripVTControlCharacters(experimentView({ ...report, arms: [unranked, unranked] }));
+  expect(text.match(/first place.*/g)).toEqual(['first places: no propensities']);
+});
+
 test('experiments view: all of them, a line each', () => {
   const text = stripVTControlCharacters(
     experimentsView([report, { ...report, name: 'old', endedMs: 5, kept: 'b' }]),
