@@ -16,6 +16,8 @@ const { values } = parseArgs({ options: { ...scoreOptions, probes: { type: 'stri
 const say = (text: string) => void process.stdout.write(`${text}\n`);
 const parameters = {
   ...scoreParametersFrom(values, values.smoke ? smokeSize : fullSize),
+  // Weights of the net stay as they are, so that a click changes the scores of its own rows alone.
+  denseLearningRate: 1e-30,
   probes: wholeNumber(values.probes, values.smoke ? 10 : 200),
   loadShare: 0.5,
 };

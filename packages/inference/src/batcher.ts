@@ -5,7 +5,8 @@
  * what has waited for a lane leaves as soon as there is one, the most urgent first. Lanes overlap: while one batch waits for
  * rows the next one is encoded.
  *
- * Overload (I7): with no free lane the queue grows up to `queueRowsMax`. Before that comes a limit in time, `queueDelayMsMax`:
+ * Overload (I7): with no free lane the queue grows up to `queueRowsMax`. Before that comes a limit in time, long for a burst and
+ * short for a queue that stands (queue-delay.ts):
  * - When a batch has left and what is still there has waited for longer, requests are refused until a batch has left that
  *   leaves nothing so old. This is looked at as batches leave alone: a process that did not run for a while finds old
  *   requests, takes them along with the next batch and refuses nobody.
@@ -18,6 +19,7 @@ import { MillraceError } from '@millrace/protocol';
 import type { Clock } from '@millrace/runtime';
 import { createDrainRate } from './drain-rate.ts';
 import { type Priority, priorities } from './priority.ts';
+import { createQueueDelay, type RetryAfterMs } from './queue-delay.ts';
 import { createWaitingQueue } from './waiting-queue.ts';
 
 export interface BatchingLimits {
@@ -28,6 +30,8 @@ export interface BatchingLimits {
   readonly queueRowsMax: number;
   /** Once requests have waited for so long new ones are refused, ms; urgent ones later, others earlier. Default: never. */
   readonly queueDelayMsMax?: number;
+  /** The same while more is asked for than can be served. Default: as queueDelayMsMax. */
+  readonly queueDelayMsTarget?: number;
   /** Batches on their way at the same time. */
   readonly lanes: number;
 }
@@ -35,8 +39,8 @@ export interface BatchingLimits {
 export interface Batcher<Request, Result> {
   /** @throws MILL_OVERLOADED when the queue is full, MILL_CLOSED after close. */
   submit(request: Request, rows: number, priority?: Priority): Promise<Result>;
-  /** True when a new request of this priority would be refused now for the time that others wait. */
-  isOverdue(priority: Priority): boolean;
+  /** Asked for a request that has just come: when it may come again, as others wait for too long; null: it may be submitted. */
+  overdue(priority: Priority): RetryAfterMs | null;
   readonly queueRows: number;
   /** Takes no more, and resolves when all that were taken are answered. */
   close(): Promise<void>;
@@ -56,8 +60,12 @@ export type BatchRunner<Request, Result> = (
   tickets: readonly Ticket<Request, Result>[],
 ) => Promise<void>;
 
-/** How much of `queueDelayMsMax` others may have waited when one is still taken. */
+/** How much of the limit others may have waited when one is still taken. */
 const patience: Readonly<Record<Priority, number>> = { high: 2, normal: 1, low: 0.5 };
+
+/** A turn of the event loop in which many are refused takes long; who was accepted early in it does not wait for its end. */
+const turnMsMax = 1;
+const lateMs = (delayUs: number) => Math.max(turnMsMax, delayUs / 1_000);
 
 interface Queued<Request, Result> extends Ticket<Request, Result> {
   readonly priority: Priority;
@@ -75,13 +83,15 @@ export function createBatcher<Request, Result>(
   refusalOf: LateRefusal<Request> = () => null,
 ): Batcher<Request, Result> {
   const queue = createWaitingQueue<Queued<Request, Result>>();
-  const delayMsMax = limits.queueDelayMsMax ?? Number.POSITIVE_INFINITY;
+  const msMax = limits.queueDelayMsMax ?? Number.POSITIVE_INFINITY;
+  const delay = createQueueDelay({ msMax, msTarget: Math.min(msMax, limits.queueDelayMsTarget ?? msMax) });
   /** By priority how long those had waited whom the last batch left behind, ms. */
   const waitedMs: Record<Priority, number> = { high: 0, normal: 0, low: 0 };
   const drain = createDrainRate();
   /** Of batches that have left and not ended. */
   let underwayRows = 0;
   let scheduled = false;
+  let scheduledMs = 0;
   let closed = false;
   let drained: (() => void) | null = null;
   const freeLanes = Array.from({ length: limits.lanes }, (_, lane) => lane);
@@ -113,8 +123,11 @@ export function createBatcher<Request, Result>(
     const ahead = drain.msFor(queue.rows + underwayRows, clock.monotonicMs());
     return Math.max(waitedMs[priority], priority === 'high' ? 0 : ahead);
   };
-  const isOverdue = (priority: Priority) =>
-    queue.rows + underwayRows >= limits.rowsMax && waitMs(priority) > patience[priority] * delayMsMax;
+  const limitMs = (priority: Priority) => patience[priority] * delay.limitMs;
+  const overdue = (priority: Priority) => {
+    if (queue.rows + underwayRows < limits.rowsMax || waitMs(priority) <= limitMs(priority)) return null;
+    return delay.refuse(clock.monotonicMs());
+  };
 
   const start = (lane: number, tickets: readonly Ticket<Request, Result>[]) => {
     const startedMs = clock.monotonicMs();
@@ -122,7 +135,7 @@ export function createBatcher<Request, Result>(
     underwayRows += rows;
     void run(lane, tickets).finally(() => {
       underwayRows -= rows;
-      drain.note(rows, startedMs, clock.monotonicMs(), queue.length > 0);
+      drain.note(rows, startedMs, clock.monotonicMs(), queue.length > 0 || underwayRows > 0);
       freeLanes.push(lane);
       dispatch();
     });
@@ -137,14 +150,17 @@ export function createBatcher<Request, Result>(
       noteWaits();
       if (tickets.length > 0) start(lane, tickets);
       else freeLanes.push(lane);
+      delay.note(waitMs('normal'), clock.monotonicMs());
     }
     if (closed && freeLanes.length === limits.lanes) drained?.();
   };
 
   const schedule = () => {
     if (queue.rows >= limits.rowsMax) dispatch();
+    else if (scheduled && clock.monotonicMs() - scheduledMs > lateMs(limits.delayUs)) dispatch();
     else if (!scheduled) {
       scheduled = true;
+      scheduledMs = clock.monotonicMs();
       if (limits.delayUs === 0) setImmediate(dispatch);
       else clock.setTimer(limits.delayUs / 1_000, dispatch);
     }
@@ -158,16 +174,17 @@ export function createBatcher<Request, Result>(
         const message = `cannot score now: ${queueRows} rows wait, the limit is ${limits.queueRowsMax}`;
         return Promise.reject(new MillraceError('MILL_OVERLOADED', message));
       }
-      if (isOverdue(priority)) {
-        const message = `cannot score now: a request would wait for ${Math.ceil(waitMs(priority))} ms, the limit is ${patience[priority] * delayMsMax}`;
-        return Promise.reject(new MillraceError('MILL_OVERLOADED', message));
+      const retryAfterMs = overdue(priority);
+      if (retryAfterMs !== null) {
+        const message = `cannot score now: a request would wait for ${Math.round(waitMs(priority))} ms, the limit is ${limitMs(priority)}`;
+        return Promise.reject(new MillraceError('MILL_OVERLOADED', message, { details: { retryAfterMs } }));
       }
       return new Promise((resolve, reject) => {
         queue.add({ request, rows, resolve, reject, priority, sinceMs: clock.monotonicMs() });
         schedule();
       });
     },
-    isOverdue,
+    overdue,
     get queueRows() {
       return queue.rows;
     },

@@ -131,6 +131,14 @@ export const inferenceSettings = defineConfig({
     sentence:
       'Once requests have waited for a batch for so long, or would, new ones get MILL_OVERLOADED; those of priority low after half, high after twice of it.',
   },
+  queueDelayMsTarget: {
+    env: 'MILL_QUEUE_DELAY_MS_TARGET',
+    parser: numberSetting({ min: 0.1, max: 600_000 }),
+    default: 5,
+    unit: 'ms',
+    sentence:
+      'The same once waits have been over this for 100 ms without a break: a queue that stands is kept short, a burst may be long.',
+  },
   lanes: {
     env: 'MILL_BATCH_LANES',
     parser: wholeSetting({ min: 1, max: 64 }),

@@ -1,12 +1,11 @@
 /** The scoring core behind every protocol: keeps the models of the cluster served, scores, logs, takes outcomes. */
-import type { RowSource } from '@millrace/client';
+import type { CopyFormat, RowSource } from '@millrace/client';
 import { type ExperimentsView, modelsApart, openExperiments, watchExperiments } from '@millrace/experiments';
 import { type EngineName, importsNet, type OpenNet, openNet, parseModelFile } from '@millrace/model';
 import {
   answeredScore,
   decodeHeads,
   headsSubject,
-  type Impression,
   joinWindowMsDefault,
   MillraceError,
   type ModelFile,
@@ -35,6 +34,7 @@ import type { BatchingLimits } from './batcher.ts';
 import { isModelReady, statusOf } from './cluster-status.ts';
 import { createExperimentControl } from './experiment-control.ts';
 import { createImpressionLog } from './impression-log.ts';
+import { impressionOf, type Shown } from './impression-of.ts';
 import { storeModel } from './model-catalog.ts';
 import { ownWriteMsMax } from './own-write.ts';
 import { drawFor, rankedItems, rankingPlanFrom, shownPart } from './ranking.ts';
@@ -53,6 +53,8 @@ export interface ScoringCoreOptions {
   readonly cluster: string;
   /** Where rows come from; it stays open. */
   readonly rows: RowSource;
+  /** How `rows` keeps copies, which impressions tell where it rounds them. Default: float32, which does not. */
+  readonly rowFormat?: CopyFormat;
   /** Where snapshots of dense weights are; null: nowhere. */
   readonly archive: Archive | null;
   readonly engine: 'auto' | EngineName;
@@ -89,7 +91,7 @@ const rejectedKept = 100;
 const noFeatures = {};
 
 export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
-  const { bus, view, clock, logger } = options;
+  const { bus, view, clock, logger, rowFormat = 'float32' } = options;
   const served = new Map<string, ServedModel>();
   const heads: LogReader[] = [];
   const unserved = new Set<string>();
@@ -189,31 +191,15 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     );
   };
 
-  /** @param shown  the items in the order shown, and what goes with them. */
   const logImpression = (
-    { model, route: { line }, assignment, scored: { version, degraded, reads } }: WayScored,
-    { user = noFeatures, context = noFeatures, requestId }: ScoreRequest & { readonly requestId: string },
-    shown: Pick<Impression, 'items' | 'scores'> & Partial<Impression>,
+    scored: WayScored,
+    request: ScoreRequest & { readonly requestId: string },
+    shown: Shown,
   ) => {
-    const { name, learning } = model.net.file;
-    const { negativeRate = 1 } = learning ?? {};
-    const impression: Impression = {
-      type: 'impression',
-      requestId,
-      timeMs: clock.now(),
-      user,
-      context,
-      ...shown,
-      version,
-      ...(line.number !== null && { modelVersion: line.number }),
-      engine: line.engine,
-      ...(assignment !== null && assignment.arm !== '' && { arm: assignment.arm, units: assignment.units }),
-      ...(reads && { reads }),
-      ...(degraded && { degraded }),
-      ...(negativeRate < 1 && { negativeRate }),
-    };
+    const { file } = scored.model.net;
+    const impression = impressionOf(scored, request, shown, { timeMs: clock.now(), rowFormat });
     // Half the window: a copy that was stored without a word is then still known for one when the next comes.
-    impressions.write(name, impression, joinWindowMs(model.net.file) / 2);
+    impressions.write(file.name, impression, joinWindowMs(file) / 2);
   };
 
   /** The impression waits for what a shadow makes of it, and nobody else does. */
@@ -221,7 +207,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     scored: WayScored,
     request: ScoreRequest & { readonly requestId: string },
     input: ScoreInput,
-    shown: Pick<Impression, 'items' | 'scores'> & Partial<Impression>,
+    shown: Shown,
   ) => {
     const shadow = shadows.score(scored, input, shown.places ?? null);
     if (shadow === null) logImpression(scored, request, shown);
@@ -335,12 +321,14 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     measures: (model) => modelNamed(model).measures.records,
     status: () => statusOf(options, served),
     // One loop of one process serves all models: where one's requests wait, those of the others will.
-    isOverdue(priority) {
+    overdue(priority) {
       for (const model of served.values()) {
-        if (model.batcher.isOverdue(priority)) return true;
-        for (const { batcher } of model.versions.lines) if (batcher.isOverdue(priority)) return true;
+        for (const { batcher } of [model, ...model.versions.lines]) {
+          const retryAfterMs = batcher.overdue(priority);
+          if (retryAfterMs !== null) return retryAfterMs;
+        }
       }
-      return false;
+      return null;
     },
     get ready() {
       return [...view.models.values()].every((file) => isModelReady(view, file, served.get(file.name)));

@@ -15,6 +15,7 @@ import type {
 } from '@millrace/protocol';
 import type { ExperimentControl } from './experiment-control.ts';
 import type { Priority } from './priority.ts';
+import type { RetryAfterMs } from './queue-delay.ts';
 import type { Span } from './tracing/span.ts';
 import type { VersionControl } from './version-control.ts';
 
@@ -77,10 +78,10 @@ export interface ScoringService {
   measures(model: string): readonly Measures[];
   status(): ClusterStatus;
   /**
-   * True when a request to score of this priority would be refused now, whatever it asks for; no such function: never. A face asks
-   * before it reads a request, since those that are refused under overload are the many.
+   * Asked for a request to score that has just come, before it is read, since those that are refused under overload are the many:
+   * when it may come again, if it is refused whatever it asks for; null: it is not. No such function: never.
    */
-  isOverdue?(priority: Priority): boolean;
+  overdue?(priority: Priority): RetryAfterMs | null;
   /** True once this node can score. */
   readonly ready: boolean;
 }

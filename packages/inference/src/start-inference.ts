@@ -32,6 +32,7 @@ import type { ScoringService } from './scoring-service.ts';
 import type { ThriftFace } from './thrift/start-thrift.ts';
 import type { Tracing } from './tracing/span.ts';
 import { tracedService } from './tracing/traced-service.ts';
+import { untilListening } from './until-listening.ts';
 
 export interface InferenceOptions {
   readonly bus: Bus;
@@ -115,6 +116,7 @@ export async function startInference(options: InferenceOptions): Promise<Running
     ...options,
     view,
     rows,
+    rowFormat: cache === null ? 'float32' : (options.cacheRowFormat ?? 'float32'),
     newRequestId: randomUUID,
     node: randomUUID(),
     onOpened,
@@ -140,7 +142,7 @@ export async function startInference(options: InferenceOptions): Promise<Running
     () => core.notFinite,
   );
   const { tracing = null } = options;
-  const service = tracing === null ? core : tracedService(core);
+  const { service, listening } = untilListening(tracing === null ? core : tracedService(core));
   const http = await startHttp({
     service,
     tracing,
@@ -160,6 +162,7 @@ export async function startInference(options: InferenceOptions): Promise<Running
     await Promise.all([http.close(), grpc?.close()]);
     throw error;
   });
+  listening();
   return {
     url: http.url,
     grpcAddress: grpc?.address ?? null,

@@ -82,6 +82,19 @@ test('batcher: no delay: what comes in one turn of the event loop travels togeth
   expect(requestsOf(runs)).toEqual(['a b', 'c']);
 });
 
+test('batcher: no delay: in a long turn of the event loop what came early does not wait for its end', async () => {
+  const { clock, runs, batcher } = open({ delayUs: 0 });
+  void batcher.submit('a', 1);
+  clock.advanceBy(0.5);
+  void batcher.submit('b', 1);
+  expect(runs.length).toBe(0);
+  clock.advanceBy(0.6);
+  void batcher.submit('c', 1);
+  expect(requestsOf(runs)).toEqual(['a b c']);
+  await turn();
+  expect(runs.length).toBe(1);
+});
+
 test('batcher: lanes: each batch has a lane of its own, and without a free one requests wait', async () => {
   const { clock, runs, batcher } = open();
   for (const request of ['a', 'b', 'c', 'd']) void batcher.submit(request, 10);
@@ -294,16 +307,17 @@ test('batcher: once requests have waited too long new ones are refused, until wh
   await turn();
   await expect(batcher.submit('f', 1)).rejects.toMatchObject({
     code: 'MILL_OVERLOADED',
-    message: 'cannot score now: a request would wait for 240 ms, the limit is 50',
+    message: 'cannot score now: a request would wait for 60 ms, the limit is 50',
+    details: { retryAfterMs: 100 },
   });
   runs[1].finish();
   await turn();
-  expect(batcher.isOverdue('normal')).toBe(true);
+  expect(batcher.overdue('normal')).toBe(100);
   for (const run of [2, 3]) {
     runs[run].finish();
     await turn();
   }
-  expect(batcher.isOverdue('normal')).toBe(false);
+  expect(batcher.overdue('normal')).toBeNull();
   void batcher.submit('g', 10);
   for (const run of [4, 5]) {
     runs[run].finish();
@@ -319,34 +333,36 @@ test('batcher: what has waited long and leaves with the next batch refuses nobod
   clock.advanceBy(1_000);
   runs[0].finish();
   await turn();
-  expect([requestsOf(runs), batcher.isOverdue('low')]).toEqual([['a', 'b'], false]);
+  expect([requestsOf(runs), batcher.overdue('low')]).toEqual([['a', 'b'], null]);
 });
 
 test('batcher: no more is taken than leaves within the limit, by what batches took', async () => {
   const { clock, runs, batcher } = open({ lanes: 1, queueRowsMax: 1_000, queueDelayMsMax: 50 });
-  for (const request of ['a', 'b', 'c', 'd']) void batcher.submit(request, 10);
-  clock.advanceBy(12);
-  runs[0].finish();
-  await turn();
+  for (const request of ['0', 'a', 'b', 'c', 'd']) void batcher.submit(request, 10);
+  for (const run of [0, 1]) {
+    clock.advanceBy(12);
+    runs[run].finish();
+    await turn();
+  }
   // 1.2 ms a row: what goes before a new request ends within 36 ms, with e within 48, with one more within 60.
-  expect([batcher.isOverdue('low'), batcher.isOverdue('normal')]).toEqual([true, false]);
+  expect([batcher.overdue('low'), batcher.overdue('normal')]).toEqual([100, null]);
   void batcher.submit('e', 10);
-  expect(batcher.isOverdue('normal')).toBe(false);
+  expect(batcher.overdue('normal')).toBeNull();
   void batcher.submit('f', 10);
-  expect([batcher.isOverdue('low'), batcher.isOverdue('normal'), batcher.isOverdue('high')]).toEqual([
-    true,
-    true,
-    false,
+  expect([batcher.overdue('low'), batcher.overdue('normal'), batcher.overdue('high')]).toEqual([
+    100,
+    100,
+    null,
   ]);
   await expect(batcher.submit('g', 10)).rejects.toMatchObject({
     message: 'cannot score now: a request would wait for 60 ms, the limit is 50',
   });
-  for (const run of [1, 2, 3, 4, 5]) {
+  for (const run of [2, 3, 4, 5, 6]) {
     runs[run].finish();
     await turn();
   }
-  expect(requestsOf(runs)).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
-  expect(batcher.isOverdue('low')).toBe(false);
+  expect(requestsOf(runs)).toEqual(['0', 'a', 'b', 'c', 'd', 'e', 'f']);
+  expect(batcher.overdue('low')).toBeNull();
 });
 
 test('batcher: priority: the urgent leave first, and are refused last', async () => {
@@ -360,8 +376,8 @@ test('batcher: priority: the urgent leave first, and are refused last', async ()
   await turn();
   expect(requestsOf(runs)).toEqual(['a', 'high']);
   // Nothing as urgent waits any more; what is less urgent does not count.
-  expect(batcher.isOverdue('high')).toBe(false);
-  expect(batcher.isOverdue('normal')).toBe(true);
+  expect(batcher.overdue('high')).toBeNull();
+  expect(batcher.overdue('normal')).toBe(100);
   await expect(batcher.submit('late', 1, 'low')).rejects.toMatchObject({ code: 'MILL_OVERLOADED' });
   void batcher.submit('urgent', 10, 'high');
   for (const run of [1, 2, 3]) {
@@ -373,11 +389,19 @@ test('batcher: priority: the urgent leave first, and are refused last', async ()
 
 /**
  * One server that spends 0.05 ms on a row and serves batches one after the other, asked at `rate` requests of 100 rows a second
- * with random gaps, in steps of 1 ms. Resolves to the times of accepted requests, ms ascending, and how many were refused.
+ * with random gaps, in steps of 1 ms. Resolves to the times of accepted requests after the first half second, which shows how fast
+ * it is, ms ascending, and how many were refused then.
  */
 async function serveAt(rate: number) {
   const clock = createManualClock(0);
-  const limits = { rowsMax: 1_024, delayUs: 0, queueRowsMax: 20_000, queueDelayMsMax: 50, lanes: 2 };
+  const limits = {
+    rowsMax: 1_024,
+    delayUs: 0,
+    queueRowsMax: 20_000,
+    queueDelayMsMax: 50,
+    queueDelayMsTarget: 5,
+    lanes: 2,
+  };
   const due: { readonly atMs: number; readonly end: () => void }[] = [];
   let freeMs = 0;
   const batcher = createBatcher<number, null>(limits, clock, (_lane, tickets) => {
@@ -398,13 +422,16 @@ async function serveAt(rate: number) {
     state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
     return state / 2 ** 32;
   };
-  let nextMs = 0;
-  for (let nowMs = 0; nowMs < 3_000; nowMs += 1) {
+  let nextMs = -500;
+  for (let nowMs = -500; nowMs < 3_000; nowMs += 1) {
     while (nextMs <= nowMs) {
       nextMs += (1_000 / rate) * -Math.log(1 - random());
-      const note = () => tookMs.push(clock.monotonicMs() - nowMs);
+      const submittedMs = clock.monotonicMs();
+      const note = () => {
+        if (nowMs >= 0) tookMs.push(clock.monotonicMs() - submittedMs);
+      };
       batcher.submit(nowMs, 100).then(note, () => {
-        refused += 1;
+        if (nowMs >= 0) refused += 1;
       });
     }
     await turn();

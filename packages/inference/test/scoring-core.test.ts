@@ -427,6 +427,19 @@ test('scoring core: outcomes: more than a bus takes at once are stored in order'
   );
 });
 
+test('scoring core: impressions tell how rows are kept where that rounds them', async () => {
+  for (const [rowFormat, told] of [
+    ['int8', 'int8'],
+    ['float32', undefined],
+  ] as const) {
+    const { core, events } = await openStage([linear], { rowFormat });
+    await core.score({ items: [{ ad: 'a' }] });
+    const [impression] = await events();
+    expect(impression).toMatchObject({ type: 'impression', ...(told && { rowFormat: told }) });
+    expect('rowFormat' in impression).toBe(told !== undefined);
+  }
+});
+
 test('scoring core: impressions carry the rate at which their negatives are learned', async () => {
   const file: ModelFile = { ...linear, learning: { ...linear.learning, negativeRate: 0.25 } };
   const { core, events } = await openStage([file]);

@@ -1,7 +1,7 @@
 /**
- * Millrace's own API over Apache Thrift: the messages of POST /v1/score and POST /v1/events.
+ * Millrace's own API over Apache Thrift: the messages of POST /v1/score, /v1/rank and /v1/events.
  * What their fields mean, and their limits, are those of the HTTP API (/openapi.json).
- * Framed transport, binary protocol.
+ * Framed transport, binary protocol. Numbers of fields stay what they are; one that is given up is not used again.
  */
 namespace cpp millrace.v1
 namespace go millrace.v1
@@ -34,6 +34,8 @@ struct Call {
   2: optional i32 timeoutMs
   // Of W3C Trace Context.
   3: optional string traceparent
+  // high, normal or low: who goes first where requests wait. Absent: normal.
+  4: optional string priority
 }
 
 struct ScoreRequest {
@@ -47,6 +49,10 @@ struct ScoreRequest {
   // false: no impression is logged. Default true.
   6: optional bool log
   7: optional Call call
+  // Number of a version of the model, or "live"; absent: what label `stable` points at, else the live line.
+  8: optional string modelVersion
+  // Or the label to follow.
+  9: optional string label
 }
 
 struct ScoreResponse {
@@ -59,6 +65,59 @@ struct ScoreResponse {
   5: optional double stalenessMs
   6: bool degraded
   7: string engine
+  // Absent: the live line scored.
+  8: optional i32 modelVersion
+  // That was followed.
+  9: optional string label
+  // Experiment arms that it is in.
+  10: optional string arm
+}
+
+struct Exploration {
+  // epsilon-greedy, softmax, thompson or greedy.
+  1: string type
+  2: optional double epsilon
+  3: optional double temperature
+  4: optional double scale
+}
+
+// Fields 1 to 5 and 7 to 9 are those of ScoreRequest.
+struct RankRequest {
+  1: optional string model
+  2: optional string requestId
+  3: optional Features user
+  4: optional Features context
+  5: list<Features> items
+  // Absent: as the model file, or an experiment's arm, says.
+  6: optional Exploration exploration
+  7: optional Call call
+  8: optional string modelVersion
+  9: optional string label
+  // Items wanted, best first; absent: all.
+  10: optional i32 count
+}
+
+struct RankedItem {
+  // Place of the item in the request.
+  1: i32 index
+  2: double score
+  3: double propensity
+}
+
+// Fields but 4 and 11 are those of ScoreResponse.
+struct RankResponse {
+  1: string requestId
+  2: string model
+  3: i64 version
+  4: list<RankedItem> ranking
+  5: optional double stalenessMs
+  6: bool degraded
+  7: string engine
+  8: optional i32 modelVersion
+  9: optional string label
+  10: optional string arm
+  // What chose the order.
+  11: string policy
 }
 
 struct Outcome {
@@ -94,6 +153,8 @@ exception Refusal {
 service Millrace {
   // Scores candidates for one user, in the caller's order.
   ScoreResponse score(1: ScoreRequest request) throws (1: Refusal refusal)
+  // Draws an order of the candidates; what is shown is logged with its propensities.
+  RankResponse rank(1: RankRequest request) throws (1: Refusal refusal)
   // Stores outcomes; all are durable once this answers.
   OutcomesResponse sendOutcomes(1: OutcomesRequest request) throws (1: Refusal refusal)
 }

@@ -34,6 +34,8 @@ export interface Impression {
   readonly engine?: string;
   /** Where the rows were read (read-log.ts). */
   readonly reads?: Uint8Array;
+  /** How the node keeps copies of rows where that rounds them, so that some may have been read rounded; absent: as they are. */
+  readonly rowFormat?: RoundedFormat;
   /** True when first values stood in for some rows. */
   readonly degraded?: boolean;
   /** Share of negatives that the model kept when it was scored; absent: 1. */
@@ -64,6 +66,10 @@ export interface FirstChoice {
   /** The probability that was answered for it, whoever chose it. */
   readonly score: number;
 }
+
+/** Formats of copies that lose digits of a row. */
+export const roundedFormats = ['float16', 'int8'] as const;
+export type RoundedFormat = (typeof roundedFormats)[number];
 
 /** Scores that were made beside those that were answered. */
 export interface Shadow {
@@ -147,6 +153,7 @@ function impressionFrom(value: Record<string, unknown>, timeMs: number): Impress
   if (!(scores instanceof Uint8Array) || scores.length !== 4 * items.length)
     throw invalid('scores: 4 bytes an item', show(scores));
   if (typeof version !== 'number') throw invalid('version: a number', show(version));
+  const rowFormat = roundedFormats.find((format) => format === value.rowFormat);
   return {
     type: 'impression',
     requestId,
@@ -160,6 +167,7 @@ function impressionFrom(value: Record<string, unknown>, timeMs: number): Impress
     ...(isCount(value.modelVersion) && { modelVersion: value.modelVersion }),
     ...(typeof engine === 'string' && { engine }),
     ...(reads instanceof Uint8Array && { reads: new Uint8Array(reads) }),
+    ...(rowFormat !== undefined && { rowFormat }),
     ...(degraded === true && { degraded }),
     ...decisionOf(value, items.length),
   };

@@ -19,6 +19,8 @@ export {
   type FirstChoice,
   type Impression,
   type Outcome,
+  type RoundedFormat,
+  roundedFormats,
   type Shadow,
   type Tick,
 } from './event.ts';

@@ -46,6 +46,7 @@ const goldenEvents: readonly { name: string; event: Event }[] = [
   { name: 'impression', event: impression },
   { name: 'impression-ranked', event: ranked },
   { name: 'impression-greedy', event: greedy },
+  { name: 'impression-rounded', event: { ...impression, rowFormat: 'int8' } },
   {
     name: 'outcome',
     event: { type: 'outcome', requestId: 'r-1', timeMs: 1_700_000_002_500, index: 1, value: 1 },

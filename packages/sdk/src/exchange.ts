@@ -1,7 +1,7 @@
 import { MillraceError } from '@millrace/protocol';
 import { bodyFrom } from './answers.ts';
 import { type AskControl, firstAnswer } from './failover.ts';
-import { retryDelayMs, waitingHelps } from './retry.ts';
+import { retryAfterMsOf, retryDelayMs, waitingHelps } from './retry.ts';
 import { type Answer, type Call, createTransport, type Transport } from './transport.ts';
 
 export interface MillraceClientOptions {
@@ -88,7 +88,8 @@ export function createExchange(options: MillraceClientOptions): Exchange {
         answer = await transport.send({ ...call, timeoutMs: Math.max(1, deadline - now()) }, signal);
         return bodyFrom<T>(call, answer);
       } catch (error) {
-        const delayMs = retryDelayMs({ attempt, retryAfterMs: answer?.retryAfterMs ?? 0, random: random() });
+        const afterMs = retryAfterMsOf(error) ?? answer?.retryAfterMs ?? 0;
+        const delayMs = retryDelayMs({ attempt, retryAfterMs: afterMs, random: random() });
         const isOver = attempt >= retriesLeft || !waitingHelps(error) || now() + delayMs >= deadline;
         if (isOver || signal?.aborted) throw error;
         onFailure();

@@ -151,6 +151,16 @@ test('sdk: retry: waits at least as long as Retry-After says', async () => {
   expect(waitsMs).toEqual([2_037.5]);
 });
 
+test('sdk: retry: details that tell a time go before Retry-After, which knows whole seconds', async () => {
+  const server = await scriptedServer(
+    refused('MILL_OVERLOADED', { retryAfter: '2', details: { retryAfterMs: 100 } }),
+    good({ accepted: 1 }),
+  );
+  const { client, waitsMs } = clientOf(server.url);
+  await client.sendOutcomes({ requestId: 'r1' });
+  expect(waitsMs).toEqual([137.5]);
+});
+
 test('sdk: retry: gives the error at once when the wait would outlast the call', async () => {
   const server = await scriptedServer(refused('MILL_OVERLOADED', { retryAfter: '6' }), good({ accepted: 1 }));
   const { client, waitsMs } = clientOf(server.url, { timeoutMs: 5_000 });

@@ -1,6 +1,7 @@
 /**
  * How long after a click is sent a score shows it, through the public API, while the node scores half of what it can. The load
- * is not logged, so nothing but the probes' clicks is learned; each probe has rows of its own.
+ * is not logged, so nothing but the probes' clicks is learned; each probe has rows of its own, and the net's weights are to stay as
+ * they are (denseLearningRate), or another probe's click would change this one's score.
  */
 import type { MillraceClient } from '@millrace/sdk';
 import { stepCounter } from '../common/progress.ts';
@@ -38,7 +39,7 @@ const requestsKept = 256;
 const probers = 4;
 const askEveryMs = 5;
 const giveUpMs = 5_000;
-/** No other learning goes on, so any change is the click's. */
+/** Nothing else changes a probe's rows, so any change is its click's. */
 const movedBy = 1e-5;
 
 export function freshnessStepsOf({ steps }: ScoreParameters): number {

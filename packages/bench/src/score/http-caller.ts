@@ -15,7 +15,8 @@ export interface HttpCaller {
 
 const answerBytesMax = 256 * 1024;
 const headEnd = Buffer.from('\r\n\r\n');
-const noAnswer = 0;
+/** Status of a request to which no answer came. */
+export const noAnswer = 0;
 
 /** A POST of JSON on a connection that stays open. */
 export function requestBytes(url: URL, body: string, headers: Readonly<Record<string, string>> = {}): Buffer {
@@ -40,7 +41,7 @@ interface Line {
   sentMs: number;
 }
 
-/** An answer is told with its status, 0 where the connection ended before it was whole; the connection is then opened anew. */
+/** An answer is told with its status, `noAnswer` where the connection ended before it was whole; the connection is then opened anew. */
 export function createHttpCaller(url: URL, connectionsMax: number): HttpCaller {
   const free: Line[] = [];
   const lines = new Set<Line>();

@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { forkModule } from './fork.ts';
+import { forkModule } from '../common/fork.ts';
 import type { LoadFigures, LoadOrder } from './load-process.ts';
 import type { ScoringStack } from './stack.ts';
 import type { Values } from './workload.ts';

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { quantile, rounded } from '../common/statistics.ts';
-import { createHttpCaller, requestBytes } from './http-caller.ts';
+import { createHttpCaller, noAnswer, requestBytes } from './http-caller.ts';
 import { randomFrom } from './workload.ts';
 
 export interface LoadOrder {
@@ -65,6 +65,7 @@ async function drive(order: LoadOrder): Promise<LoadFigures> {
   const startMs = performance.now();
   const endMs = startMs + order.runMs;
   let underway = 0;
+  let counted = 0;
   let unsent = 0;
   let sent = 0;
   let lastMs = 0;
@@ -74,6 +75,7 @@ async function drive(order: LoadOrder): Promise<LoadFigures> {
     const isCounted = dueMs - startMs >= order.warmMs;
     sent += 1;
     underway += 1;
+    if (isCounted) counted += 1;
     caller.send(request, (status, sentMs) => {
       underway -= 1;
       lastMs = performance.now();
@@ -108,6 +110,8 @@ async function drive(order: LoadOrder): Promise<LoadFigures> {
     tick();
   });
   caller.close();
+  const told = Object.values(refused).reduce((sum, count) => sum + count, latenciesMs.length);
+  if (told < counted) refused[noAnswer] = (refused[noAnswer] ?? 0) + counted - told;
   // A stack that has fallen behind answers on after the last request was due.
   const seconds = Math.max(order.runMs - order.warmMs, lastMs - startMs - order.warmMs) / 1_000;
   return {

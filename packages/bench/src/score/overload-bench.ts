@@ -4,6 +4,7 @@
  */
 import { stepCounter } from '../common/progress.ts';
 import { rounded } from '../common/statistics.ts';
+import { noAnswer } from './http-caller.ts';
 import { openLoadDriver } from './load-driver.ts';
 import { openMillraceStack } from './millrace-stack.ts';
 import type { ScoreParameters } from './parameters.ts';
@@ -16,8 +17,10 @@ export interface OverloadResult {
     /** Requests a second that were sent and answered. */
     readonly answeredPerSecond: number;
     readonly acceptedShare: number;
-    /** Answers by status, accepted ones apart; 0: none came. */
+    /** Answers by status, accepted ones apart. */
     readonly refused: Readonly<Record<number, number>>;
+    /** Requests that were sent, and to which no answer came. */
+    readonly unanswered: number;
   };
   /** p99 of accepted requests under overload over the p99 at capacity. */
   readonly ratioMsP99: number;
@@ -54,7 +57,8 @@ export async function runOverloadBench(options: OverloadBenchOptions): Promise<O
       next(`${Math.round(rate)} requests/s`);
       const run = { rate, inFlight: 0, runMs: stepMs, warmMs, seed, connections, from: 'sent' } as const;
       const over = await driver.drive(stack, run);
-      const refusals = Object.values(over.refused).reduce((sum, count) => sum + count, 0);
+      const { [noAnswer]: unanswered = 0, ...refused } = over.refused;
+      const refusals = Object.values(refused).reduce((sum, count) => sum + count, 0);
       const answered = over.answered + refusals;
       return {
         capacity: figuresOf(best),
@@ -62,7 +66,8 @@ export async function runOverloadBench(options: OverloadBenchOptions): Promise<O
           ...figuresOf(over),
           answeredPerSecond: rounded((over.requestsPerSecond * answered) / Math.max(1, over.answered)),
           acceptedShare: rounded(over.answered / answered),
-          refused: over.refused,
+          refused,
+          unanswered,
         },
         ratioMsP99: rounded(over.msP99 / best.msP99),
         ratioAccepted: rounded(over.requestsPerSecond / best.requestsPerSecond),

@@ -10,6 +10,8 @@ export interface ScoreParameters {
   readonly cacheRows: number;
   /** Whether requests ask for impressions; the reference logs none, so by default neither does Millrace. */
   readonly log: boolean;
+  /** Of the net's weights. */
+  readonly denseLearningRate: number;
   /** A rate holds while the 99th percentile is within this. */
   readonly msP99Max: number;
   /** Rates tried for each stack, in turns. */
@@ -30,6 +32,7 @@ export const fullSize: ScoreParameters = {
   partitions: 16,
   cacheRows: 262_144,
   log: false,
+  denseLearningRate: 0.001,
   msP99Max: 50,
   steps: 6,
   stepMs: 4_000,

@@ -11,7 +11,11 @@ export const fieldNames: readonly string[] = Array.from({ length: fields }, (_, 
 /** Exponent of Zipf's law, as in YCSB. */
 const zipfExponent = 0.99;
 
-export function scoreModel({ partitions, seed }: Pick<ScoreParameters, 'partitions' | 'seed'>): ModelFile {
+export function scoreModel({
+  partitions,
+  denseLearningRate,
+  seed,
+}: Pick<ScoreParameters, 'partitions' | 'denseLearningRate' | 'seed'>): ModelFile {
   return {
     name: modelName,
     label: 'click',
@@ -20,7 +24,7 @@ export function scoreModel({ partitions, seed }: Pick<ScoreParameters, 'partitio
     fields: fieldNames.map((name) => ({ name, type: 'sparse', scope: 'item', table: 'rows' })),
     net: {
       layers: hiddenUnits.map((units) => ({ units })),
-      optimizer: { type: 'adam', learningRate: 0.001 },
+      optimizer: { type: 'adam', learningRate: denseLearningRate },
     },
     loss: 'logloss',
     seed,

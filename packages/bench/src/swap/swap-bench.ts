@@ -8,12 +8,13 @@ import { fingerprintOf } from '@millrace/core';
 import { denseSubject, encodeDensePutBlock, modelNameFrom } from '@millrace/protocol';
 import { openVersionRegistry } from '@millrace/registry';
 import { type Bus, systemClock } from '@millrace/runtime';
-import { createMillraceClient, type MillraceClient, type ScoreResponse } from '@millrace/sdk';
+import { createMillraceClient, type MillraceClient } from '@millrace/sdk';
 import { eventually, pause, startLocalCluster } from '@millrace/testkit';
-import { median, quantile, rounded } from '../common/statistics.ts';
-import { createSwapJudge, likeVersions, type References } from './judge-answers.ts';
+import { forkModule } from '../common/fork.ts';
+import { median, rounded } from '../common/statistics.ts';
+import { likeVersions, type References } from './judge-answers.ts';
+import type { LoadEnd, LoadOrder, Phase } from './load-process.ts';
 import type { SwapParameters } from './parameters.ts';
-import { type SwapLoad, startSwapLoad } from './swap-load.ts';
 import { requestsOf, swapModel, weightsOf } from './swap-model.ts';
 
 export interface SwapResult {
@@ -60,7 +61,7 @@ export async function runSwapBench(options: SwapBenchOptions): Promise<SwapResul
     await client.createModel(swapModel);
     await client.waitUntilReady();
     options.onStep(1, 'making versions');
-    return await swapUnderLoad(client, await cluster.bus(), options);
+    return await swapUnderLoad(cluster.urls, client, await cluster.bus(), options);
   } finally {
     await client.close();
     await cluster.remove();
@@ -68,11 +69,12 @@ export async function runSwapBench(options: SwapBenchOptions): Promise<SwapResul
 }
 
 async function swapUnderLoad(
+  urls: readonly string[],
   client: MillraceClient,
   bus: Bus,
   options: SwapBenchOptions,
 ): Promise<SwapResult> {
-  const { versions, pairs, swaps, callers, pauseMs } = options;
+  const { versions, pairs, swaps, callers, pauseMs, items } = options;
   const requests = requestsOf(requestCount, options.items);
   const references = await makeVersions(client, bus, options);
   const live = createLiveSwaps(bus, versions);
@@ -82,18 +84,12 @@ async function swapUnderLoad(
     if (live.placeOf(version) !== 0) throw new Error('the live line has not the first weights yet');
   }, patience);
   await client.versions.setLabel(swapModel.name, label, { version: 1 });
-  const judge = createSwapJudge(references);
-  const liveSeen = new Set<number>();
-  const onAnswer = (request: number, answer: ScoreResponse) => {
-    const isLive = answer.modelVersion === undefined;
-    if (isLive) liveSeen.add(answer.version);
-    const place = isLive ? live.placeOf(answer.version) : (answer.modelVersion ?? 0) - 1;
-    judge.judge(request, place, answer);
-  };
-  const load = startSwapLoad({ client, requests, callers, pauseMs, onAnswer });
+  const load = forkModule(new URL('./load-process.ts', import.meta.url));
+  const order = <Answer = object>(wanted: LoadOrder) => load.ask<Answer>(wanted);
   const calm: Phase[] = [];
   const swapping: Phase[] = [];
   const swapTimesMs: number[] = [];
+  let end: LoadEnd;
   let done = 0;
   let step = 1;
   const perPhase = Math.ceil(swaps / pairs);
@@ -108,13 +104,14 @@ async function swapUnderLoad(
     swapTimesMs.push(performance.now() - startMs);
   };
   try {
+    await order({ kind: 'start', urls, callers, pauseMs, items, requests: requestCount, references });
     // The first requests of connections and caches are nobody's phase.
     await pause(options.swapEveryMs * 2);
     for (let pair = 0; pair < pairs; pair += 1) {
       // Whichever comes first meets what is left of the one before.
       for (const kind of pair % 2 === 0 ? (['calm', 'swapping'] as const) : (['swapping', 'calm'] as const)) {
         options.onStep(++step, kind === 'calm' ? 'load alone' : 'load and swaps');
-        load.takeLatencies();
+        await order({ kind: 'take' });
         const count = Math.min(perPhase, swaps - done);
         for (let n = 0; n < count; n += 1) {
           const untilMs = performance.now() + options.swapEveryMs;
@@ -122,11 +119,12 @@ async function swapUnderLoad(
           await pause(Math.max(0, untilMs - performance.now()));
         }
         if (kind === 'swapping') done += count;
-        (kind === 'calm' ? calm : swapping).push(phaseOf(load));
+        (kind === 'calm' ? calm : swapping).push(await order<Phase>({ kind: 'take' }));
       }
     }
+    end = await order<LoadEnd>({ kind: 'stop', live: live.places });
   } finally {
-    await load.stop();
+    await load.close();
   }
   const { engine } = await client.score(requests[0]);
   const ratios = (of: keyof Phase) => swapping.map((phase, i) => phase[of] / calm[i][of]);
@@ -134,11 +132,11 @@ async function swapUnderLoad(
     rounded(median(phases.map((phase) => phase[of])));
   return {
     swaps: done,
-    liveSwaps: liveSeen.size,
-    answers: judge.judged,
-    errors: load.errors,
-    mixed: judge.mixed,
-    versionsSeen: judge.seen.size,
+    liveSwaps: end.liveSeen,
+    answers: end.answers,
+    errors: end.errors,
+    mixed: end.mixed,
+    versionsSeen: end.versionsSeen,
     p99Ratio: rounded(median(ratios('p99Ms'))),
     p50Ratio: rounded(median(ratios('p50Ms'))),
     p99Ms: { without: medianOf(calm, 'p99Ms'), with: medianOf(swapping, 'p99Ms') },
@@ -146,16 +144,6 @@ async function swapUnderLoad(
     swapMs: { median: rounded(median(swapTimesMs)), max: rounded(Math.max(...swapTimesMs)) },
     engine,
   };
-}
-
-interface Phase {
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-}
-
-function phaseOf(load: SwapLoad): Phase {
-  const latencies = load.takeLatencies();
-  return { p50Ms: quantile(latencies, 0.5), p99Ms: quantile(latencies, 0.99) };
 }
 
 /** Makes versions 1 … n and asks each for every request. @throws when two versions could not be told apart. */
@@ -196,6 +184,9 @@ function createLiveSwaps(bus: Bus, versions: number) {
   const placeAt = new Map<number, number>();
   let put = 0;
   return {
+    get places() {
+      return [...placeAt];
+    },
     placeOf: (sequence: number) => placeAt.get(sequence),
     async put(place: number): Promise<void> {
       const mark = { producer: 'swap-bench', sequence: put + 1, previous: put };

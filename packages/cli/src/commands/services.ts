@@ -122,7 +122,15 @@ export function inferenceCommand(): Command {
       const tls = await readHttpTls(settings);
       const asksForKeys = shell.access !== openAccess;
       warnAbout(shell, { http: { host: settings.host, asksForKeys, expiresMs: tls?.expiresMs ?? null } });
-      const { batchRowsMax, batchDelayUs, queueRowsMax, queueDelayMsMax, lanes, ...rest } = settings;
+      const {
+        batchRowsMax,
+        batchDelayUs,
+        queueRowsMax,
+        queueDelayMsMax,
+        queueDelayMsTarget,
+        lanes,
+        ...rest
+      } = settings;
       const { bus, logger } = shell;
       const tracing = await openSpans(shell, settings);
       const running = await startInference({
@@ -133,7 +141,14 @@ export function inferenceCommand(): Command {
         archive: await openArchive(bus, logger, readConfig(snapshotSettings, process.env)),
         clock: systemClock,
         cluster: shell.common.cluster,
-        limits: { rowsMax: batchRowsMax, delayUs: batchDelayUs, queueRowsMax, queueDelayMsMax, lanes },
+        limits: {
+          rowsMax: batchRowsMax,
+          delayUs: batchDelayUs,
+          queueRowsMax,
+          queueDelayMsMax,
+          queueDelayMsTarget,
+          lanes,
+        },
         pull: pullPreferences(shell),
         code: codeText,
       });

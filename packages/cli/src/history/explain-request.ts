@@ -1,6 +1,7 @@
 /**
  * Computes a logged score again: the rows of its keys at the sequences where they were read, the dense version that it
- * names, the engine that scored it. What was pulled, pooled and multiplied is then the same, and so is every bit.
+ * names, the engine that scored it. What was pulled, pooled and multiplied is then the same, and so is every bit; nearly so
+ * where the node kept its copies of rows rounded.
  */
 import type { ScoreInput } from '@millrace/inference';
 import { type EngineName, engineNames } from '@millrace/model';
@@ -56,6 +57,10 @@ export interface Explanation {
   readonly partitions: number;
   /** True when every item is the same to the bit. */
   readonly equal: boolean;
+  /** What there is to expect: the same bits, or nearly the same where the node may have read rows that it kept rounded. */
+  readonly promise: 'bits' | 'near';
+  /** Largest difference between a score that was logged and the one computed again. */
+  readonly differenceMax: number;
   readonly items: readonly ExplainedItem[];
   /** Keys whose rows were read in parts or stood in for, so that several rows may have been used. */
   readonly uncertainKeys: number;
@@ -100,6 +105,7 @@ export async function explainRequest(options: ExplainOptions): Promise<Explanati
     }));
     const uncertainKeys = rows.filter((versions) => versions.length > 1).length;
     const equal = items.every((item) => item.equal);
+    const differenceMax = Math.max(...items.map((item) => Math.abs(item.logged - item.recomputed)));
     return {
       found,
       engine,
@@ -107,6 +113,8 @@ export async function explainRequest(options: ExplainOptions): Promise<Explanati
       reads,
       partitions,
       equal,
+      promise: impression.rowFormat === undefined ? 'bits' : 'near',
+      differenceMax,
       items,
       uncertainKeys,
       remarks: remarksOn({ impression, engine, equal, uncertainKeys, asked: options.engine }),
@@ -273,6 +281,10 @@ interface RemarksInput {
 
 function remarksOn({ impression, engine, equal, uncertainKeys, asked }: RemarksInput): readonly string[] {
   const remarks: string[] = [];
+  if (impression.rowFormat !== undefined)
+    remarks.push(
+      `The node kept rows in ${impression.rowFormat}, so those that it did not just pull were rounded when it scored; here they are as the log gives them.`,
+    );
   if (impression.degraded) {
     remarks.push(
       equal
@@ -288,9 +300,10 @@ function remarksOn({ impression, engine, equal, uncertainKeys, asked }: RemarksI
     remarks.push(
       `Scored by ${impression.engine ?? 'an unknown engine'}, computed again by ${engine}: last bits may differ.`,
     );
-  else if (!equal && (engine.startsWith('tfjs-node') || engine === 'webgpu'))
+  else if (equal || impression.rowFormat !== undefined) return remarks;
+  else if (engine.startsWith('tfjs-node') || engine === 'webgpu')
     remarks.push(`${engine} may give other last bits in a batch of another size.`);
-  else if (!equal && engine.startsWith('onnx'))
+  else if (engine.startsWith('onnx'))
     remarks.push(`${engine} may give other last bits on a processor of another kind.`);
   return remarks;
 }

@@ -107,6 +107,24 @@ test('explain: rows or weights of another moment give other scores', async () =>
   expect((await explain(past, 'copy-2')).equal).toBe(false);
 });
 
+test('explain: a node that kept its rows rounded: near is what to expect, how near is told, and so is why', async () => {
+  const past = await openPastCluster(deep);
+  await past.visit(30);
+  const { scores } = await impressionOf(past, 'visit-30');
+  expect(await explain(past, 'visit-30')).toMatchObject({ promise: 'bits', differenceMax: 0, remarks: [] });
+  const view = new DataView(scores.buffer, scores.byteOffset);
+  const [first] = (await explain(past, 'visit-30')).items;
+  view.setFloat32(0, first.logged + 0.001, true);
+  const rounded = await logCopy(past, 'visit-30', { scores, rowFormat: 'int8' });
+  const explained = await explain(past, rounded);
+  expect(explained).toMatchObject({ promise: 'near', equal: false });
+  expect(explained.differenceMax).toBeCloseTo(0.001, 6);
+  expect(explained.remarks).toEqual([expect.stringMatching(/^The node kept rows in int8, .* rounded/)]);
+  // What it had just pulled was exact, and then every bit is the same all the same.
+  await logCopy(past, 'visit-29', { requestId: 'copy-2', rowFormat: 'float16' });
+  expect(await explain(past, 'copy-2')).toMatchObject({ promise: 'near', equal: true, differenceMax: 0 });
+});
+
 test('explain: a partition that was read in parts is tried at both sequences', async () => {
   const past = await openPastCluster(deep);
   await past.visit(30);

@@ -1,10 +1,10 @@
 /** GRPCInferenceService of the Open Inference Protocol, with the model repository extension. */
 import { refusedPart } from '../refused-part.ts';
 import type { ScoringService } from '../scoring-service.ts';
-import { infer, type Parameters } from '../tensors/infer.ts';
+import { type InferAnswer, infer, type Parameters } from '../tensors/infer.ts';
 import {
   changeLoaded,
-  isReady,
+  isReadyIfAny,
   modelConfig,
   modelMetadata,
   modelStatistics,
@@ -53,8 +53,8 @@ export function inferenceAnswers(service: ScoringService): Readonly<Record<strin
     versionNamed(service, name, version);
     return file;
   };
-  const modelReady: Answer<NamedMessage> = (message) => ({
-    ready: isReady(service, found(message).name, message.version),
+  const modelReady: Answer<NamedMessage> = ({ name, version }) => ({
+    ready: isReadyIfAny(service, name, version),
   });
   const metadata: Answer<NamedMessage> = (message) => modelMetadata(service, found(message));
   const config: Answer<NamedMessage> = (message) => ({ config: modelConfig(service, found(message)) });
@@ -81,7 +81,7 @@ export function inferenceAnswers(service: ScoringService): Readonly<Record<strin
       model_version: answer.version,
       id: message.id,
       parameters: parameterMessages(answer.parameters),
-      ...outputOf(Array.from(answer.scores), message.raw_input_contents.length > 0),
+      ...outputOf(answer, message.raw_input_contents.length > 0),
     };
   };
   const index: Answer<{ readonly ready: boolean }> = ({ ready }) => ({
@@ -90,7 +90,7 @@ export function inferenceAnswers(service: ScoringService): Readonly<Record<strin
   const change =
     (verb: 'load' | 'unload'): Answer<ChangeMessage> =>
     ({ model_name: model, parameters }) =>
-      changeLoaded(service, model, verb, parametersFrom('parameters', parameters).version);
+      changeLoaded(service, model, verb, parametersFrom('parameters', parameters));
   return {
     ServerLive: () => ({ live: true }),
     ServerReady: () => ({ ready: service.ready }),
@@ -107,9 +107,9 @@ export function inferenceAnswers(service: ScoringService): Readonly<Record<strin
 }
 
 /** Scores in the form of the inputs: raw bytes for raw bytes, typed contents for typed ones. */
-function outputOf(values: readonly number[], raw: boolean): object {
+function outputOf({ scores, shape }: InferAnswer, raw: boolean): object {
   const { name, datatype } = scoreOutput;
-  const shape = [values.length];
+  const values = Array.from(scores);
   if (!raw) return { outputs: [{ name, datatype, shape, contents: { fp32_contents: values } }] };
   return {
     outputs: [{ name, datatype, shape }],

@@ -9,6 +9,7 @@ import type { ScoringService } from '../scoring-service.ts';
 import type { Tracing } from '../tracing/span.ts';
 import { keyInterceptor } from './access.ts';
 import { healthService } from './health-service.ts';
+import { inferStreams } from './infer-stream.ts';
 import { inferenceAnswers } from './inference-service.ts';
 import { nativeAnswers } from './native-service.ts';
 import { healthServiceName, inferenceServiceName, loadProtos, nativeServiceName } from './protos.ts';
@@ -61,7 +62,9 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcFace> {
   const native = tolerant(protos.service(nativeServiceName));
   server.addService(native, unaryMethods(calls, nativeAnswers(service)));
   const inference = tolerant(protos.service(inferenceServiceName));
-  server.addService(inference, unaryMethods(calls, inferenceAnswers(service)));
+  const answers = inferenceAnswers(service);
+  const streams = inferStreams(calls, answers.ModelInfer);
+  server.addService(inference, { ...unaryMethods(calls, answers), ...streams.methods });
   const health = healthService(service, ['', nativeServiceName, inferenceServiceName], clock);
   server.addService(protos.service(healthServiceName), health.methods);
   new ReflectionService(protos.all).addToServer(server);
@@ -77,7 +80,7 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcFace> {
   return {
     address,
     close() {
-      closed ??= closeServer(server, health, { clock, limitMs: options.requestTimeoutMs });
+      closed ??= closeServer(server, [health, streams], { clock, limitMs: options.requestTimeoutMs });
       return closed;
     },
   };
@@ -101,10 +104,10 @@ function bind(server: Server, address: string, proof: ServerCredentials): Promis
 /** Calls that outlive the limit are cut, so that a close always ends. */
 async function closeServer(
   server: Server,
-  health: { close(): void },
+  lasting: readonly { close(): void }[],
   { clock, limitMs }: { readonly clock: Clock; readonly limitMs: number },
 ): Promise<void> {
-  health.close();
+  for (const calls of lasting) calls.close();
   const cut = clock.setTimer(limitMs, () => server.forceShutdown());
   await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
   cut.cancel();

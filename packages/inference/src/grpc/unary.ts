@@ -1,7 +1,8 @@
-/** One way for every unary call: a time limit, coded refusals, a count, and defects in the log alone. */
+/** One way for every request: a time limit, coded refusals, a count, and defects in the log alone. */
 import {
   type handleUnaryCall,
   Metadata,
+  type ServerDuplexStream,
   type ServerUnaryCall,
   type ServiceDefinition,
   type sendUnaryData,
@@ -68,35 +69,55 @@ function unary(
   name: string,
   answer: Answer<unknown>,
 ): handleUnaryCall<unknown, object> {
-  const { requestTimeoutMs, onAnswered } = options;
   return (call: ServerUnaryCall<unknown, object>, callback: sendUnaryData<object>) => {
-    const span = options.tracing ? beginSpan(options.tracing, call) : undefined;
-    const work = async () => {
-      if (call.request === malformed)
-        throw new MillraceError(
-          'MILL_BAD_REQUEST',
-          `message: wanted the request of ${name}, found other bytes`,
-        );
-      return answer(call.request, callerOf(call, options.clock, span));
-    };
-    within(requestTimeoutMs, work()).then(
-      (response) => {
-        onAnswered(name, 'OK');
-        endSpan(span, 'OK');
-        callback(null, response);
-      },
-      (error: unknown) => {
-        const refusal = refusalFrom(options, name, error);
-        onAnswered(name, grpcStatusOf(refusal));
-        endSpan(span, grpcStatusOf(refusal), refusal);
-        callback(serviceErrorFrom(refusal));
-      },
+    const span = beginSpan(options, call);
+    if (span) tellSpan(call, span);
+    answerOne({ options, name, answer, call, request: call.request, span }).then(
+      (response) => callback(null, response),
+      (refusal: MillraceError) => callback(serviceErrorFrom(refusal)),
     );
   };
 }
 
+/** What calls of one request and streams of several have in common. */
+export type Call = ServerUnaryCall<unknown, object> | ServerDuplexStream<unknown, object>;
+
+/** One request of a call. */
+export interface Asked {
+  readonly options: CallOptions;
+  /** Of the method. */
+  readonly name: string;
+  readonly answer: Answer<unknown>;
+  readonly call: Call;
+  readonly request: unknown;
+  readonly span: Span | undefined;
+}
+
+/** Answers one request within its time, and counts it. @throws MillraceError, whatever went wrong */
+export async function answerOne({ options, name, answer, call, request, span }: Asked): Promise<object> {
+  const work = async () => {
+    if (request === malformed)
+      throw new MillraceError(
+        'MILL_BAD_REQUEST',
+        `message: wanted the request of ${name}, found other bytes`,
+      );
+    return answer(request, callerOf(call, options.clock, span));
+  };
+  try {
+    const response = await within(options.requestTimeoutMs, work());
+    options.onAnswered(name, 'OK');
+    endSpan(span, 'OK');
+    return response;
+  } catch (error) {
+    const refusal = refusalFrom(options, name, error);
+    options.onAnswered(name, grpcStatusOf(refusal));
+    endSpan(span, grpcStatusOf(refusal), refusal);
+    throw refusal;
+  }
+}
+
 /** Gone once the call is cancelled or its deadline has passed, even where a busy loop has not told so yet. */
-function callerOf(call: ServerUnaryCall<unknown, object>, clock: Clock, span: Span | undefined): Caller {
+function callerOf(call: Call, clock: Clock, span: Span | undefined): Caller {
   return {
     span,
     get gone() {
@@ -106,20 +127,23 @@ function callerOf(call: ServerUnaryCall<unknown, object>, clock: Clock, span: Sp
   };
 }
 
-/** Takes up the caller's trace, and tells him which span his call was, as over HTTP (http/trace-requests.ts). */
-function beginSpan(tracing: Tracing, call: ServerUnaryCall<unknown, object>): Span | undefined {
+/** Takes up the caller's trace; undefined where nobody gets one. */
+export function beginSpan({ tracing = null }: CallOptions, call: Call): Span | undefined {
   const [service = '', method = ''] = call.getPath().slice(1).split('/');
   const header = (name: string) => call.metadata.get(name).map(String)[0];
-  const span = tracing.begin(
+  const span = tracing?.begin(
     `${service}/${method}`,
     { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': method },
     { traceparent: header('traceparent'), tracestate: header('tracestate') },
   );
-  if (span === null) return undefined;
+  return span ?? undefined;
+}
+
+/** Tells the caller which span his call was, as over HTTP (http/trace-requests.ts). */
+function tellSpan(call: Call, span: Span): void {
   const told = new Metadata();
   told.set('traceresponse', span.traceparent);
   call.sendMetadata(told);
-  return span;
 }
 
 function endSpan(span: Span | undefined, answered: StatusName, error?: MillraceError): void {

@@ -1,5 +1,6 @@
 /** Routes of a protocol that others have written down: refusals in its form, and bodies of any content type. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { inflated } from './inflated-body.ts';
 import { jsonReader, type ReadJson } from './json-body.ts';
 import { plainErrorFrom, type Refuser } from './refusals.ts';
 import type { RouteOptions } from './routes.ts';
@@ -20,7 +21,7 @@ export function isForeignPath(url: string): boolean {
 
 /**
  * Makes `{"error": text}` the form of every refusal in `scope`, and takes bodies whatever their content type says: curl and
- * the protocols' own clients name none, or that of a form. An empty body is `undefined`.
+ * the protocols' own clients name none, or that of a form. An empty body is `undefined`; one may be compressed.
  * @param read  reads a body; default: JSON.
  */
 export function speakForeign(
@@ -29,7 +30,7 @@ export function speakForeign(
   read?: (json: ReadJson) => ReadJson,
 ): void {
   const json = jsonReader(scope);
-  const reader = read?.(json) ?? json;
+  const reader = inflated(read?.(json) ?? json);
   scope.setErrorHandler((error, request, reply) => refuser.refuse(error, request, reply, plainErrorFrom));
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser(

@@ -13,7 +13,16 @@ export type ReadJson = (request: FastifyRequest, body: Buffer, done: Done) => vo
 export function acceptJsonOnly(app: FastifyInstance): void {
   const read = jsonReader(app);
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, read);
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, uncompressed(read));
+}
+
+/** Refuses bodies that are compressed. */
+function uncompressed(read: ReadJson): ReadJson {
+  return (request, body, done) => {
+    const encoding = request.headers['content-encoding'] ?? 'identity';
+    if (encoding === 'identity') return read(request, body, done);
+    return done(badHeader('content-encoding', 'identity (no compression)', encoding));
+  };
 }
 
 /** A reader of JSON for `app`'s routes, whatever their content type is. */
@@ -21,10 +30,6 @@ export function jsonReader(app: FastifyInstance): ReadJson {
   // Fastify's parser refuses `__proto__` and `constructor.prototype`; what it does not say is where a fault lies.
   const parse = app.getDefaultJsonParser('error', 'error');
   return (request, body, done) => {
-    const encoding = request.headers['content-encoding'] ?? 'identity';
-    if (encoding !== 'identity') {
-      return done(badHeader('content-encoding', 'identity (no compression)', encoding));
-    }
     if (!isUtf8(body)) return done(new MillraceError('MILL_BAD_JSON', 'the body is not UTF-8'));
     const text = body.toString('utf8');
     return parse(request, text, (error, value) => {

@@ -7,8 +7,9 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { bodyBytesMax, errorTable, MillraceError } from '@millrace/protocol';
 import { type Access, shownKeyFrom } from '@millrace/runtime';
 import { type Priority, priorities, priorityHeader } from '../priority.ts';
+import { type RetryAfterMs, retrySteps } from '../queue-delay.ts';
 import type { ScoringService } from '../scoring-service.ts';
-import { errorResponseFrom, headersFor, plainErrorFrom } from './refusals.ts';
+import { errorResponseFrom, headersFor, plainErrorFrom, type RefusalBody } from './refusals.ts';
 
 export interface ShedOptions {
   readonly service: ScoringService;
@@ -26,24 +27,28 @@ const foreign = /^\/v2\/models\/[^?]*\/infer$|^\/v1\/models\/[^?]*:(predict|clas
 /** Of refusals in other protocols, in the metrics. */
 const foreignRoute = 'foreign';
 
-const refusal = new MillraceError('MILL_OVERLOADED', 'cannot score now: too many requests wait already');
-const { http: status } = errorTable[refusal.code];
+const { http: status } = errorTable.MILL_OVERLOADED;
 
-function answerFrom(body: object): { readonly body: string; readonly headers: Record<string, string> } {
-  const text = JSON.stringify(body);
-  const length = String(Buffer.byteLength(text));
-  return {
-    body: text,
-    headers: {
-      'content-type': 'application/json; charset=utf-8',
-      'content-length': length,
-      ...headersFor(refusal),
-    },
-  };
+interface PlainAnswer {
+  readonly body: string;
+  readonly headers: Record<string, string>;
 }
 
-const nativeAnswer = answerFrom(errorResponseFrom(refusal));
-const foreignAnswer = answerFrom(plainErrorFrom(refusal));
+function answersFrom(bodyFrom: RefusalBody): Readonly<Record<RetryAfterMs, PlainAnswer>> {
+  const answerOf = (retryAfterMs: RetryAfterMs): PlainAnswer => {
+    const message = 'cannot score now: too many requests wait already';
+    const refusal = new MillraceError('MILL_OVERLOADED', message, { details: { retryAfterMs } });
+    const body = JSON.stringify(bodyFrom(refusal));
+    const type = { 'content-type': 'application/json; charset=utf-8' };
+    const length = { 'content-length': String(Buffer.byteLength(body)) };
+    return { body, headers: { ...type, ...length, ...headersFor(refusal) } };
+  };
+  const answers = retrySteps.map((step) => [step, answerOf(step)] as const);
+  return Object.fromEntries(answers) as Record<RetryAfterMs, PlainAnswer>;
+}
+
+const nativeAnswers = answersFrom(errorResponseFrom);
+const foreignAnswers = answersFrom(plainErrorFrom);
 
 /** Puts `shed` before whoever answers the server's requests. */
 export function shedBefore(server: Server, shed: Shed): void {
@@ -61,15 +66,16 @@ export function shedBefore(server: Server, shed: Shed): void {
 export function createShed({ service, access, onRefused }: ShedOptions): Shed {
   return (request, response) => {
     const { method, url = '', headers } = request;
-    if (method !== 'POST' || service.isOverdue === undefined) return false;
-    const priority = (headers[priorityHeader] ?? 'normal') as Priority;
-    if (!priorities.includes(priority) || !service.isOverdue(priority)) return false;
+    if (method !== 'POST' || service.overdue === undefined) return false;
     const isNative = native.test(url);
     if (!isNative && !foreign.test(url)) return false;
+    const priority = (headers[priorityHeader] ?? 'normal') as Priority;
+    const afterMs = priorities.includes(priority) ? service.overdue(priority) : null;
+    if (afterMs === null) return false;
     // What is longer, or comes in parts, is thrown away within bounds where all refusals are made.
     if (!(Number(headers['content-length']) <= bodyBytesMax)) return false;
     if (access.authorize({ key: shownKeyFrom(headers), needs: 'score' }).kind !== 'granted') return false;
-    const answer = isNative ? nativeAnswer : foreignAnswer;
+    const answer = (isNative ? nativeAnswers : foreignAnswers)[afterMs];
     response.writeHead(status, answer.headers).end(answer.body);
     onRefused(isNative ? url : foreignRoute, status);
     return true;

@@ -9,6 +9,8 @@ import { pathOf, shownShape, type Tensor } from './tensor.ts';
 export interface Column {
   readonly input: InputSignature;
   readonly values: readonly FeatureValue[];
+  /** Dimensions that they came in, 1 or 2: [n], or [n, 1] and [n, k]. */
+  readonly dimensions: number;
 }
 
 /** The input of that name. @throws MILL_BAD_REQUEST naming those that the model has. */
@@ -30,7 +32,7 @@ export function columnsFrom(file: ModelFile, tensors: readonly Tensor[]): readon
     const input = inputNamed(file, tensor.name);
     if (seen.has(input.name)) throw refusedPart(pathOf(input.name), 'each input once', 'it twice');
     seen.add(input.name);
-    return { input, values: valuesOf(input, tensor) };
+    return { input, values: valuesOf(input, tensor), dimensions: tensor.shape.length };
   });
 }
 

@@ -1,5 +1,5 @@
 /** Inference as the Open Inference Protocol has it, below both of its faces. */
-
+import { liveLabel } from '@millrace/protocol';
 import { refusedPart, shownValue } from '../refused-part.ts';
 import type { Caller, ScoringService } from '../scoring-service.ts';
 import { columnsFrom } from './columns.ts';
@@ -22,6 +22,8 @@ export interface InferRequest {
 
 export interface InferAnswer {
   readonly scores: Float32Array;
+  readonly shape: readonly number[];
+  /** '' where rows were scored by different versions: the parameter `model_versions` then tells that of each user. */
   readonly version: string;
   readonly parameters: Parameters;
 }
@@ -52,22 +54,55 @@ export async function infer(
   });
   return {
     scores: scored.scores,
-    version: String(scored.modelVersion ?? scored.version),
+    shape: scored.shape,
+    version: versionOf(scored),
     parameters: parametersOf(scored, log),
   };
 }
 
-function parametersOf(scored: RowScores, log: boolean): Parameters {
-  const { version, versions, label, arms, requestIds, stalenessMs, degraded, engine } = scored;
+/** Of the live line it is the dense version, of which the newest is told where a swap fell between two users. */
+function versionOf({ answers }: RowScores): string {
+  const [{ modelVersion }] = answers;
+  if (answers.some((other) => other.modelVersion !== modelVersion)) return '';
+  return String(modelVersion ?? Math.max(...answers.map(({ version }) => version)));
+}
+
+function parametersOf({ answers, stalenessMs, degraded }: RowScores, log: boolean): Parameters {
+  const arms = answers.map(({ arm = '' }) => arm);
   return {
-    version,
-    // A swap may fall between the batches of two users: then each says its own.
-    ...(versions.some((other) => other !== version) && { versions: versions.join(',') }),
-    ...(label !== null && { label }),
+    version: Math.max(...answers.map(({ version }) => version)),
+    ...listed(
+      'versions',
+      answers.map(({ version }) => version),
+    ),
+    ...listed(
+      'model_versions',
+      answers.map(({ modelVersion = liveLabel }) => modelVersion),
+    ),
+    ...toldOnce(
+      'label',
+      'labels',
+      answers.map(({ label = '' }) => label),
+    ),
     ...(arms.some((arm) => arm !== '') && { arms: arms.join(',') }),
-    ...(log && { request_ids: requestIds.join(',') }),
+    ...(log && { request_ids: answers.map(({ requestId }) => requestId).join(',') }),
     ...(stalenessMs !== null && { staleness_ms: stalenessMs }),
     degraded,
-    engine,
+    ...toldOnce(
+      'engine',
+      'engines',
+      answers.map(({ engine }) => engine),
+    ),
   };
+}
+
+/** What the users have in common under one name, or that of each under another; nothing where it is ''. */
+function toldOnce(name: string, names: string, values: readonly string[]): Parameters {
+  if (values.some((value) => value !== values[0])) return listed(names, values);
+  return values[0] === '' ? {} : { [name]: values[0] };
+}
+
+/** One value a user, in the order of their first rows, where they differ. */
+function listed(name: string, values: readonly (string | number)[]): Parameters {
+  return values.some((value) => value !== values[0]) ? { [name]: values.join(',') } : {};
 }

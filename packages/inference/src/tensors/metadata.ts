@@ -1,12 +1,13 @@
 /** What a node says of itself and its models in the Open Inference Protocol; both faces send these as they are. */
 import {
+  isMillraceError,
   liveLabel,
   MillraceError,
   type ModelFile,
   type ModelListing,
   type ServedVersion,
 } from '@millrace/protocol';
-import { refusedPart, shownValue } from '../refused-part.ts';
+import { clipped, refusedPart, shownValue } from '../refused-part.ts';
 import { release } from '../release.ts';
 import { noEngine, type ScoringService } from '../scoring-service.ts';
 import type { Datatype } from './datatypes.ts';
@@ -100,6 +101,17 @@ export function isReady(service: ScoringService, model: string, version: string)
   return ready && versions?.find((one) => one.version === address.version)?.state === 'READY';
 }
 
+/** The same, and false of a model or a version that there is not: over gRPC Triton's clients ask so whether to load it. */
+export function isReadyIfAny(service: ScoringService, model: string, version: string): boolean {
+  try {
+    return isReady(service, model, version);
+  } catch (error) {
+    if (isMillraceError(error, 'MILL_MODEL_UNKNOWN') || isMillraceError(error, 'MILL_VERSION_UNKNOWN'))
+      return false;
+    throw error;
+  }
+}
+
 /** States as Triton has them. */
 const repositoryStates = {
   READY: 'READY',
@@ -125,15 +137,24 @@ export function repositoryIndex(service: ScoringService) {
   ]);
 }
 
-/** Loads or unloads one version, or without a number what the policy wants. */
+/** What a change may say: which version, and what Triton's clients always send along; there are no dependents here. */
+const changeParameters = ['version', 'unload_dependents'];
+
+/**
+ * Loads or unloads one version, or without a number what the policy wants.
+ * @throws MILL_BAD_REQUEST where it says more, such as another configuration or files: models come from the registry.
+ */
 export async function changeLoaded(
   service: ScoringService,
   model: string,
   verb: 'load' | 'unload',
-  version: unknown,
+  parameters: Readonly<Record<string, unknown>>,
 ): Promise<object> {
   const { name } = service.fileOf(model);
+  const other = Object.keys(parameters).find((named) => !changeParameters.includes(named));
+  if (other !== undefined) throw refusedPart('parameters', `only ${changeParameters[0]}`, clipped(other));
   const { versions } = service;
+  const { version } = parameters;
   if (version === undefined)
     await (verb === 'load' ? versions.loadByPolicy(name) : versions.unloadUnlabelled(name));
   else await versions[verb](name, numberFrom(version));

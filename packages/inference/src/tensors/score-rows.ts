@@ -9,6 +9,7 @@ import {
   type FeatureValue,
   type ModelFile,
   type ScoreRequest,
+  type ScoreResponse,
   scoreItemsMax,
 } from '@millrace/protocol';
 import { refusedPart } from '../refused-part.ts';
@@ -16,7 +17,7 @@ import { checkScoreRequest } from '../request-checks.ts';
 import type { Caller, ScoringService } from '../scoring-service.ts';
 import type { Column } from './columns.ts';
 import { pathOf } from './tensor.ts';
-import { versionNamed, versionUnknown } from './version-address.ts';
+import { servedAlone, versionNamed } from './version-address.ts';
 
 /** One score request, and which rows its items are. */
 export interface RowGroup {
@@ -28,6 +29,11 @@ export interface RowGroup {
 
 export interface RowGroups {
   readonly rows: number;
+  /**
+   * Of the scores: [n, 1] where every input of one value a row came so, as servers whose models have a batch dimension are
+   * asked, and answer; else [n].
+   */
+  readonly shape: readonly number[];
   readonly groups: readonly RowGroup[];
 }
 
@@ -59,8 +65,11 @@ export function groupsFrom(columns: readonly Column[]): RowGroups {
       shared.filter(({ input }) => input.scope === scope),
       row,
     );
+  const single = columns.filter(({ input }) => input.kind !== 'list');
+  const isWide = single.length > 0 && single.every(({ dimensions }) => dimensions === 2);
   return {
     rows,
+    shape: isWide ? [rows, 1] : [rows],
     groups: [...groups.values()].map(({ first, places }) => ({
       user: scoped('user', first),
       context: scoped('context', first),
@@ -93,20 +102,13 @@ export interface RowScoring {
 export interface RowScores {
   /** In the order of the rows. */
   readonly scores: Float32Array;
-  /** Newest dense version among them, and that of each group. */
-  readonly version: number;
-  readonly versions: readonly number[];
-  /** Number of the model's version that scored; null: the live line. */
-  readonly modelVersion: number | null;
-  /** Label that was followed; null: none. */
-  readonly label: string | null;
-  /** Experiment arms of each group; '' for none. */
-  readonly arms: readonly string[];
-  readonly requestIds: readonly string[];
+  /** Of the scores. */
+  readonly shape: readonly number[];
+  /** How each group was scored: an experiment may send users different ways, and a swap may fall between them. */
+  readonly answers: readonly ScoreResponse[];
   /** The largest among the groups; null when one is not known. */
   readonly stalenessMs: number | null;
   readonly degraded: boolean;
-  readonly engine: string;
 }
 
 /**
@@ -127,22 +129,15 @@ export async function scoreRows(grouped: RowGroups, scoring: RowScoring): Promis
     const { places } = grouped.groups[g];
     for (const [i, place] of places.entries()) scores[place] = answer.scores[i];
   }
-  const versions = answers.map((answer) => answer.version);
-  if (sequence !== null && versions.some((served) => served !== sequence))
-    throw versionUnknown(file.name, version, versions[0]);
+  const elsewhere = answers.find((answer) => sequence !== null && answer.version !== sequence);
+  if (elsewhere !== undefined) throw servedAlone(file.name, version, elsewhere.version);
   const staleness = answers.map(({ stalenessMs }) => stalenessMs);
   return {
     scores,
-    version: Math.max(...versions),
-    versions,
-    // Of the first: without experiments all take one route, since they are sent on in one go.
-    modelVersion: answers[0].modelVersion ?? null,
-    label: answers[0].label ?? null,
-    arms: answers.map(({ arm = '' }) => arm),
-    requestIds: answers.map(({ requestId }) => requestId),
+    shape: grouped.shape,
+    answers,
     stalenessMs: staleness.includes(null) ? null : Math.max(...(staleness as number[])),
     degraded: answers.some(({ degraded }) => degraded),
-    engine: answers[0].engine,
   };
 }
 

@@ -2,7 +2,8 @@
  * Versions as foreign protocols name them: a text in a path or a message. Numbers are those of the model's versions, `live` is
  * the live line. Where no version has that number, the sequence that the live line is at names it too: it is what answers say.
  */
-import { liveLabel, MillraceError, type ServedVersion, type VersionAddress } from '@millrace/protocol';
+import { liveLabel, MillraceError, type ModelListing, type VersionAddress } from '@millrace/protocol';
+import { versionUnknown } from '@millrace/registry';
 import type { ScoringService } from '../scoring-service.ts';
 
 export interface NamedVersion {
@@ -20,41 +21,36 @@ export function versionNamed(service: ScoringService, model: string, version: st
   if (found !== undefined) return { address: { version: found.version }, sequence: null };
   if (listing === undefined || String(listing.version) === version)
     return { address: { version: liveLabel }, sequence: Number(version) };
-  throw versionUnknown(model, version, listing.version, listing.versions);
-}
-
-export function versionUnknown(
-  model: string,
-  wanted: string,
-  current: number,
-  versions: readonly ServedVersion[] = [],
-): MillraceError {
-  const shown = JSON.stringify(wanted.slice(0, 40));
-  if (versions.length === 0)
-    return new MillraceError(
-      'MILL_VERSION_UNKNOWN',
-      `model "${model}" is served at version ${current} alone, not at ${shown}`,
-      { details: { version: current } },
-    );
-  const there = [liveLabel, ...versions.map(({ version }) => version)];
-  const labels = versions.flatMap((version) => version.labels).sort();
-  return new MillraceError(
-    'MILL_VERSION_UNKNOWN',
-    `model "${model}" has no version ${shown}; there are versions ${there.join(', ')}, the live line at ${current}, and ${labels.length === 0 ? 'no labels' : `labels ${labels.join(', ')}`}`,
-    { details: { version: current, versions: there, labels } },
-  );
+  if ((listing.versions ?? []).length === 0) throw servedAlone(model, version, listing.version);
+  throw versionUnknown(model, `version ${shown(version)}`, foundIn(listing));
 }
 
 /** Where a label leads: a version, or the live line. @throws MILL_VERSION_UNKNOWN naming those that there are. */
 export function labelNamed(service: ScoringService, model: string, label: string): number | typeof liveLabel {
   if (label === liveLabel) return liveLabel;
-  const versions = service.models().find(({ name }) => name === model)?.versions ?? [];
-  const found = versions.find(({ labels }) => labels.includes(label));
+  const listing = service.models().find(({ name }) => name === model);
+  const found = listing?.versions?.find(({ labels }) => labels.includes(label));
   if (found !== undefined) return found.version;
-  const labels = versions.flatMap((version) => version.labels).sort();
-  throw new MillraceError(
+  throw versionUnknown(model, `label ${shown(label)}`, foundIn(listing));
+}
+
+/** The live line is not at the sequence that was named, or not any more. */
+export function servedAlone(model: string, wanted: string, current: number): MillraceError {
+  return new MillraceError(
     'MILL_VERSION_UNKNOWN',
-    `model "${model}" has no label ${JSON.stringify(label.slice(0, 40))}; there ${labels.length === 0 ? `is ${liveLabel} alone` : `are ${[liveLabel, ...labels].join(', ')}`}`,
-    { details: { labels: [liveLabel, ...labels] } },
+    `model "${model}" is served at version ${current} alone, not at ${shown(wanted)}`,
+    { details: { version: current } },
   );
+}
+
+function foundIn(listing: ModelListing | undefined) {
+  const versions = listing?.versions ?? [];
+  return {
+    versions: versions.map(({ version }) => version),
+    labels: versions.flatMap(({ labels }) => labels),
+  };
+}
+
+function shown(name: string): string {
+  return JSON.stringify(name.slice(0, 40));
 }

@@ -47,7 +47,7 @@ export async function answerFrame(
   if (head.kind !== kinds.call) return wrong(wrongKind, 'wanted a call');
   const method = Object.hasOwn(methods, name) ? methods[name] : undefined;
   if (method === undefined)
-    return wrong(unknownMethod, `wanted ${Object.keys(methods).join(' or ')}, found another method`);
+    return wrong(unknownMethod, `wanted one of ${Object.keys(methods).join(', ')}, found another method`);
   // A result is a struct of which one field is set: 0 the answer, 1 the exception.
   try {
     const call = readCall(input, name, method);

@@ -19,26 +19,61 @@ const call = {
   1: ['key', 'string'],
   2: ['timeoutMs', 'i32'],
   3: ['traceparent', 'string'],
+  4: ['priority', 'string'],
 } as const satisfies StructTable;
 
-const scoreRequest = {
+/** What requests to score and to rank have in common. */
+const candidates = {
   1: ['model', 'string'],
   2: ['requestId', 'string'],
   3: ['user', features],
   4: ['context', features],
   5: ['items', { list: features }],
-  6: ['log', 'bool'],
   7: ['call', { struct: call }],
+  8: ['modelVersion', 'string'],
+  9: ['label', 'string'],
 } as const satisfies StructTable;
 
-const scoreResponse = {
+const scoreRequest = { ...candidates, 6: ['log', 'bool'] } as const satisfies StructTable;
+
+const exploration = {
+  1: ['type', 'string'],
+  2: ['epsilon', 'double'],
+  3: ['temperature', 'double'],
+  4: ['scale', 'double'],
+} as const satisfies StructTable;
+
+const rankRequest = {
+  ...candidates,
+  6: ['exploration', { struct: exploration }],
+  10: ['count', 'i32'],
+} as const satisfies StructTable;
+
+/** What answers to both say. */
+const answered = {
   1: ['requestId', 'string'],
   2: ['model', 'string'],
   3: ['version', 'i64'],
-  4: ['scores', { list: 'double' }],
   5: ['stalenessMs', 'double'],
   6: ['degraded', 'bool'],
   7: ['engine', 'string'],
+  8: ['modelVersion', 'i32'],
+  9: ['label', 'string'],
+  10: ['arm', 'string'],
+} as const satisfies StructTable;
+
+const scoreResponse = { ...answered, 4: ['scores', { list: 'double' }] } as const satisfies StructTable;
+
+const rankedItem = {
+  1: ['index', 'i32'],
+  2: ['score', 'double'],
+  3: ['propensity', 'double'],
+} as const satisfies StructTable;
+
+const rankResponse = {
+  ...answered,
+  4: ['ranking', { list: { struct: rankedItem } }],
+  11: ['policy', 'string'],
 } as const satisfies StructTable;
 
 const outcome = {
@@ -71,13 +106,14 @@ export interface CallFacts {
   readonly key?: string;
   readonly timeoutMs?: number;
   readonly traceparent?: string;
+  readonly priority?: string;
 }
 
 export interface Method {
   readonly request: StructTable;
   readonly response: StructTable;
   /** Of the native service (grpc/native-service.ts). */
-  readonly answeredBy: 'Score' | 'SendOutcomes';
+  readonly answeredBy: 'Score' | 'Rank' | 'SendOutcomes';
   readonly needs: 'score' | 'events';
   /** The request as a message of that service. */
   messageOf(request: StructValue): StructValue;
@@ -89,13 +125,17 @@ export const methods: Readonly<Record<string, Method>> = {
     response: scoreResponse,
     answeredBy: 'Score',
     needs: 'score',
-    messageOf: ({ model = '', requestId = '', user, context, items = [], log }) => ({
-      model,
-      requestId,
-      user: featuresMessage(user),
-      context: featuresMessage(context),
-      items: (items as readonly StructValue[]).map(featuresMessage),
-      log,
+    messageOf: (request) => ({ ...candidatesMessage(request), log: request.log }),
+  },
+  rank: {
+    request: rankRequest,
+    response: rankResponse,
+    answeredBy: 'Rank',
+    needs: 'score',
+    messageOf: (request) => ({
+      ...candidatesMessage(request),
+      exploration: explorationMessage(request.exploration as StructValue | undefined),
+      count: request.count,
     }),
   },
   sendOutcomes: {
@@ -108,6 +148,30 @@ export const methods: Readonly<Record<string, Method>> = {
     }),
   },
 };
+
+function candidatesMessage({
+  model = '',
+  requestId = '',
+  modelVersion = '',
+  label = '',
+  user,
+  context,
+  items = [],
+}: StructValue): StructValue {
+  return {
+    model,
+    requestId,
+    modelVersion,
+    label,
+    user: featuresMessage(user),
+    context: featuresMessage(context),
+    items: (items as readonly StructValue[]).map(featuresMessage),
+  };
+}
+
+function explorationMessage(policy: StructValue | undefined): StructValue | null {
+  return policy === undefined ? null : { type: '', ...policy };
+}
 
 function outcomeMessage({
   model = '',

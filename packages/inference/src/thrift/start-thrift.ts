@@ -8,6 +8,7 @@ import { nativeAnswers } from '../grpc/native-service.ts';
 import { placeOf } from '../http/connections.ts';
 import type { Logger } from '../http/refusals.ts';
 import { within } from '../http/time-limit.ts';
+import { priorityFrom } from '../priority.ts';
 import type { Caller, ScoringService } from '../scoring-service.ts';
 import type { Tracing } from '../tracing/span.ts';
 import { type AnswerCall, answerFrame, type ThriftCall } from './answer-frame.ts';
@@ -179,6 +180,7 @@ function createAnswerer(options: ThriftOptions, onAnswered: (method: string, cod
     if (verdict.kind === 'refused') throw verdict.error;
     const limitMs = Math.min(facts.timeoutMs ?? requestTimeoutMs, requestTimeoutMs);
     if (limitMs <= 0) throw new MillraceError('MILL_TIMEOUT', 'call.timeoutMs: no time is left');
+    const priority = priorityFrom(facts.priority, 'call.priority');
     const endMs = clock.monotonicMs() + limitMs;
     const span =
       options.tracing?.begin(
@@ -191,6 +193,7 @@ function createAnswerer(options: ThriftOptions, onAnswered: (method: string, cod
         return socket.destroyed || clock.monotonicMs() >= endMs;
       },
       span,
+      priority,
     };
     try {
       const answered = await within(

@@ -164,7 +164,7 @@ test('fuzz: thrift', { timeout }, async () => {
   // Where a message's head cannot be read there is nobody to answer.
   const { outcomes } = figures;
   expect(outcomes.get('closed') ?? 0).toBeLessThan(requests / 2);
-  expectCoded('thrift', figures, ['closed', 'wanted a call', 'wanted score or sendOutcomes']);
+  expectCoded('thrift', figures, ['closed', 'wanted a call', 'wanted one of score, rank, sendOutcomes']);
   expect((await core.score({ model: 'ads', items: [{ ad: 'x' }] })).scores).toEqual([sigmoid(0)]);
 });
 

@@ -39,6 +39,14 @@ const rightCalls: Readonly<Record<string, readonly (readonly [string, object])[]
         raw_input_contents: [Buffer.alloc(16, 1)],
       },
     ],
+    // A stream of one request: what is wrong with it stands in a message, so it ends well.
+    [
+      'ModelStreamInfer',
+      {
+        model_name: 'demo',
+        inputs: [{ name: 'item', datatype: 'INT64', shape: [2, 1], contents: { int64_contents: [1, 2] } }],
+      },
+    ],
     ['ModelMetadata', { name: 'demo', version: '0' }],
   ],
 };

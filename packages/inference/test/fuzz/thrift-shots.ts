@@ -39,6 +39,18 @@ const right = [
     }),
   ),
   messageOf(
+    'rank',
+    new types.RankRequest({
+      model: 'demo',
+      user: features,
+      items: [features, features],
+      exploration: new types.Exploration({ type: 'epsilon-greedy', epsilon: 0.5 }),
+      count: 1,
+      modelVersion: 'live',
+      call: new types.Call({ priority: 'high' }),
+    }),
+  ),
+  messageOf(
     'sendOutcomes',
     new types.OutcomesRequest({
       outcomes: [
@@ -59,7 +71,7 @@ export function thriftShotOf(random: Random): Buffer {
 
 /** Code of a reply, 'ok', or the text of one that Thrift itself has; all stand in it as they are. */
 export function thriftOutcomeOf(reply: string): string {
-  const own = /wanted (a call|score or sendOutcomes)/.exec(reply);
+  const own = /wanted (a call|one of score, rank, sendOutcomes)/.exec(reply);
   if (own) return own[0];
   const code = /MILL_[A-Z_]+/.exec(reply)?.[0];
   if (code === undefined) return 'ok';

@@ -6,16 +6,17 @@ import { listen } from './stub-service.ts';
 
 test('http: overload: who is refused learns it before the body is read', async () => {
   const asked: Priority[] = [];
-  const isOverdue = (priority: Priority) => {
+  const overdue = (priority: Priority) => {
     asked.push(priority);
-    return priority !== 'high';
+    return priority === 'high' ? null : 100;
   };
-  const server = await listen({ parts: { isOverdue } });
+  const server = await listen({ parts: { overdue } });
   for (const path of ['/v1/score', '/v1/rank']) {
     expect(await post(`${server.url}${path}`, 'not even JSON')).toMatchObject({
       status: 429,
       code: 'MILL_OVERLOADED',
       retryAfter: '1',
+      details: { retryAfterMs: 100 },
     });
   }
   for (const path of ['/v2/models/demo/infer', '/v1/models/demo:predict']) {
@@ -36,7 +37,7 @@ test('http: overload: who is refused learns it before the body is read', async (
 test('http: overload: who may not ask is told that, not that others wait', async () => {
   const refused = new MillraceError('MILL_UNAUTHENTICATED', 'no key');
   const access = { authorize: () => ({ kind: 'refused', name: null, error: refused }) as const };
-  const server = await listen({ access, parts: { isOverdue: () => true } });
+  const server = await listen({ access, parts: { overdue: () => 1_000 } });
   expect((await score(server.url)).status).toBe(401);
 });
 
@@ -49,7 +50,7 @@ async function score(url: string, headers: Record<string, string> = {}): Promise
 }
 
 test('http: overload: outcomes, health and status are taken all the same', async () => {
-  const server = await listen({ parts: { isOverdue: () => true } });
+  const server = await listen({ parts: { overdue: () => 1_000 } });
   const events = await fetch(`${server.url}/v1/events`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

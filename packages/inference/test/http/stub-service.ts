@@ -57,7 +57,7 @@ export interface Stub extends ScoringService {
 
 /** Parts of the stub that a test replaces. */
 export type StubParts = Partial<
-  Pick<ScoringService, 'score' | 'acceptOutcomes' | 'createModel' | 'status' | 'models' | 'isOverdue'>
+  Pick<ScoringService, 'score' | 'acceptOutcomes' | 'createModel' | 'status' | 'models' | 'overdue'>
 >;
 
 export function answerTo(request: ScoreRequest): ScoreResponse {

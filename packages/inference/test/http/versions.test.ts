@@ -80,7 +80,7 @@ test('versions: oip: paths name them, metadata and index list them', async () =>
   ];
   expect([status, error]).toEqual([
     404,
-    'MILL_VERSION_UNKNOWN: model "demo" has no version "4"; there are versions live, 2, 3, 7, the live line at 7, and labels canary, stable',
+    'MILL_VERSION_UNKNOWN: model "demo" has no version "4"; there are versions live, 2, 3, 7 and labels canary, stable',
   ]);
   expect((await ask('/v2/repository/index', {}))[1]).toEqual([
     { name: 'demo', version: '2', state: 'READY', reason: '' },
@@ -119,7 +119,8 @@ test('versions: tfs: paths name versions and labels', async () => {
   expect(await ask('/v1/models/demo/labels/beta')).toEqual([
     404,
     {
-      error: 'MILL_VERSION_UNKNOWN: model "demo" has no label "beta"; there are live, canary, stable',
+      error:
+        'MILL_VERSION_UNKNOWN: model "demo" has no label "beta"; there are versions live, 2, 3, 7 and labels canary, stable',
     },
   ]);
 });

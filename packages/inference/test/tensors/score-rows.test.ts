@@ -1,3 +1,4 @@
+import type { ScoreResponse } from '@millrace/protocol';
 import { expect, test } from 'vitest';
 import { columnsFrom } from '../../src/tensors/columns.ts';
 import { type InferRequest, infer } from '../../src/tensors/infer.ts';
@@ -53,6 +54,20 @@ test('rows: each user in his context is one request, in the order of first appea
     ['v', 1, [1]],
     ['u', 2, [3]],
   ]);
+});
+
+test('rows: scores have a second dimension where every input of one value a row has one', () => {
+  const item = (shape: number[]) => tensor('item', 'BYTES', shape, ['a', 'b']);
+  const price = (shape: number[]) => tensor('price', 'FP32', shape, [1, 2]);
+  const genres = tensor('genres', 'BYTES', [2, 1], ['x', 'y']);
+  const user = tensor('user', 'BYTES', [1, 1], ['u']);
+  expect(grouped(user, item([2, 1]), price([2, 1]), genres).shape).toEqual([2, 1]);
+  expect(grouped(user, item([2, 1]), price([2])).shape).toEqual([2]);
+  expect(grouped(item([2]), genres).shape).toEqual([2]);
+  expect(grouped(genres).shape).toEqual([2]);
+  expect(grouped(user, item([2, 1])).groups).toEqual(
+    grouped(tensor('user', 'BYTES', [1], ['u']), item([2])).groups,
+  );
 });
 
 test.each([
@@ -126,6 +141,36 @@ test('infer: logs nothing unless it is told to, and then under its id', async ()
     asked(inputs, { model: linear.name, id: 'quiet one', parameters: { log: true } }),
   );
   await expect(badId).rejects.toMatchObject({ code: 'MILL_BAD_REQUEST' });
+});
+
+test('infer: users whom an experiment sends different ways: each has the version, label and engine that scored him', async () => {
+  const ways: readonly Partial<ScoreResponse>[] = [
+    { modelVersion: 3, version: 40, label: 'canary', arm: 'e/b', engine: 'onnx' },
+    {},
+    { modelVersion: 2, version: 30 },
+  ];
+  const service = stubService({
+    score: async (request) => ({ ...answerTo(request), ...ways[Number(request.user?.user)] }),
+  });
+  const of = (...users: number[]) => infer(service, asked([tensor('user', 'INT8', [users.length], users)]));
+  const mixed = await of(1, 0, 1, 2);
+  expect(mixed.version).toBe('');
+  expect(mixed.parameters).toEqual({
+    version: 40,
+    versions: '7,40,30',
+    model_versions: 'live,3,2',
+    labels: ',canary,',
+    arms: ',e/b,',
+    staleness_ms: 12.5,
+    degraded: false,
+    engines: 'wasm,onnx,wasm',
+  });
+  expect(await of(0, 0)).toMatchObject({
+    version: '3',
+    parameters: { version: 40, label: 'canary', arms: 'e/b', engine: 'onnx' },
+  });
+  expect(Object.keys((await of(0, 0)).parameters)).not.toContain('model_versions');
+  expect((await of(1)).version).toBe('7');
 });
 
 test('infer: a version must be the current one, and answers of several say so', async () => {

@@ -6,7 +6,7 @@ import { createKeyedAccess, createManualClock, hashOfKey } from '@millrace/runti
 import { expect, onTestFinished, test } from 'vitest';
 import { methods, refusal } from '../../src/thrift/messages.ts';
 import type { StructTable, ThriftType } from '../../src/thrift/structs.ts';
-import { gate, stubService } from '../http/stub-service.ts';
+import { answerTo, gate, stubService } from '../http/stub-service.ts';
 import { linear, openStage, sigmoid } from '../small-serving.ts';
 import { clientOf, featuresOf, openThrift, types } from './thrift-clients.ts';
 
@@ -57,6 +57,86 @@ test('thrift: score: the scores of the core, to the bit of a float32', async () 
   const { scores } = await client.score(scoreRequest({ items, requestId: 'logged' }));
   expect((scores as number[]).map(Math.fround)).toEqual([Math.fround(sigmoid(0.75)), 0.5]);
   expect(await events()).toMatchObject([{ type: 'impression', requestId: 'logged' }]);
+});
+
+test('thrift: score and rank: version, label and arm are those of the native requests and answers', async () => {
+  const way = { modelVersion: 3, label: 'canary', arm: 'button/b' };
+  const stub = stubService();
+  const service = stubService({
+    async score(request) {
+      service.scored.push(request);
+      return { ...answerTo(request), ...way };
+    },
+  });
+  const { face } = await openThrift({ service });
+  const client = await clientOf(face.port);
+  const asks = [{ modelVersion: '3' }, { modelVersion: 'live' }, { label: 'canary' }];
+  for (const ask of asks)
+    expect(await client.score(scoreRequest({ items: [{}], ...ask }))).toMatchObject(way);
+  const items = [featuresOf({ item: 'a' }), featuresOf({ item: 'b' })];
+  const exploration = new types.Exploration({ type: 'softmax', temperature: 0.5 });
+  const ranked = await client.rank(
+    new types.RankRequest({ model: 'demo', requestId: 'r', items, exploration, count: 1, modelVersion: '3' }),
+  );
+  expect(service.scored).toEqual([
+    { items: [{}], version: 3 },
+    { items: [{}], version: 'live' },
+    { items: [{}], label: 'canary' },
+  ]);
+  expect(service.ranked).toEqual([
+    {
+      model: 'demo',
+      requestId: 'r',
+      version: 3,
+      items: [{ item: 'a' }, { item: 'b' }],
+      exploration: { type: 'softmax', temperature: 0.5 },
+      count: 1,
+    },
+  ]);
+  expect(ranked).toMatchObject({ requestId: 'r', model: 'demo', policy: 'softmax', engine: 'wasm' });
+  expect(ranked.ranking).toMatchObject([
+    { index: 0, score: 0.5, propensity: 1 },
+    { index: 1, score: 1 / 3, propensity: 1 },
+  ]);
+  // Nothing is said of what is not.
+  const plain = await clientOf((await openThrift({ service: stub })).face.port);
+  expect(await plain.rank(new types.RankRequest({ items: [{}] }))).toMatchObject({
+    policy: 'epsilon-greedy',
+    modelVersion: null,
+    label: null,
+    arm: null,
+  });
+});
+
+test('thrift: rank: an order drawn by the core, with its propensities', async () => {
+  const { core, rows, events } = await openStage([linear]);
+  rows.weights.set('a', 0.75);
+  const { face } = await openThrift({ service: core });
+  const client = await clientOf(face.port);
+  const items = [featuresOf({ ad: 'b' }), featuresOf({ ad: 'a' })];
+  const exploration = new types.Exploration({ type: 'greedy' });
+  const { ranking } = await client.rank(new types.RankRequest({ items, exploration, requestId: 'drawn' }));
+  expect(ranking).toMatchObject([{ index: 1, propensity: 1 }, { index: 0 }]);
+  expect(await events()).toMatchObject([{ type: 'impression', requestId: 'drawn', policy: 'greedy' }]);
+});
+
+test('thrift: a caller’s priority reaches the service, and another word is refused', async () => {
+  const seen: unknown[] = [];
+  const score: ReturnType<typeof stubService>['score'] = async (request, caller) => {
+    seen.push(caller?.priority);
+    return answerTo(request);
+  };
+  const { face } = await openThrift({ service: stubService({ score }) });
+  const client = await clientOf(face.port);
+  for (const priority of [undefined, 'high', 'low'])
+    await client.score(scoreRequest({ items: [{}], call: callOf({ priority }) }));
+  expect(seen).toEqual(['normal', 'high', 'low']);
+  await expect(
+    client.score(scoreRequest({ items: [{}], call: callOf({ priority: 'urgent' }) })),
+  ).rejects.toMatchObject({
+    code: 'MILL_BAD_REQUEST',
+    message: 'call.priority: wanted one of high, normal, low, found "urgent"',
+  });
 });
 
 test('thrift: outcomes: all fields, and those that are absent', async () => {
@@ -215,7 +295,7 @@ test('thrift: bytes that are no message', async () => {
   const answered = (await exchange(face.port, Buffer.concat([cut, cut]), 150)).toString('latin1');
   expect(answered.split('MILL_BAD_REQUEST').length).toBe(3);
   const unknown = await exchange(face.port, framed(messageHead('constructor'), Buffer.from([0])), 40);
-  expect(unknown.toString('latin1')).toContain('wanted score or sendOutcomes');
+  expect(unknown.toString('latin1')).toContain('wanted one of score, rank, sendOutcomes');
   const reply = await exchange(face.port, framed(messageHead('score', 2), Buffer.from([0])), 20);
   expect(reply.toString('latin1')).toContain('wanted a call');
   // No head that could be answered, a frame beyond the limit, another protocol: closed without a word.
@@ -307,6 +387,7 @@ test('thrift: the tables are those of millrace.thrift', () => {
   ]);
   expect(named).toEqual([
     ['score', 'ScoreRequest', 'ScoreResponse'],
+    ['rank', 'RankRequest', 'RankResponse'],
     ['sendOutcomes', 'OutcomesRequest', 'OutcomesResponse'],
   ]);
   expect(structNameOf(refusal)).toBe('Refusal');

@@ -15,6 +15,7 @@ export const types = load('./generated/millrace_types.cjs');
 
 export interface ThriftClient {
   score(request: object): Promise<Record<string, unknown>>;
+  rank(request: object): Promise<Record<string, unknown>>;
   sendOutcomes(request: object): Promise<Record<string, unknown>>;
 }
 

@@ -7,11 +7,12 @@ import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { ModelFile } from '@millrace/protocol';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { startHttp } from '../../src/http/start-http.ts';
 import { openGrpc } from '../grpc/grpc-clients.ts';
-import { openStage, quietLogger, sigmoid } from '../small-serving.ts';
+import { linear, openStage, quietLogger, sigmoid } from '../small-serving.ts';
 
 const run = promisify(execFile);
 const venv = fileURLToPath(
@@ -22,6 +23,17 @@ const installMsMax = 240_000;
 /** Seconds; importing numpy and grpc takes most of them. */
 const talkMsMax = 100_000;
 
+/** With a field of several values a row; its ads have the weights of those of `linear`, its tags none. */
+const lists: ModelFile = {
+  ...linear,
+  name: 'lists',
+  tables: [{ ...linear.tables[0], name: 'others' }],
+  fields: [
+    { ...linear.fields[0], table: 'others' },
+    { name: 'tags', type: 'multi', scope: 'item', table: 'others' },
+  ],
+};
+
 const whyNot = await reasonToSkip();
 if (whyNot !== null) process.stderr.write(`packages/inference/test/tritonclient: skipped, ${whyNot}\n`);
 
@@ -29,7 +41,7 @@ test.skipIf(whyNot !== null)(
   'tritonclient: hears over HTTP and gRPC what the core says',
   { timeout: 2 * talkMsMax },
   async () => {
-    const { core, rows, events } = await openStage();
+    const { core, rows, events } = await openStage([linear, lists]);
     rows.weights.set('a', 1).set('b', -2).set('9007199254740993', 3);
     const http = await startHttp({
       service: core,
@@ -47,11 +59,23 @@ test.skipIf(whyNot !== null)(
     await http.close();
     const heard = JSON.parse(stdout);
     const scores = [1, -2, 0].map((z) => Math.fround(sigmoid(z)));
+    const wide = scores.map((score) => [score]);
     for (const face of ['http', 'grpc'] as const) {
       expect(heard[face]).toMatchObject({
         live: true,
         ready: false,
         modelReady: false,
+        otherReady: false,
+        versionReady: false,
+        wide: [wide, wide],
+        lists: wide.slice(0, 2),
+        'config refused': [
+          expect.anything(),
+          'MILL_BAD_REQUEST: parameters: wanted only version, found config',
+        ],
+        parameters: scores,
+        async: ['0', '1', '2'].map((id) => [id, scores]),
+        compressed: scores,
         server: {
           name: 'millrace',
           extensions: ['binary_tensor_data', 'model_repository', 'model_configuration', 'statistics'],
@@ -73,16 +97,22 @@ test.skipIf(whyNot !== null)(
         'ad',
         'TYPE_STRING',
       ]);
-      const [stats] = heard[face].stats.model_stats;
-      // Four or two answers of three rows, and one of one row.
-      const before = face === 'http' ? 0 : Number(heard.http.stats.model_stats[0].inference_count);
-      expect(Number(stats.inference_count) - before).toBe(3 * heard[face].scores.length + 1);
+      const counts = ['stats', 'statsBefore'].map((when) => heard[face][when].model_stats[0].inference_count);
+      // Four or two answers of three rows, and one of one row. Where a count is 0, gRPC leaves it out.
+      expect(Number(counts[0]) - Number(counts[1] ?? 0)).toBe(3 * heard[face].scores.length + 1);
       expect(heard[face].model.inputs.map(({ name }: { name: string }) => name)).toEqual([
         'ad',
         'who',
         'price',
       ]);
     }
+    expect(heard.http.deflated).toEqual(scores);
+    expect(heard.grpc.stream).toEqual([
+      ['s0', scores],
+      'MILL_MODEL_UNKNOWN: there is no model "other"',
+      ['s2', wide],
+    ]);
+    expect(heard.grpc.typed).toEqual([[2, 1], scores.slice(0, 2)]);
     expect(heard.grpc.wrong[0]).toBe('StatusCode.INVALID_ARGUMENT');
     expect(heard.grpc.version[0]).toBe('StatusCode.NOT_FOUND');
     expect(heard.http.version[0]).toBe('404');

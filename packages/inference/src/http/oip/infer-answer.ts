@@ -12,12 +12,12 @@ export function sendInferAnswer(
   answer: InferAnswer,
 ): FastifyReply {
   const { name, datatype } = scoreOutput;
-  const shape = [answer.scores.length];
+  const { shape } = answer;
   const values = Array.from(answer.scores);
   const bytes = body.binaryOutput ? bytesFromTensor({ name, datatype, shape, values }) : null;
   const json = {
     model_name: model,
-    model_version: answer.version,
+    ...(answer.version !== '' && { model_version: answer.version }),
     ...(body.id !== '' && { id: body.id }),
     parameters: answer.parameters,
     outputs: [

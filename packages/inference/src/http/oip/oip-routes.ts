@@ -94,13 +94,13 @@ function addRepositoryRoutes(scope: FastifyInstance, { service, requestTimeoutMs
     scope.post<OfModel>(`/repository/models/:model/${verb}`, hidden, async ({ params, body }) =>
       within(
         requestTimeoutMs,
-        changeLoaded(service, params.model, verb, checkChange(body?.json ?? {}).parameters?.version),
+        changeLoaded(service, params.model, verb, checkChange(body?.json ?? {}).parameters ?? {}),
       ),
     );
   }
 }
 
-const checkChange = checkOf<{ readonly parameters?: { readonly version?: unknown } }>({
+const checkChange = checkOf<{ readonly parameters?: Readonly<Record<string, unknown>> }>({
   type: 'object',
   properties: { parameters: { type: 'object' } },
 });

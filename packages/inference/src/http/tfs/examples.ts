@@ -6,7 +6,7 @@ import { objectFrom, rowsAsColumns, signatureChecked } from './tfs-json.ts';
 
 /** @throws MILL_BAD_REQUEST */
 export function examplesFrom(file: ModelFile, body: unknown): RowGroups {
-  const { examples, context = {} } = signatureChecked(objectFrom('body', body), ['classify', 'regress']);
+  const { examples, context = {} } = signatureChecked(objectFrom('body', body));
   if (!Array.isArray(examples)) throw refusedPart('examples', 'an array', shownValue(examples));
   const rows = examples.map((example, i) => objectFrom(`examples[${i}]`, example));
   return groupsFrom(rowsAsColumns(file, rows, objectFrom('context', context)));

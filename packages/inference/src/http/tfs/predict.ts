@@ -3,18 +3,19 @@
  * `{"inputs": {name: [value, …], …}}`, where user- and context-scoped inputs may have one value for all. A model of one
  * field also takes bare values in place of objects.
  */
-import type { FeatureValue, ModelFile } from '@millrace/protocol';
+import type { ModelFile } from '@millrace/protocol';
 import { refusedPart, shownValue } from '../../refused-part.ts';
 import { type Column, inputNamed } from '../../tensors/columns.ts';
 import { groupsFrom, type RowGroups } from '../../tensors/score-rows.ts';
 import { inputsOf } from '../../tensors/signature.ts';
 import {
+  columnOf,
   isObject,
   type ObjectJson,
   objectFrom,
   rowsAsColumns,
+  rowValueFrom,
   signatureChecked,
-  valueFrom,
 } from './tfs-json.ts';
 
 export interface Prediction {
@@ -25,7 +26,7 @@ export interface Prediction {
 
 /** @throws MILL_BAD_REQUEST */
 export function predictionFrom(file: ModelFile, body: unknown): Prediction {
-  const { instances, inputs } = signatureChecked(objectFrom('body', body), ['predict']);
+  const { instances, inputs } = signatureChecked(objectFrom('body', body));
   if ((instances === undefined) === (inputs === undefined))
     throw refusedPart('body', 'instances or inputs', instances === undefined ? 'neither' : 'both');
   if (instances !== undefined)
@@ -53,7 +54,10 @@ function columnsOf(file: ModelFile, inputs: unknown): readonly Column[] {
     const input = inputNamed(file, name);
     const path = `inputs.${name}`;
     const column = Array.isArray(value) ? value : [value];
-    return { input, values: column.map((entry, i): FeatureValue => valueFrom(`${path}[${i}]`, entry)) };
+    return columnOf(
+      input,
+      column.map((entry, i) => rowValueFrom(input, `${path}[${i}]`, entry)),
+    );
   });
 }
 

@@ -67,7 +67,8 @@ async function answerCall(
   const scored = (groups: RowGroups) => within(requestTimeoutMs, scoreAll(scoring, groups));
   if (verb === 'predict') {
     const { groups, form } = predictionFrom(file, request.body);
-    return { [form]: Array.from((await scored(groups)).scores) };
+    const { scores, shape } = await scored(groups);
+    return { [form]: shape.length === 1 ? Array.from(scores) : Array.from(scores, (score) => [score]) };
   }
   const { scores } = await scored(examplesFrom(file, request.body));
   return { results: verb === 'regress' ? Array.from(scores) : Array.from(scores, classesOf) };

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { serverVersion } from '../../../src/tensors/metadata.ts';
 import { bytesFromTensor } from '../../../src/tensors/raw-tensor.ts';
-import { type ListenOptions, listen } from '../stub-service.ts';
+import { answerTo, type ListenOptions, listen } from '../stub-service.ts';
 
 async function open(options?: ListenOptions) {
   const server = await listen(options);
@@ -96,7 +96,14 @@ test('oip: repository: index, load and unload', async () => {
     ['load', 'demo', 3],
     ['unload', 'demo', 3],
   ]);
-  expect(await post('/v2/repository/models/demo/unload', { parameters: { version: 'x' } })).toEqual([
+  const unload = '/v2/repository/models/demo/unload';
+  expect(await post(unload, { parameters: { unload_dependents: false } })).toEqual([200, {}]);
+  for (const named of ['config', 'file:1/model.onnx'])
+    expect(await post('/v2/repository/models/demo/load', { parameters: { [named]: 'x' } })).toEqual([
+      400,
+      { error: `MILL_BAD_REQUEST: parameters: wanted only version, found ${named}` },
+    ]);
+  expect(await post(unload, { parameters: { version: 'x' } })).toEqual([
     400,
     {
       error: 'MILL_BAD_REQUEST: parameters.version: wanted the number of a version, found the text "x"',
@@ -129,6 +136,37 @@ test('oip: infer: JSON in, JSON out', async () => {
   expect((await post('/v2/models/demo/versions/6/infer', { inputs }))[0]).toBe(404);
   await post('/v2/models/demo/infer', { id: 'r1', parameters: { log: true }, inputs });
   expect(service.scored.at(-1)).toMatchObject({ requestId: 'r1', log: true });
+});
+
+test('oip: infer: [n, 1] in, nested or flat, [n, 1] out', async () => {
+  const { post, service } = await open();
+  const users = { name: 'user', shape: [1, 1], datatype: 'BYTES', data: [['u1']] };
+  for (const data of [
+    [[1], ['9007199254740993']],
+    [1, '9007199254740993'],
+  ]) {
+    const wide = [users, { name: 'item', shape: [2, 1], datatype: 'INT64', data }];
+    expect(await post('/v2/models/demo/infer', { inputs: wide })).toMatchObject([
+      200,
+      { outputs: [{ name: 'score', datatype: 'FP32', shape: [2, 1], data: [0.5, Math.fround(1 / 3)] }] },
+    ]);
+    expect(service.scored.at(-1)).toMatchObject({
+      user: { user: 'u1' },
+      items: [{ item: 1 }, { item: '9007199254740993' }],
+    });
+  }
+});
+
+test('oip: infer: rows that different versions scored have no version in common', async () => {
+  const { post } = await open({
+    parts: {
+      score: async (request) => ({ ...answerTo(request), modelVersion: request.user?.user === 'u1' ? 3 : 4 }),
+    },
+  });
+  const mixed = [{ name: 'user', shape: [2], datatype: 'BYTES', data: ['u1', 'u2'] }];
+  const [, body] = await post('/v2/models/demo/infer', { inputs: mixed });
+  expect(body).toMatchObject({ parameters: { model_versions: '3,4' } });
+  expect(Object.keys(body as object)).not.toContain('model_version');
 });
 
 test('oip: infer: bytes in, bytes out', async () => {

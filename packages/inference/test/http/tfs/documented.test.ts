@@ -21,6 +21,7 @@ const named: ModelFile = {
   fields: [
     { name: 'tag', type: 'sparse', scope: 'item', table: 'ids' },
     { name: 'signal', type: 'multi', scope: 'item', table: 'ids' },
+    { name: 'sensor', type: 'multi', scope: 'item', table: 'ids' },
   ],
 };
 const oneText: ModelFile = { ...linear, name: 'words', item: 'tag', fields: [named.fields[0]] };
@@ -86,19 +87,38 @@ test('tfs: the documented forms: rows, columns, one input, binary values', async
   const curl = await open();
   const rows = `{
     "instances": [
-      { "tag": "foo", "signal": [1, 2, 3, 4, 5] },
-      { "tag": "bar", "signal": [3, 4, 1, 2, 5] }
+      { "tag": "foo", "signal": [1, 2, 3, 4, 5], "sensor": [[1, 2], [3, 4]] },
+      { "tag": "bar", "signal": [3, 4, 1, 2, 5], "sensor": [[4, 5], [6, 8]] }
     ]
   }`;
   expect(await curl('sensors:predict', rows)).toEqual([200, { predictions: [half, half] }]);
-  const columns = '{"inputs": {"tag": ["foo", "bar"], "signal": [[1, 2, 3, 4, 5], [3, 4, 1, 2, 5]]}}';
+  const columns = `{
+    "inputs": {
+      "tag": ["foo", "bar"],
+      "signal": [[1, 2, 3, 4, 5], [3, 4, 1, 2, 5]],
+      "sensor": [[[1, 2], [3, 4]], [[4, 5], [6, 8]]]
+    }
+  }`;
   expect(await curl('sensors:predict', columns)).toEqual([200, { outputs: [half, half] }]);
   expect(await curl('words:predict', '{"instances": [ "foo", "bar", "baz" ]}')).toEqual([
     200,
     { predictions: [half, half, half] },
   ]);
+  expect(await curl('words:predict', '{"inputs": [ "foo", "bar" ]}')).toEqual([
+    200,
+    { outputs: [half, half] },
+  ]);
+  // Every model has an id of its items, so one with a single input has no place for matrices.
+  expect(await curl('words:predict', '{"instances": [ [[1, 2]], [[3, 4]] ]}')).toEqual([
+    400,
+    { error: expect.stringContaining('wanted one value, or a list of one, found a list of 2') },
+  ]);
+  expect(await curl('words:predict', '{"instances": [ [["foo"]], [["bar"]] ]}')).toEqual([
+    200,
+    { predictions: [[half], [half]] },
+  ]);
   const images = `{
-    "signature_name": "tensorflow/serving/classify",
+    "signature_name": "classify_objects",
     "examples": [
       { "image": { "b64": "aW1hZ2UgYnl0ZXM=" }, "caption": "seaside" },
       { "image": { "b64": "YXdlc29tZSBpbWFnZSBieXRlcw==" }, "caption": "mountains" }
@@ -109,13 +129,12 @@ test('tfs: the documented forms: rows, columns, one input, binary values', async
     ['1', half],
   ];
   expect(await curl('captions:classify', images)).toEqual([200, { results: [classes, classes] }]);
-});
-
-test('tfs: a signature of another method is refused', async () => {
-  const curl = await open();
-  const body = '{"signature_name": "tensorflow/serving/regress", "instances": [1.0]}';
-  expect(await curl('half-plus-three:predict', body)).toEqual([
+  const context = '{"context": {"caption": "seaside"}, "examples": [{"image": "a"}, {"image": ["b"]}]}';
+  expect(await curl('captions:regress', context)).toEqual([200, { results: [half, half] }]);
+  // What the page allows and no feature can be.
+  const tokens = '{"example": [{"sensor_readings": [ 1.0, -3.14, NaN, Infinity ]}]}';
+  expect(await curl('sensors:classify', tokens)).toEqual([
     400,
-    { error: expect.stringContaining('signature_name: wanted serving_default for predict') },
+    { error: expect.stringMatching(/^MILL_BAD_JSON: .* found "N"$/) },
   ]);
 });

@@ -122,6 +122,42 @@ test('tfs: predict: columns give outputs, and what all rows share is written onc
   ]);
 });
 
+test('tfs: predict: values in lists of one give predictions in lists, as of models with a dimension for the batch', async () => {
+  const { ask, service } = await open();
+  const third = Math.fround(1 / 3);
+  const wide = [[0.5], [third]];
+  const instances = [
+    { user: ['u'], item: ['a'], genres: ['x', 'y'], price: [1.5] },
+    { user: ['u'], item: ['b'], genres: [['z'], ['']], price: [[2.5]] },
+  ];
+  expect(await ask('/v1/models/demo:predict', { instances })).toEqual([200, { predictions: wide }]);
+  const inputs = {
+    user: [['u']],
+    item: [['a'], ['b']],
+    genres: [
+      ['x', 'y'],
+      ['z', ''],
+    ],
+    price: [[1.5], [2.5]],
+  };
+  expect(await ask('/v1/models/demo:predict', { inputs })).toEqual([200, { outputs: wide }]);
+  const items = [
+    { item: 'a', genres: ['x', 'y'], price: 1.5 },
+    { item: 'b', genres: ['z', ''], price: 2.5 },
+  ];
+  expect(service.scored).toMatchObject([
+    { user: { user: 'u' }, items },
+    { user: { user: 'u' }, items },
+  ]);
+  // A scalar among them, and it is no such model.
+  const mixed = { inputs: { ...inputs, price: [1.5, 2.5] } };
+  expect(await ask('/v1/models/demo:predict', mixed)).toEqual([200, { outputs: [0.5, third] }]);
+  expect(await ask('/v1/models/demo:regress', { examples: instances })).toEqual([
+    200,
+    { results: [0.5, third] },
+  ]);
+});
+
 test('tfs: classify and regress: examples with a context', async () => {
   const { ask, service } = await open();
   const body = {
@@ -159,12 +195,13 @@ test.each([
   ['no rows', { instances: [] }, 'rows: wanted 1 to 2000, found 0'],
   ['bare values', { instances: [1] }, 'instances[0]: wanted an object, found 1'],
   ['an unknown name', { instances: [{ tiem: 1 }] }, 'inputs.tiem: wanted only user, seen'],
+  ['a signature that is no text', { signature_name: 1, instances: [{}] }, 'signature_name: wanted text'],
   [
-    'an unknown signature',
-    { signature_name: 'other', instances: [{}] },
-    'signature_name: wanted serving_default',
+    'two values of one',
+    { instances: [{ item: ['a', 'b'] }] },
+    'rows[0].item: wanted one value, or a list of one, found a list of 2',
   ],
-  ['a nested list', { instances: [{ genres: [['x']] }] }, 'items[0].genres[0]: wanted'],
+  ['lists nine deep', { instances: [{ genres: [[[[[[[[['x']]]]]]]]] }] }, 'wanted 8 levels of lists at most'],
   ['a bad b64', { instances: [{ item: { b64: '%' } }] }, 'rows[0].item: wanted a value or {"b64"'],
   [
     'columns that differ',

@@ -226,6 +226,7 @@ const Call = module.exports.Call = class {
     this.key = null;
     this.timeoutMs = null;
     this.traceparent = null;
+    this.priority = null;
     if (args) {
       if (args.key !== undefined && args.key !== null) {
         this.key = args.key;
@@ -235,6 +236,9 @@ const Call = module.exports.Call = class {
       }
       if (args.traceparent !== undefined && args.traceparent !== null) {
         this.traceparent = args.traceparent;
+      }
+      if (args.priority !== undefined && args.priority !== null) {
+        this.priority = args.priority;
       }
     }
   }
@@ -270,6 +274,13 @@ const Call = module.exports.Call = class {
           input.skip(ftype);
         }
         break;
+        case 4:
+        if (ftype == Thrift.Type.STRING) {
+          this.priority = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
         default:
           input.skip(ftype);
       }
@@ -296,6 +307,11 @@ const Call = module.exports.Call = class {
       output.writeString(this.traceparent);
       output.writeFieldEnd();
     }
+    if (this.priority !== null && this.priority !== undefined) {
+      output.writeFieldBegin('priority', Thrift.Type.STRING, 4);
+      output.writeString(this.priority);
+      output.writeFieldEnd();
+    }
     output.writeFieldStop();
     output.writeStructEnd();
     return;
@@ -311,6 +327,8 @@ const ScoreRequest = module.exports.ScoreRequest = class {
     this.items = null;
     this.log = null;
     this.call = null;
+    this.modelVersion = null;
+    this.label = null;
     if (args) {
       if (args.model !== undefined && args.model !== null) {
         this.model = args.model;
@@ -332,6 +350,12 @@ const ScoreRequest = module.exports.ScoreRequest = class {
       }
       if (args.call !== undefined && args.call !== null) {
         this.call = new ttypes.Call(args.call);
+      }
+      if (args.modelVersion !== undefined && args.modelVersion !== null) {
+        this.modelVersion = args.modelVersion;
+      }
+      if (args.label !== undefined && args.label !== null) {
+        this.label = args.label;
       }
     }
   }
@@ -437,6 +461,20 @@ const ScoreRequest = module.exports.ScoreRequest = class {
           input.skip(ftype);
         }
         break;
+        case 8:
+        if (ftype == Thrift.Type.STRING) {
+          this.modelVersion = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 9:
+        if (ftype == Thrift.Type.STRING) {
+          this.label = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
         default:
           input.skip(ftype);
       }
@@ -514,6 +552,16 @@ const ScoreRequest = module.exports.ScoreRequest = class {
       this.call.write(output);
       output.writeFieldEnd();
     }
+    if (this.modelVersion !== null && this.modelVersion !== undefined) {
+      output.writeFieldBegin('modelVersion', Thrift.Type.STRING, 8);
+      output.writeString(this.modelVersion);
+      output.writeFieldEnd();
+    }
+    if (this.label !== null && this.label !== undefined) {
+      output.writeFieldBegin('label', Thrift.Type.STRING, 9);
+      output.writeString(this.label);
+      output.writeFieldEnd();
+    }
     output.writeFieldStop();
     output.writeStructEnd();
     return;
@@ -529,6 +577,9 @@ const ScoreResponse = module.exports.ScoreResponse = class {
     this.stalenessMs = null;
     this.degraded = null;
     this.engine = null;
+    this.modelVersion = null;
+    this.label = null;
+    this.arm = null;
     if (args) {
       if (args.requestId !== undefined && args.requestId !== null) {
         this.requestId = args.requestId;
@@ -550,6 +601,15 @@ const ScoreResponse = module.exports.ScoreResponse = class {
       }
       if (args.engine !== undefined && args.engine !== null) {
         this.engine = args.engine;
+      }
+      if (args.modelVersion !== undefined && args.modelVersion !== null) {
+        this.modelVersion = args.modelVersion;
+      }
+      if (args.label !== undefined && args.label !== null) {
+        this.label = args.label;
+      }
+      if (args.arm !== undefined && args.arm !== null) {
+        this.arm = args.arm;
       }
     }
   }
@@ -621,6 +681,27 @@ const ScoreResponse = module.exports.ScoreResponse = class {
           input.skip(ftype);
         }
         break;
+        case 8:
+        if (ftype == Thrift.Type.I32) {
+          this.modelVersion = input.readI32();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 9:
+        if (ftype == Thrift.Type.STRING) {
+          this.label = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 10:
+        if (ftype == Thrift.Type.STRING) {
+          this.arm = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
         default:
           input.skip(ftype);
       }
@@ -672,6 +753,691 @@ const ScoreResponse = module.exports.ScoreResponse = class {
     if (this.engine !== null && this.engine !== undefined) {
       output.writeFieldBegin('engine', Thrift.Type.STRING, 7);
       output.writeString(this.engine);
+      output.writeFieldEnd();
+    }
+    if (this.modelVersion !== null && this.modelVersion !== undefined) {
+      output.writeFieldBegin('modelVersion', Thrift.Type.I32, 8);
+      output.writeI32(this.modelVersion);
+      output.writeFieldEnd();
+    }
+    if (this.label !== null && this.label !== undefined) {
+      output.writeFieldBegin('label', Thrift.Type.STRING, 9);
+      output.writeString(this.label);
+      output.writeFieldEnd();
+    }
+    if (this.arm !== null && this.arm !== undefined) {
+      output.writeFieldBegin('arm', Thrift.Type.STRING, 10);
+      output.writeString(this.arm);
+      output.writeFieldEnd();
+    }
+    output.writeFieldStop();
+    output.writeStructEnd();
+    return;
+  }
+
+};
+const Exploration = module.exports.Exploration = class {
+  constructor(args) {
+    this.type = null;
+    this.epsilon = null;
+    this.temperature = null;
+    this.scale = null;
+    if (args) {
+      if (args.type !== undefined && args.type !== null) {
+        this.type = args.type;
+      }
+      if (args.epsilon !== undefined && args.epsilon !== null) {
+        this.epsilon = args.epsilon;
+      }
+      if (args.temperature !== undefined && args.temperature !== null) {
+        this.temperature = args.temperature;
+      }
+      if (args.scale !== undefined && args.scale !== null) {
+        this.scale = args.scale;
+      }
+    }
+  }
+
+  read (input) {
+    input.readStructBegin();
+    while (true) {
+      const ret = input.readFieldBegin();
+      const ftype = ret.ftype;
+      const fid = ret.fid;
+      if (ftype == Thrift.Type.STOP) {
+        break;
+      }
+      switch (fid) {
+        case 1:
+        if (ftype == Thrift.Type.STRING) {
+          this.type = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 2:
+        if (ftype == Thrift.Type.DOUBLE) {
+          this.epsilon = input.readDouble();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 3:
+        if (ftype == Thrift.Type.DOUBLE) {
+          this.temperature = input.readDouble();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 4:
+        if (ftype == Thrift.Type.DOUBLE) {
+          this.scale = input.readDouble();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        default:
+          input.skip(ftype);
+      }
+      input.readFieldEnd();
+    }
+    input.readStructEnd();
+    return;
+  }
+
+  write (output) {
+    output.writeStructBegin('Exploration');
+    if (this.type !== null && this.type !== undefined) {
+      output.writeFieldBegin('type', Thrift.Type.STRING, 1);
+      output.writeString(this.type);
+      output.writeFieldEnd();
+    }
+    if (this.epsilon !== null && this.epsilon !== undefined) {
+      output.writeFieldBegin('epsilon', Thrift.Type.DOUBLE, 2);
+      output.writeDouble(this.epsilon);
+      output.writeFieldEnd();
+    }
+    if (this.temperature !== null && this.temperature !== undefined) {
+      output.writeFieldBegin('temperature', Thrift.Type.DOUBLE, 3);
+      output.writeDouble(this.temperature);
+      output.writeFieldEnd();
+    }
+    if (this.scale !== null && this.scale !== undefined) {
+      output.writeFieldBegin('scale', Thrift.Type.DOUBLE, 4);
+      output.writeDouble(this.scale);
+      output.writeFieldEnd();
+    }
+    output.writeFieldStop();
+    output.writeStructEnd();
+    return;
+  }
+
+};
+const RankRequest = module.exports.RankRequest = class {
+  constructor(args) {
+    this.model = null;
+    this.requestId = null;
+    this.user = null;
+    this.context = null;
+    this.items = null;
+    this.exploration = null;
+    this.call = null;
+    this.modelVersion = null;
+    this.label = null;
+    this.count = null;
+    if (args) {
+      if (args.model !== undefined && args.model !== null) {
+        this.model = args.model;
+      }
+      if (args.requestId !== undefined && args.requestId !== null) {
+        this.requestId = args.requestId;
+      }
+      if (args.user !== undefined && args.user !== null) {
+        this.user = Thrift.copyMap(args.user, [ttypes.FeatureValue]);
+      }
+      if (args.context !== undefined && args.context !== null) {
+        this.context = Thrift.copyMap(args.context, [ttypes.FeatureValue]);
+      }
+      if (args.items !== undefined && args.items !== null) {
+        this.items = Thrift.copyList(args.items, [null]);
+      }
+      if (args.exploration !== undefined && args.exploration !== null) {
+        this.exploration = new ttypes.Exploration(args.exploration);
+      }
+      if (args.call !== undefined && args.call !== null) {
+        this.call = new ttypes.Call(args.call);
+      }
+      if (args.modelVersion !== undefined && args.modelVersion !== null) {
+        this.modelVersion = args.modelVersion;
+      }
+      if (args.label !== undefined && args.label !== null) {
+        this.label = args.label;
+      }
+      if (args.count !== undefined && args.count !== null) {
+        this.count = args.count;
+      }
+    }
+  }
+
+  read (input) {
+    input.readStructBegin();
+    while (true) {
+      const ret = input.readFieldBegin();
+      const ftype = ret.ftype;
+      const fid = ret.fid;
+      if (ftype == Thrift.Type.STOP) {
+        break;
+      }
+      switch (fid) {
+        case 1:
+        if (ftype == Thrift.Type.STRING) {
+          this.model = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 2:
+        if (ftype == Thrift.Type.STRING) {
+          this.requestId = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 3:
+        if (ftype == Thrift.Type.MAP) {
+          this.user = {};
+          const _rtmp337 = input.readMapBegin();
+          const _size36 = _rtmp337.size || 0;
+          for (let _i38 = 0; _i38 < _size36; ++_i38) {
+            let key39 = null;
+            let val40 = null;
+            key39 = input.readString();
+            val40 = new ttypes.FeatureValue();
+            val40.read(input);
+            this.user[key39] = val40;
+          }
+          input.readMapEnd();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 4:
+        if (ftype == Thrift.Type.MAP) {
+          this.context = {};
+          const _rtmp342 = input.readMapBegin();
+          const _size41 = _rtmp342.size || 0;
+          for (let _i43 = 0; _i43 < _size41; ++_i43) {
+            let key44 = null;
+            let val45 = null;
+            key44 = input.readString();
+            val45 = new ttypes.FeatureValue();
+            val45.read(input);
+            this.context[key44] = val45;
+          }
+          input.readMapEnd();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 5:
+        if (ftype == Thrift.Type.LIST) {
+          this.items = [];
+          const _rtmp347 = input.readListBegin();
+          const _size46 = _rtmp347.size || 0;
+          for (let _i48 = 0; _i48 < _size46; ++_i48) {
+            let elem49 = null;
+            elem49 = {};
+            const _rtmp351 = input.readMapBegin();
+            const _size50 = _rtmp351.size || 0;
+            for (let _i52 = 0; _i52 < _size50; ++_i52) {
+              let key53 = null;
+              let val54 = null;
+              key53 = input.readString();
+              val54 = new ttypes.FeatureValue();
+              val54.read(input);
+              elem49[key53] = val54;
+            }
+            input.readMapEnd();
+            this.items.push(elem49);
+          }
+          input.readListEnd();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 6:
+        if (ftype == Thrift.Type.STRUCT) {
+          this.exploration = new ttypes.Exploration();
+          this.exploration.read(input);
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 7:
+        if (ftype == Thrift.Type.STRUCT) {
+          this.call = new ttypes.Call();
+          this.call.read(input);
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 8:
+        if (ftype == Thrift.Type.STRING) {
+          this.modelVersion = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 9:
+        if (ftype == Thrift.Type.STRING) {
+          this.label = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 10:
+        if (ftype == Thrift.Type.I32) {
+          this.count = input.readI32();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        default:
+          input.skip(ftype);
+      }
+      input.readFieldEnd();
+    }
+    input.readStructEnd();
+    return;
+  }
+
+  write (output) {
+    output.writeStructBegin('RankRequest');
+    if (this.model !== null && this.model !== undefined) {
+      output.writeFieldBegin('model', Thrift.Type.STRING, 1);
+      output.writeString(this.model);
+      output.writeFieldEnd();
+    }
+    if (this.requestId !== null && this.requestId !== undefined) {
+      output.writeFieldBegin('requestId', Thrift.Type.STRING, 2);
+      output.writeString(this.requestId);
+      output.writeFieldEnd();
+    }
+    if (this.user !== null && this.user !== undefined) {
+      output.writeFieldBegin('user', Thrift.Type.MAP, 3);
+      output.writeMapBegin(Thrift.Type.STRING, Thrift.Type.STRUCT, Thrift.objectLength(this.user));
+      for (let kiter55 in this.user) {
+        if (this.user.hasOwnProperty(kiter55)) {
+          let viter56 = this.user[kiter55];
+          output.writeString(kiter55);
+          viter56.write(output);
+        }
+      }
+      output.writeMapEnd();
+      output.writeFieldEnd();
+    }
+    if (this.context !== null && this.context !== undefined) {
+      output.writeFieldBegin('context', Thrift.Type.MAP, 4);
+      output.writeMapBegin(Thrift.Type.STRING, Thrift.Type.STRUCT, Thrift.objectLength(this.context));
+      for (let kiter57 in this.context) {
+        if (this.context.hasOwnProperty(kiter57)) {
+          let viter58 = this.context[kiter57];
+          output.writeString(kiter57);
+          viter58.write(output);
+        }
+      }
+      output.writeMapEnd();
+      output.writeFieldEnd();
+    }
+    if (this.items !== null && this.items !== undefined) {
+      output.writeFieldBegin('items', Thrift.Type.LIST, 5);
+      output.writeListBegin(Thrift.Type.MAP, this.items.length);
+      for (let iter59 in this.items) {
+        if (this.items.hasOwnProperty(iter59)) {
+          iter59 = this.items[iter59];
+          output.writeMapBegin(Thrift.Type.STRING, Thrift.Type.STRUCT, Thrift.objectLength(iter59));
+          for (let kiter60 in iter59) {
+            if (iter59.hasOwnProperty(kiter60)) {
+              let viter61 = iter59[kiter60];
+              output.writeString(kiter60);
+              viter61.write(output);
+            }
+          }
+          output.writeMapEnd();
+        }
+      }
+      output.writeListEnd();
+      output.writeFieldEnd();
+    }
+    if (this.exploration !== null && this.exploration !== undefined) {
+      output.writeFieldBegin('exploration', Thrift.Type.STRUCT, 6);
+      this.exploration.write(output);
+      output.writeFieldEnd();
+    }
+    if (this.call !== null && this.call !== undefined) {
+      output.writeFieldBegin('call', Thrift.Type.STRUCT, 7);
+      this.call.write(output);
+      output.writeFieldEnd();
+    }
+    if (this.modelVersion !== null && this.modelVersion !== undefined) {
+      output.writeFieldBegin('modelVersion', Thrift.Type.STRING, 8);
+      output.writeString(this.modelVersion);
+      output.writeFieldEnd();
+    }
+    if (this.label !== null && this.label !== undefined) {
+      output.writeFieldBegin('label', Thrift.Type.STRING, 9);
+      output.writeString(this.label);
+      output.writeFieldEnd();
+    }
+    if (this.count !== null && this.count !== undefined) {
+      output.writeFieldBegin('count', Thrift.Type.I32, 10);
+      output.writeI32(this.count);
+      output.writeFieldEnd();
+    }
+    output.writeFieldStop();
+    output.writeStructEnd();
+    return;
+  }
+
+};
+const RankedItem = module.exports.RankedItem = class {
+  constructor(args) {
+    this.index = null;
+    this.score = null;
+    this.propensity = null;
+    if (args) {
+      if (args.index !== undefined && args.index !== null) {
+        this.index = args.index;
+      }
+      if (args.score !== undefined && args.score !== null) {
+        this.score = args.score;
+      }
+      if (args.propensity !== undefined && args.propensity !== null) {
+        this.propensity = args.propensity;
+      }
+    }
+  }
+
+  read (input) {
+    input.readStructBegin();
+    while (true) {
+      const ret = input.readFieldBegin();
+      const ftype = ret.ftype;
+      const fid = ret.fid;
+      if (ftype == Thrift.Type.STOP) {
+        break;
+      }
+      switch (fid) {
+        case 1:
+        if (ftype == Thrift.Type.I32) {
+          this.index = input.readI32();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 2:
+        if (ftype == Thrift.Type.DOUBLE) {
+          this.score = input.readDouble();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 3:
+        if (ftype == Thrift.Type.DOUBLE) {
+          this.propensity = input.readDouble();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        default:
+          input.skip(ftype);
+      }
+      input.readFieldEnd();
+    }
+    input.readStructEnd();
+    return;
+  }
+
+  write (output) {
+    output.writeStructBegin('RankedItem');
+    if (this.index !== null && this.index !== undefined) {
+      output.writeFieldBegin('index', Thrift.Type.I32, 1);
+      output.writeI32(this.index);
+      output.writeFieldEnd();
+    }
+    if (this.score !== null && this.score !== undefined) {
+      output.writeFieldBegin('score', Thrift.Type.DOUBLE, 2);
+      output.writeDouble(this.score);
+      output.writeFieldEnd();
+    }
+    if (this.propensity !== null && this.propensity !== undefined) {
+      output.writeFieldBegin('propensity', Thrift.Type.DOUBLE, 3);
+      output.writeDouble(this.propensity);
+      output.writeFieldEnd();
+    }
+    output.writeFieldStop();
+    output.writeStructEnd();
+    return;
+  }
+
+};
+const RankResponse = module.exports.RankResponse = class {
+  constructor(args) {
+    this.requestId = null;
+    this.model = null;
+    this.version = null;
+    this.ranking = null;
+    this.stalenessMs = null;
+    this.degraded = null;
+    this.engine = null;
+    this.modelVersion = null;
+    this.label = null;
+    this.arm = null;
+    this.policy = null;
+    if (args) {
+      if (args.requestId !== undefined && args.requestId !== null) {
+        this.requestId = args.requestId;
+      }
+      if (args.model !== undefined && args.model !== null) {
+        this.model = args.model;
+      }
+      if (args.version !== undefined && args.version !== null) {
+        this.version = args.version;
+      }
+      if (args.ranking !== undefined && args.ranking !== null) {
+        this.ranking = Thrift.copyList(args.ranking, [ttypes.RankedItem]);
+      }
+      if (args.stalenessMs !== undefined && args.stalenessMs !== null) {
+        this.stalenessMs = args.stalenessMs;
+      }
+      if (args.degraded !== undefined && args.degraded !== null) {
+        this.degraded = args.degraded;
+      }
+      if (args.engine !== undefined && args.engine !== null) {
+        this.engine = args.engine;
+      }
+      if (args.modelVersion !== undefined && args.modelVersion !== null) {
+        this.modelVersion = args.modelVersion;
+      }
+      if (args.label !== undefined && args.label !== null) {
+        this.label = args.label;
+      }
+      if (args.arm !== undefined && args.arm !== null) {
+        this.arm = args.arm;
+      }
+      if (args.policy !== undefined && args.policy !== null) {
+        this.policy = args.policy;
+      }
+    }
+  }
+
+  read (input) {
+    input.readStructBegin();
+    while (true) {
+      const ret = input.readFieldBegin();
+      const ftype = ret.ftype;
+      const fid = ret.fid;
+      if (ftype == Thrift.Type.STOP) {
+        break;
+      }
+      switch (fid) {
+        case 1:
+        if (ftype == Thrift.Type.STRING) {
+          this.requestId = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 2:
+        if (ftype == Thrift.Type.STRING) {
+          this.model = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 3:
+        if (ftype == Thrift.Type.I64) {
+          this.version = input.readI64();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 4:
+        if (ftype == Thrift.Type.LIST) {
+          this.ranking = [];
+          const _rtmp363 = input.readListBegin();
+          const _size62 = _rtmp363.size || 0;
+          for (let _i64 = 0; _i64 < _size62; ++_i64) {
+            let elem65 = null;
+            elem65 = new ttypes.RankedItem();
+            elem65.read(input);
+            this.ranking.push(elem65);
+          }
+          input.readListEnd();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 5:
+        if (ftype == Thrift.Type.DOUBLE) {
+          this.stalenessMs = input.readDouble();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 6:
+        if (ftype == Thrift.Type.BOOL) {
+          this.degraded = input.readBool();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 7:
+        if (ftype == Thrift.Type.STRING) {
+          this.engine = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 8:
+        if (ftype == Thrift.Type.I32) {
+          this.modelVersion = input.readI32();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 9:
+        if (ftype == Thrift.Type.STRING) {
+          this.label = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 10:
+        if (ftype == Thrift.Type.STRING) {
+          this.arm = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        case 11:
+        if (ftype == Thrift.Type.STRING) {
+          this.policy = input.readString();
+        } else {
+          input.skip(ftype);
+        }
+        break;
+        default:
+          input.skip(ftype);
+      }
+      input.readFieldEnd();
+    }
+    input.readStructEnd();
+    return;
+  }
+
+  write (output) {
+    output.writeStructBegin('RankResponse');
+    if (this.requestId !== null && this.requestId !== undefined) {
+      output.writeFieldBegin('requestId', Thrift.Type.STRING, 1);
+      output.writeString(this.requestId);
+      output.writeFieldEnd();
+    }
+    if (this.model !== null && this.model !== undefined) {
+      output.writeFieldBegin('model', Thrift.Type.STRING, 2);
+      output.writeString(this.model);
+      output.writeFieldEnd();
+    }
+    if (this.version !== null && this.version !== undefined) {
+      output.writeFieldBegin('version', Thrift.Type.I64, 3);
+      output.writeI64(this.version);
+      output.writeFieldEnd();
+    }
+    if (this.ranking !== null && this.ranking !== undefined) {
+      output.writeFieldBegin('ranking', Thrift.Type.LIST, 4);
+      output.writeListBegin(Thrift.Type.STRUCT, this.ranking.length);
+      for (let iter66 in this.ranking) {
+        if (this.ranking.hasOwnProperty(iter66)) {
+          iter66 = this.ranking[iter66];
+          iter66.write(output);
+        }
+      }
+      output.writeListEnd();
+      output.writeFieldEnd();
+    }
+    if (this.stalenessMs !== null && this.stalenessMs !== undefined) {
+      output.writeFieldBegin('stalenessMs', Thrift.Type.DOUBLE, 5);
+      output.writeDouble(this.stalenessMs);
+      output.writeFieldEnd();
+    }
+    if (this.degraded !== null && this.degraded !== undefined) {
+      output.writeFieldBegin('degraded', Thrift.Type.BOOL, 6);
+      output.writeBool(this.degraded);
+      output.writeFieldEnd();
+    }
+    if (this.engine !== null && this.engine !== undefined) {
+      output.writeFieldBegin('engine', Thrift.Type.STRING, 7);
+      output.writeString(this.engine);
+      output.writeFieldEnd();
+    }
+    if (this.modelVersion !== null && this.modelVersion !== undefined) {
+      output.writeFieldBegin('modelVersion', Thrift.Type.I32, 8);
+      output.writeI32(this.modelVersion);
+      output.writeFieldEnd();
+    }
+    if (this.label !== null && this.label !== undefined) {
+      output.writeFieldBegin('label', Thrift.Type.STRING, 9);
+      output.writeString(this.label);
+      output.writeFieldEnd();
+    }
+    if (this.arm !== null && this.arm !== undefined) {
+      output.writeFieldBegin('arm', Thrift.Type.STRING, 10);
+      output.writeString(this.arm);
+      output.writeFieldEnd();
+    }
+    if (this.policy !== null && this.policy !== undefined) {
+      output.writeFieldBegin('policy', Thrift.Type.STRING, 11);
+      output.writeString(this.policy);
       output.writeFieldEnd();
     }
     output.writeFieldStop();
@@ -853,13 +1619,13 @@ const OutcomesRequest = module.exports.OutcomesRequest = class {
         case 1:
         if (ftype == Thrift.Type.LIST) {
           this.outcomes = [];
-          const _rtmp337 = input.readListBegin();
-          const _size36 = _rtmp337.size || 0;
-          for (let _i38 = 0; _i38 < _size36; ++_i38) {
-            let elem39 = null;
-            elem39 = new ttypes.Outcome();
-            elem39.read(input);
-            this.outcomes.push(elem39);
+          const _rtmp368 = input.readListBegin();
+          const _size67 = _rtmp368.size || 0;
+          for (let _i69 = 0; _i69 < _size67; ++_i69) {
+            let elem70 = null;
+            elem70 = new ttypes.Outcome();
+            elem70.read(input);
+            this.outcomes.push(elem70);
           }
           input.readListEnd();
         } else {
@@ -888,10 +1654,10 @@ const OutcomesRequest = module.exports.OutcomesRequest = class {
     if (this.outcomes !== null && this.outcomes !== undefined) {
       output.writeFieldBegin('outcomes', Thrift.Type.LIST, 1);
       output.writeListBegin(Thrift.Type.STRUCT, this.outcomes.length);
-      for (let iter40 in this.outcomes) {
-        if (this.outcomes.hasOwnProperty(iter40)) {
-          iter40 = this.outcomes[iter40];
-          iter40.write(output);
+      for (let iter71 in this.outcomes) {
+        if (this.outcomes.hasOwnProperty(iter71)) {
+          iter71 = this.outcomes[iter71];
+          iter71.write(output);
         }
       }
       output.writeListEnd();
