@@ -74,6 +74,8 @@ export const armFiguresKind: SlidingKind<ArmFigures> = {
 export interface ArmWindow {
   noteScoring(notice: ArmNotice): void;
   noteExample(example: JudgedExample): void;
+  /** Where the log stands: how far what is forgotten reaches. */
+  noteShown(sequence: number): void;
   /** Ends a slot. */
   advance(): void;
   /** Begins anew with an arm or version: what was scored before, and is joined only later, counts no more. */
@@ -130,6 +132,9 @@ export function createArmWindow(): ArmWindow {
       if (shadow === undefined || !Number.isFinite(shadow.score) || !Number.isFinite(score)) return;
       addExample(shadow.arm, example, shadow.score);
       addExample(besideShadow(shadow.arm), example, score);
+    },
+    noteShown(sequence) {
+      newest = Math.max(newest, sequence);
     },
     advance() {
       for (const [name, arm] of arms) {

@@ -17,6 +17,7 @@ import {
   encodeHeads,
   eventsSubject,
   headsSubject,
+  type Impression,
   type LearningCounters,
   type ModelFile,
   modelNameFrom,
@@ -224,7 +225,10 @@ async function openArms(file: ModelFile, record: BatchRecord, options: ModelUpda
       sums.take(example);
       window.noteExample(example);
     },
-    onShown: sums.takeShown,
+    onShown(impression: Impression, sequence: number) {
+      sums.takeShown(impression);
+      window.noteShown(sequence);
+    },
     async close() {
       stopListening();
       deals.close();
