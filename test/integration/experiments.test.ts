@@ -155,3 +155,56 @@ test('experiments: scores that are no numbers are never answered, and their vers
     cluster.client.score({ model: 'shop', version, items: [{ ad: 'a', x: 2 }], log: false }),
   ).rejects.toMatchObject({ code: 'MILL_SCORES_NOT_FINITE' });
 });
+
+test('experiments: status tells of each arm what its scores alone would have earned, as the answers let anybody work it out', async () => {
+  const arm = (name: string, epsilon: number) => ({
+    name,
+    share: 0.5,
+    exploration: { type: 'epsilon-greedy', epsilon } as const,
+  });
+  const arms = [arm('careful', 0.3), arm('bold', 0.9)];
+  await cluster.client.experiments.start({
+    name: 'orders',
+    model: 'shop',
+    layer: 'orders',
+    key: 'user.id',
+    arms,
+  });
+  const items = Array.from({ length: 4 }, (_, i) => ({ ad: `order-${i}`, x: i }));
+  const sums = new Map<string, { ranks: number; weight: number; clicks: number; robust: number }>();
+  for (let i = 0; i < 200; i += 1) {
+    const requestId = `order-${i}`;
+    const request = { model: 'shop', requestId, user: { id: `o-${i}` }, items };
+    const { ranking, arm: all = '' } = await cluster.client.rank(request);
+    // The experiment before deals in a layer of its own.
+    const full = all.split(' ').find((one) => one.startsWith('orders/')) ?? '';
+    const [first] = ranking;
+    const best = Math.max(...ranking.map(({ score }) => score));
+    const reward = i % 3 === 0 ? 1 : 0;
+    if (reward === 1) await cluster.client.sendOutcomes({ model: 'shop', requestId, index: first.index });
+    const weight = first.score === best ? 1 / first.propensity : 0;
+    const before = sums.get(full) ?? { ranks: 0, weight: 0, clicks: 0, robust: 0 };
+    sums.set(full, {
+      ranks: before.ranks + 1,
+      weight: before.weight + weight,
+      clicks: before.clicks + weight * reward,
+      robust: before.robust + best + weight * (reward - first.score),
+    });
+  }
+  await eventually(async () => {
+    const report = await cluster.client.experiments.report('shop', 'orders');
+    for (const { name, offPolicy } of report.arms) {
+      const { ranks, weight, clicks, robust } = sums.get(`orders/${name}`) as NonNullable<
+        ReturnType<typeof sums.get>
+      >;
+      expect(offPolicy).toMatchObject({ policy: 'greedy', ranks });
+      expect(offPolicy.snips?.value).toBeCloseTo(clicks / weight, 6);
+      expect(offPolicy.dr?.value).toBeCloseTo(robust / ranks, 6);
+    }
+  }, soon);
+  const { stdout } = await runMillrace(['experiments', 'status', 'orders', '--url', cluster.url]);
+  expect(stdout).toMatch(/greedy: SNIPS +greedy: DR/);
+  const listed = await runMillrace(['experiments', 'status', 'counted', '--url', cluster.url]);
+  expect(listed.stdout).toMatch(/no propensities are logged of it/);
+  await cluster.client.experiments.stop('shop', 'orders');
+});

@@ -7,12 +7,12 @@ import {
   type ArmCounts,
   type ArmNotice,
   type ArmScoring,
+  armNamesMax,
   latencyCellCount,
   latencyOfCell,
-  resultArmsMax,
   versionArm,
 } from '@millrace/protocol';
-import { countsOf, type JudgedExample, lossOf } from './judged-example.ts';
+import { countsOf, type JudgedExample, lossOf, lossSquareOf } from './judged-example.ts';
 
 /** A slot; a window of twelve of them is a minute. */
 export const armSlotMs = 5_000;
@@ -74,8 +74,12 @@ export const armFiguresKind: SlidingKind<ArmFigures> = {
 export interface ArmWindow {
   noteScoring(notice: ArmNotice): void;
   noteExample(example: JudgedExample): void;
+  /** Where the log stands: how far what is forgotten reaches. */
+  noteShown(sequence: number): void;
   /** Ends a slot. */
   advance(): void;
+  /** Begins anew with an arm or version: what was scored before, and is joined only later, counts no more. */
+  forget(name: string): void;
   /** Of the last minute, of `experiment/arm` or a version (versionArm; 0: the live line); null: nothing is known of it. */
   figuresOf(arm: string): ArmFigures | null;
   /** What status tells of scoring, by arm. */
@@ -84,26 +88,31 @@ export interface ArmWindow {
 
 export function createArmWindow(): ArmWindow {
   const arms = new Map<string, Sliding<ArmFigures>>();
+  /** By name the newest event when it was forgotten; what was shown until then is passed over. */
+  const forgotten = new Map<string, number>();
+  let newest = 0;
   /** Undefined beyond the limit: further arms are not watched. */
   const armNamed = (name: string): Sliding<ArmFigures> | undefined => {
     let arm = arms.get(name);
-    if (arm === undefined && arms.size < resultArmsMax) {
+    if (arm === undefined && arms.size < armNamesMax) {
       arm = createSliding(armFiguresKind, slots);
       arms.set(name, arm);
     }
     return arm;
   };
   const addExample = (name: string, example: JudgedExample, score: number) => {
-    const arm = armNamed(name);
+    const [, shownAt] = example.place;
+    const arm = shownAt > (forgotten.get(name) ?? -1) ? armNamed(name) : undefined;
     if (arm === undefined) return;
     const { shown, clicked } = countsOf(example);
     const loss = lossOf(score, shown, clicked);
+    const lossSquare = lossSquareOf(score, shown, clicked);
     for (const figures of [arm.slot, arm.sum]) {
       figures.shown += shown;
       figures.clicked += clicked;
       figures.predicted += shown * score;
       figures.loss += loss;
-      figures.lossSquares += loss * loss;
+      figures.lossSquares += lossSquare;
     }
   };
   return {
@@ -115,6 +124,7 @@ export function createArmWindow(): ArmWindow {
     },
     noteExample(example) {
       const { arm = '', modelVersion, score, shadow } = example;
+      newest = Math.max(newest, example.place[0]);
       if (Number.isFinite(score)) {
         if (arm !== '') for (const name of arm.split(' ')) addExample(name, example, score);
         addExample(versionArm(modelVersion ?? 0), example, score);
@@ -123,11 +133,21 @@ export function createArmWindow(): ArmWindow {
       addExample(shadow.arm, example, shadow.score);
       addExample(besideShadow(shadow.arm), example, score);
     },
+    noteShown(sequence) {
+      newest = Math.max(newest, sequence);
+    },
     advance() {
       for (const [name, arm] of arms) {
         arm.advance();
         if (isSilent(arm.sum)) arms.delete(name);
       }
+    },
+    forget(name) {
+      arms.delete(name);
+      forgotten.delete(name);
+      forgotten.set(name, newest);
+      const [oldest] = forgotten.keys();
+      if (forgotten.size > armNamesMax) forgotten.delete(oldest);
     },
     figuresOf: (name) => arms.get(name)?.sum ?? null,
     scoring: () => new Map([...arms].map(([name, { sum }]) => [name, scoringOf(sum)])),

@@ -1,6 +1,7 @@
 /** What may become of a catalog of experiments, as functions from one to the next; the registry writes by compare-and-set. */
 import {
   type Arm,
+  type ArmTarget,
   type Experiment,
   type ExperimentCatalog,
   type ExperimentChange,
@@ -9,6 +10,7 @@ import {
   experimentsMax,
   experimentsRunningMax,
   MillraceError,
+  resultArmsMax,
   shareOf,
   versionNoteCharsMax,
 } from '@millrace/protocol';
@@ -47,6 +49,13 @@ export function withExperiment(
     throw invalid('name', 'one that no experiment here had: its figures would be counted on', `"${name}"`);
   if (running.length >= experimentsRunningMax)
     throw invalid('experiment', `at most ${experimentsRunningMax} that run at a time`, `${running.length}`);
+  const runningArms = running.reduce((sum, one) => sum + one.arms.length, 0);
+  if (runningArms + arms.length > resultArmsMax)
+    throw invalid(
+      'arms',
+      `at most ${resultArmsMax} arms of the model's experiments that run: results are kept of so many, and ${runningArms} run`,
+      `${arms.length} more`,
+    );
   const neighbours = running.filter((one) => one.layer === layer);
   for (const other of neighbours) {
     if (other.key !== key || other.salt !== salt)
@@ -151,8 +160,66 @@ export function modelsApart({ experiments, kept }: ExperimentCatalog, nowMs: num
   return [...models];
 }
 
+/** How long nodes may deal by the shares of before; clocks differ by less. */
+const settleMs = 5_000;
+
+export interface Deal {
+  readonly shares: Readonly<Record<string, number>>;
+  /** Of what was shown from here on it is certain that it was dealt so. */
+  readonly sinceMs: number;
+}
+
+/** The shares that hold, and of an ended experiment those that held last; null: it never dealt any. */
+export function dealOf({ changes }: Pick<Experiment, 'changes'>): Deal | null {
+  let deal: Deal | null = null;
+  for (const { timeMs, shares } of changes) {
+    const isDealt = Object.values(shares).some((share) => share > 0);
+    const isSame = deal !== null && Object.keys(shares).every((arm) => deal?.shares[arm] === shares[arm]);
+    if (isDealt && !isSame) deal = { shares, sinceMs: timeMs + settleMs };
+  }
+  return deal;
+}
+
+/**
+ * Of an arm as impressions of a model's log name it the experiment that it is of.
+ * @returns undefined when no catalog knows it.
+ */
+export function experimentOfArm(
+  name: string,
+  model: string,
+  catalogOf: (model: string) => ExperimentCatalog,
+): Experiment | undefined {
+  const [before, arm] = name.split('/');
+  const parts = before.split(':');
+  const [of, experiment] = parts.length === 2 ? parts : [model, before];
+  const found = catalogOf(of).experiments.find((one) => one.name === experiment);
+  return found?.arms.some((one) => one.name === arm) ? found : undefined;
+}
+
 export function sharesOf({ arms }: Pick<Experiment, 'arms'>): Readonly<Record<string, number>> {
   return Object.fromEntries(arms.map((arm) => [arm.name, shareOf(arm)]));
+}
+
+/** What of a model's versions and labels its experiments score with, and who does, in words. */
+export interface TargetsInUse {
+  readonly versions: ReadonlyMap<number, string>;
+  readonly labels: ReadonlyMap<string, string>;
+}
+
+/** Arms without units use nothing: they find it again when they are given some. */
+export function targetsInUse({ experiments, kept }: ExperimentCatalog): TargetsInUse {
+  const versions = new Map<number, string>();
+  const labels = new Map<string, string>();
+  const note = (target: ArmTarget, who: string) => {
+    if (target.type === 'version') versions.set(target.version, who);
+    if (target.type === 'label') labels.set(target.label, who);
+  };
+  for (const { name, arms } of experiments.filter(isRunning))
+    for (const arm of arms)
+      if (shareOf(arm) > 0) note(arm.target, `arm "${arm.name}" of experiment "${name}"`);
+  if (kept !== null)
+    note(kept.target, `experiment "${kept.experiment}", which keeps "${kept.arm}" in charge`);
+  return { versions, labels };
 }
 
 type Decision = Pick<Arm, 'target' | 'shadow' | 'exploration'>;

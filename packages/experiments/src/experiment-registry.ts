@@ -23,8 +23,8 @@ export interface ExperimentRegistry {
   ): Promise<ExperimentCatalog>;
   /** @param keep  arm whose target scores on; null: none. @throws MILL_EXPERIMENT_UNKNOWN, MILL_EXPERIMENT_INVALID */
   stop(model: string, name: string, keep: string | null, reason?: string): Promise<ExperimentCatalog>;
-  /** Takes an arm out because of what a guard saw; nothing happens when it is out. */
-  takeOut(model: string, name: string, arm: string, reason: string): Promise<ExperimentCatalog>;
+  /** Takes an arm out because of what a guard saw. @returns null when it was out already: nothing happens then. */
+  takeOut(model: string, name: string, arm: string, reason: string): Promise<ExperimentCatalog | null>;
 }
 
 /** Tries of a compare-and-set: losing so often means that something writes without end. */
@@ -61,7 +61,14 @@ export async function openExperiments(bus: Bus, clock: Pick<Clock, 'now'>): Prom
       change(model, (catalog) => withShares(catalog, name, shares, byOperator(reason))),
     stop: (model, name, keep, reason = keep === null ? 'stopped' : `stopped, "${keep}" stays`) =>
       change(model, (catalog) => withStopped(catalog, name, keep, byOperator(reason))),
-    takeOut: (model, name, arm, reason) =>
-      change(model, (catalog) => withArmOut(catalog, name, arm, { timeMs: clock.now(), reason })),
+    async takeOut(model, name, arm, reason) {
+      let isOut = true;
+      const catalog = await change(model, (before) => {
+        const after = withArmOut(before, name, arm, { timeMs: clock.now(), reason });
+        isOut = after === before;
+        return after;
+      });
+      return isOut ? null : catalog;
+    },
   };
 }

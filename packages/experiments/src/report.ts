@@ -1,11 +1,5 @@
 /** From sums to what is told of an experiment: figures, intervals that hold at every look, and what they mean in words. */
-import {
-  type GroupedRatio,
-  groupedRatio,
-  sequentialInterval,
-  sequentialPValue,
-  tunedPriorVariance,
-} from '@millrace/core';
+import { groupedRatio, sequentialInterval, sequentialPValue } from '@millrace/core';
 import {
   type Arm,
   type ArmComparison,
@@ -15,51 +9,19 @@ import {
   type Experiment,
   type ExperimentCatalog,
   type ExperimentReport,
-  type ExperimentSums,
   shareOf,
   sumColumnCount,
   sumColumns,
   sumTotalCount,
   sumTotals,
-  unitGroups,
 } from '@millrace/protocol';
+import { clickedMin, haveGroups, type Spread, sequentialInputOf } from './always-valid.ts';
+import { greedyClicks, greedyGain, offPolicyOf } from './off-policy.ts';
+import { clickedOf, type OpenSums, type SumsByArm, shownOf, sumOf } from './open-sums.ts';
+import { sampleRatioOf, unitsOf } from './sample-ratio.ts';
 import { comparisonVerdict, experimentVerdict } from './verdict.ts';
 
-/** Sums of one arm, opened. */
-export interface OpenSums {
-  readonly kinds: readonly string[];
-  /** float64[groups]; a view. */
-  column(index: number): Float64Array;
-  /** One of sumTotals, or sumTotalCount + a kind. */
-  total(index: number): number;
-}
-
-/** By `experiment/arm`. */
-export type SumsByArm = ReadonlyMap<string, OpenSums>;
 export type ScoringByArm = ReadonlyMap<string, ArmScoring>;
-
-/** Items shown that intervals are tightest for. */
-const tunedCount = 20_000;
-/** Below so many clicks, and groups of units, on each side the spread itself is not known well enough to say anything. */
-const clickedMin = 50;
-const groupsMin = 30;
-
-/** @param records of several models: an arm of its own is summed where it learns. */
-export function openSums(records: readonly ExperimentSums[]): SumsByArm {
-  const opened = new Map<string, OpenSums>();
-  for (const { kinds, arms } of records) {
-    for (const { arm, sums } of arms) {
-      const floats = new Float64Array(Uint8Array.from(sums).buffer);
-      const totals = (sumColumnCount + kinds.length) * unitGroups;
-      opened.set(arm, {
-        kinds,
-        column: (index) => floats.subarray(index * unitGroups, (index + 1) * unitGroups),
-        total: (index) => floats[totals + index],
-      });
-    }
-  }
-  return opened;
-}
 
 export function reportOn(
   { model, kept }: Pick<ExperimentCatalog, 'model' | 'kept'>,
@@ -70,6 +32,7 @@ export function reportOn(
   const { name, arms, ...about } = experiment;
   const reports = arms.map((arm) => armReport(model, experiment, arm, sums, scoring));
   const comparisons = comparisonsOf(model, experiment, sums);
+  const sampleRatio = sampleRatioOf(model, experiment, sums);
   return {
     name,
     model,
@@ -84,9 +47,10 @@ export function reportOn(
     endedMs: about.endedMs,
     kept: kept?.experiment === name ? kept.arm : null,
     arms: reports,
+    sampleRatio,
     comparisons,
     changes: about.changes,
-    verdict: experimentVerdict(experiment, reports, comparisons),
+    verdict: experimentVerdict(experiment, reports, comparisons, sampleRatio),
   };
 }
 
@@ -113,9 +77,9 @@ function armReport(
   const { name, target, learn, shadow } = arm;
   const full = armName(model, experiment, arm);
   const own = sums.get(full);
-  const sumOf = (column: number) => own?.column(column).reduce((sum, value) => sum + value, 0) ?? 0;
-  const shown = sumOf(sumColumns.shown);
-  const clicked = sumOf(sumColumns.clicked);
+  const total = (column: number) => (own === undefined ? 0 : sumOf(own.column(column)));
+  const shown = total(sumColumns.shown);
+  const clicked = total(sumColumns.clicked);
   return {
     name,
     share: shareOf(arm),
@@ -127,14 +91,18 @@ function armReport(
     clicked,
     clickRate: ratio(clicked, shown),
     values: (own?.kinds ?? []).map((kind, i) => {
-      const sum = sumOf(sumColumnCount + i);
+      const sum = total(sumColumnCount + i);
       return { kind, sum, mean: ratio(sum, shown) };
     }),
-    calibration: ratio(sumOf(sumColumns.predicted), clicked),
-    logloss: ratio(sumOf(sumColumns.loss), shown),
+    calibration: ratio(total(sumColumns.predicted), clicked),
+    logloss: ratio(total(sumColumns.loss), shown),
+    offPolicy: offPolicyOf(own, shadow, 1 - experiment.confidence),
+    units: unitsOf(own, experiment),
     scoring: scoring.get(full) ?? null,
   };
 }
+
+const greedyClickRate = 'greedyClickRate';
 
 /** What one metric is of an arm: two columns, and the spread of one item for the choice of the prior. */
 interface Metric {
@@ -172,12 +140,13 @@ function comparisonsOf(model: string, experiment: Experiment, sums: SumsByArm): 
   return others.flatMap((arm) => {
     const own = sumsOf(arm);
     if (own === undefined) return [];
-    if (arm.shadow) return shadowComparison(arm, own, alpha);
+    if (arm.shadow) return [shadowComparison(arm, own, alpha), ...shadowOrders(arm, own, alpha)];
     if (controlSums === undefined) return [];
     // A kind that clicks are counted by already says nothing new.
     const kinds = own.kinds.map((kind, i) => valueMetric(kind, i));
     const metrics = [clickRate, ...(own.kinds.length > 1 ? kinds : []), logloss];
-    return metrics.map((metric) => comparison(arm, metric, controlSums, own, alpha));
+    const compared = metrics.map((metric) => comparison(arm, metric, controlSums, own, alpha));
+    return [...compared, ...orderComparison(arm, controlSums, own, alpha)];
   });
 }
 
@@ -197,7 +166,7 @@ function comparison(
 }
 
 /** The same items, scored by both: their difference item by item tells more than two arms could. */
-function shadowComparison(arm: Arm, own: OpenSums, alpha: number): ArmComparison[] {
+function shadowComparison(arm: Arm, own: OpenSums, alpha: number): ArmComparison {
   const shown = own.column(sumColumns.shown);
   const main = own.column(sumColumns.mainLoss);
   const gap = own.column(sumColumns.loss).map((loss, g) => loss - main[g]);
@@ -207,14 +176,36 @@ function shadowComparison(arm: Arm, own: OpenSums, alpha: number): ArmComparison
   const unitVariance = own.total(sumTotals.gapSquares) / shownOf(own) / 2;
   const isEnough = clickedOf(own) >= clickedMin && haveGroups(ratioOfGap, ratioOfGap);
   const spread = isEnough ? { variance: ratioOfGap.variance, unitVariance } : null;
-  return [judged(arm, logloss.name, { control, value: control + difference, difference }, spread, alpha)];
+  return judged(arm, logloss.name, { control, value: control + difference, difference }, spread, alpha);
+}
+
+/** What each would have earned in first place without exploring. */
+function orderComparison(arm: Arm, control: OpenSums, own: OpenSums, alpha: number): ArmComparison[] {
+  if (control.ranks === null || own.ranks === null) return [];
+  const [a, b] = [greedyClicks(control.ranks), greedyClicks(own.ranks)];
+  const variance = a.ratio.variance + b.ratio.variance;
+  const isEnough = a.isEnough && b.isEnough && haveGroups(a.ratio, b.ratio);
+  const [from, to] = [a.ratio.value, b.ratio.value];
+  const both = { control: from, value: to, difference: to - from };
+  const spread = isEnough ? { variance, unitVariance: a.unitVariance } : null;
+  return [judged(arm, greedyClickRate, both, spread, alpha)];
+}
+
+/** The same requests: what a shadow would have shown first, against what was drawn. */
+function shadowOrders(arm: Arm, { ranks }: OpenSums, alpha: number): ArmComparison[] {
+  if (ranks === null) return [];
+  const { ratio: gain, drawn, unitVariance, isEnough } = greedyGain(ranks);
+  const { value: difference, variance } = gain;
+  const spread = isEnough && haveGroups(gain) ? { variance, unitVariance } : null;
+  const both = { control: drawn, value: drawn + difference, difference };
+  return [judged(arm, greedyClickRate, both, spread, alpha)];
 }
 
 function judged(
   { name, shadow }: Arm,
   metric: string,
   both: Pick<ArmComparison, 'control' | 'value' | 'difference'>,
-  spread: { readonly variance: number; readonly unitVariance: number } | null,
+  spread: Spread | null,
   alpha: number,
 ): ArmComparison {
   const finite = {
@@ -224,26 +215,13 @@ function judged(
   };
   let interval: readonly [number, number] | null = null;
   let pValue: number | null = null;
-  if (spread !== null && spread.variance > 0 && spread.unitVariance > 0) {
-    const priorVariance = tunedPriorVariance(spread.unitVariance, tunedCount, alpha);
-    const input = { difference: both.difference, variance: spread.variance, priorVariance };
+  const input = spread === null ? null : sequentialInputOf(both.difference, spread, alpha);
+  if (input !== null) {
     interval = sequentialInterval(input, alpha);
     pValue = sequentialPValue(input);
   }
   const compared = { arm: name, metric, ...finite, interval, pValue };
   return { ...compared, verdict: comparisonVerdict(compared, shadow) };
-}
-
-function haveGroups(a: GroupedRatio, b: GroupedRatio): boolean {
-  return a.groups >= groupsMin && b.groups >= groupsMin;
-}
-
-function shownOf(sums: OpenSums): number {
-  return sums.column(sumColumns.shown).reduce((sum, value) => sum + value, 0);
-}
-
-function clickedOf(sums: OpenSums): number {
-  return sums.column(sumColumns.clicked).reduce((sum, value) => sum + value, 0);
 }
 
 function ratio(top: number, bottom: number): number | null {

@@ -1,5 +1,5 @@
 /** What figures mean, in words. */
-import type { ArmComparison, ArmReport, Experiment } from '@millrace/protocol';
+import type { ArmComparison, ArmReport, Experiment, SampleRatio } from '@millrace/protocol';
 
 type Compared = Omit<ArmComparison, 'verdict'>;
 
@@ -8,7 +8,11 @@ function isBetterUp(metric: string): boolean {
   return metric !== 'logloss';
 }
 
-const words: Readonly<Record<string, string>> = { clickRate: 'click rate', logloss: 'logloss' };
+const words: Readonly<Record<string, string>> = {
+  clickRate: 'click rate',
+  logloss: 'logloss',
+  greedyClickRate: 'click rate in first place without exploration',
+};
 
 export function comparisonVerdict({ arm, metric, control, interval }: Compared, shadow: boolean): string {
   const name = words[metric] ?? metric;
@@ -31,7 +35,10 @@ export function experimentVerdict(
   { confidence, control }: Pick<Experiment, 'confidence' | 'control'>,
   arms: readonly ArmReport[],
   comparisons: readonly ArmComparison[],
+  sampleRatio: SampleRatio,
 ): string {
+  // Before all else: it takes the ground from under the rest.
+  const ratio = sampleRatio.mismatch ? [`Beware: ${sampleRatio.verdict}.`] : [];
   const out = arms
     .filter(({ takenOut }) => takenOut !== null)
     .map(({ name, takenOut }) => `${name} was taken out by a guard: ${takenOut}.`);
@@ -45,7 +52,7 @@ export function experimentVerdict(
     );
   const sure = comparisons.some(({ interval }) => interval !== null && (interval[0] > 0 || interval[1] < 0));
   const tail = sure ? [`All of it holds together at ${percent(confidence)}, however often one looks.`] : [];
-  return [...out, ...decided, ...tail].join(' ');
+  return [...ratio, ...out, ...decided, ...tail].join(' ');
 }
 
 function sentenceOn(arm: string, comparison: ArmComparison | undefined): string {

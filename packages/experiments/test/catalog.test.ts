@@ -102,6 +102,16 @@ describe('experiments: catalog', () => {
     expect(() => catalogWith(buttonSpec, other)).toThrow(/decides what scores there/);
   });
 
+  test('experiments: catalog: no more arms run than results are kept of', () => {
+    const arms = Array.from({ length: 8 }, (_, i) => ({ name: `a${i}`, share: 0.01 }));
+    const many = Array.from({ length: 4 }, (_, i) => ({ ...buttonSpec, name: `many${i}`, arms }));
+    const full = catalogWith(...many);
+    const one = experimentFrom({ ...buttonSpec, arms: [{ name: 'one', share: 0.01 }] });
+    expect(() => withExperiment(full, one, change)).toThrow(/at most 32 arms .* and 32 run, found 1 more/);
+    const freed = withStopped(full, 'many0', null, change);
+    expect(withExperiment(freed, one, change).experiments).toHaveLength(5);
+  });
+
   test('experiments: catalog: shares change within what is free, and every change is remembered', () => {
     const catalog = catalogWith(buttonSpec);
     expect(() => withShares(catalog, 'button', { b: 0.6 }, change)).toThrow(/at most 1 together/);

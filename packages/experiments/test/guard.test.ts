@@ -98,6 +98,23 @@ describe('experiments: arm window', () => {
     expect(window.figuresOf('x/a')).toBeNull();
   });
 
+  test('experiments: arm window: what was shown before an arm was forgotten counts no more, whenever it is joined', () => {
+    const window = createArmWindow();
+    const joined = (shownAt: number, joinedAt: number) =>
+      window.noteExample({
+        ...example({ makesPositive: false, score: 0.25 }),
+        place: [joinedAt, shownAt, 0],
+      });
+    // Shown and not joined yet.
+    for (const sequence of [3, 4]) window.noteShown(sequence);
+    window.forget('x/a');
+    joined(4, 90);
+    expect(window.figuresOf('x/a')).toBeNull();
+    expect(window.figuresOf('@0')?.shown).toBe(1);
+    joined(5, 91);
+    expect(window.figuresOf('x/a')?.shown).toBe(1);
+  });
+
   test('experiments: arm window: an item counts once, however it was taught', () => {
     const window = createArmWindow();
     window.noteExample(example({ makesPositive: false, score: 0.5 }));

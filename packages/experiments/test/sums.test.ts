@@ -2,13 +2,17 @@ import {
   decodeExperimentSums,
   type ExperimentSums,
   encodeExperimentSums,
+  resultArmsMax,
   sumColumnCount,
   sumColumns,
+  sumTotals,
 } from '@millrace/protocol';
 import { describe, expect, test } from 'vitest';
+import { createArmWindow } from '../src/arm-window.ts';
 import { experimentIn } from '../src/catalog.ts';
 import type { JudgedExample } from '../src/judged-example.ts';
-import { openSums, reportOn } from '../src/report.ts';
+import { openSums } from '../src/open-sums.ts';
+import { reportOn } from '../src/report.ts';
 import { createSumsFold } from '../src/sums.ts';
 import { buttonSpec, catalogWith } from './specs.ts';
 
@@ -98,6 +102,42 @@ describe('experiments: sums', () => {
       for (const one of examples.slice(Math.max(0, cut - 20))) second.take(one);
       expect(Buffer.compare(encodeExperimentSums(second.record()), expected)).toBe(0);
     }
+  });
+
+  test('experiments: sums: an item that was a negative first is in the end as one that never was', () => {
+    const whole = createSumsFold(start);
+    const parts = createSumsFold(start);
+    const window = createArmWindow();
+    const shadow = (score: number) => ({ shadow: { arm: 'dark/next', unit: 5, score } });
+    for (let i = 1; i <= 60; i += 1) {
+      const about = { arm: 'x/a', units: [i], score: (i % 9) / 10 + 0.05, ...shadow((i % 7) / 10 + 0.1) };
+      const makesPositive = i % 3 === 0;
+      whole.take(example(2 * i, { ...about, makesPositive }));
+      for (const fold of [parts, { take: window.noteExample }]) {
+        fold.take(example(2 * i, about));
+        if (makesPositive) fold.take(example(2 * i + 1, { ...about, makesPositive, isFirst: false }));
+      }
+    }
+    for (const arm of ['x/a', 'dark/next']) {
+      const [a, b] = [whole, parts].map((fold) => openSums([fold.record()]).get(arm));
+      for (const total of [sumTotals.lossSquares, sumTotals.gapSquares])
+        expect(b?.total(total)).toBeCloseTo(a?.total(total) as number, 9);
+      expect(window.figuresOf(arm)?.lossSquares).toBeCloseTo(a?.total(sumTotals.lossSquares) as number, 9);
+      // Spread of the loss of an item: it cannot be below 0.
+      const mean = total(whole.record(), arm, sumColumns.loss) / 60;
+      expect((b?.total(sumTotals.lossSquares) as number) / 60).toBeGreaterThan(mean * mean);
+    }
+  });
+
+  test('experiments: sums: where there are too many arms the longest silent of the ended ones gives way', () => {
+    const isRunning = (arm: string) => arm === 'run/a';
+    const fold = createSumsFold(start, { isRunning });
+    fold.take(example(1, { arm: 'run/a', units: [1] }));
+    for (let i = 2; i <= resultArmsMax + 3; i += 1) fold.take(example(i, { arm: `old${i}/a`, units: [1] }));
+    const names = fold.record().arms.map(({ arm }) => arm);
+    expect(names).toHaveLength(resultArmsMax);
+    expect(names).toContain('run/a');
+    expect([names.includes('old2/a'), names.includes('old5/a')]).toEqual([false, true]);
   });
 
   test('experiments: sums: a shadow is judged by the same outcomes as what was answered', () => {

@@ -4,6 +4,7 @@
  */
 import {
   type ArmCounts,
+  armNamesMax,
   armsSubject,
   encodeArmNotice,
   latencyCellCount,
@@ -28,8 +29,6 @@ export interface ArmCounter {
 }
 
 const tellEveryMs = 1_000;
-/** Arms of a model that are told apart between two notices. */
-const armsMax = 64;
 
 type Counting = { -readonly [K in Exclude<keyof ArmCounts, 'latencies' | 'arm'>]: ArmCounts[K] } & {
   readonly latencies: number[];
@@ -45,7 +44,7 @@ export function createArmCounter(bus: Bus, clock: Clock, node: string): ArmCount
       models.set(model, arms);
     }
     let counting = arms.get(arm);
-    if (counting === undefined && arms.size < armsMax) {
+    if (counting === undefined && arms.size < armNamesMax) {
       counting = {
         requests: 0,
         errors: 0,

@@ -39,7 +39,7 @@ export interface ExperimentControl {
    * @param spec  of any shape. @throws MILL_EXPERIMENT_INVALID, and for arms' targets MILL_VERSION_UNKNOWN, MILL_NOT_READY
    */
   start(model: string, spec: unknown): Promise<ExperimentReport>;
-  /** @throws MILL_EXPERIMENT_INVALID */
+  /** Versions of arms that get units are loaded first. @throws MILL_EXPERIMENT_INVALID, and as start for targets */
   setShares(
     model: string,
     name: string,
@@ -128,8 +128,13 @@ export function createExperimentControl(options: ExperimentControlOptions): Watc
       for (const { target } of wanted.arms) await makeReady(model, target);
       return changed(model, wanted.name, (registry) => registry.start(withModel(spec, model)));
     },
-    setShares: (model, name, shares, reason) =>
-      changed(model, name, (registry) => registry.setShares(model, name, shares, reason)),
+    async setShares(model, name, shares, reason) {
+      modelNamed(model);
+      const { arms } = experimentIn(await (await options.registry()).catalogOf(model), name);
+      // One that had no units may have been unloaded meanwhile.
+      for (const { name: arm, target } of arms) if (Number(shares[arm]) > 0) await makeReady(model, target);
+      return changed(model, name, (registry) => registry.setShares(model, name, shares, reason));
+    },
     stop: (model, name, keep, reason) =>
       changed(model, name, (registry) => registry.stop(model, name, keep, reason)),
     watch(model) {

@@ -15,6 +15,7 @@ import {
 import {
   answeredScore,
   type Features,
+  type FirstChoice,
   type Impression,
   MillraceError,
   type ModelFile,
@@ -94,8 +95,8 @@ export function rankedItems({ indices, propensities }: DrawnRanking, scores: Flo
 /** What the impression says of the items: those that were shown, in that order. */
 export function shownPart(
   { indices, propensities }: DrawnRanking,
-  { items, scores, policy }: ShownInput,
-): Pick<Impression, 'items' | 'scores' | 'policy' | 'propensities' | 'places'> {
+  { items, scores, logits, policy }: ShownInput,
+): Pick<Impression, 'items' | 'scores' | 'policy' | 'propensities' | 'places' | 'greedy'> {
   const places = Array.from(indices);
   return {
     items: places.map((index) => items[index]),
@@ -103,13 +104,26 @@ export function shownPart(
     policy,
     propensities: bytesOf(propensities),
     places,
+    greedy: firstChoice(logits, scores),
   };
+}
+
+/**
+ * What `by` alone would have shown first, of equal ones the first in the request, as greedy exploration does.
+ * @param by      float32[items]: logits of whoever would choose.
+ * @param scores  float32[items]: the probabilities that were answered.
+ */
+export function firstChoice(by: Float32Array, scores: Float32Array): FirstChoice {
+  let place = 0;
+  for (let i = 1; i < by.length; i += 1) if (by[i] > by[place]) place = i;
+  return { place, score: scores[place] };
 }
 
 interface ShownInput {
   /** Of the request. */
   readonly items: readonly Features[];
   readonly scores: Float32Array;
+  readonly logits: Float32Array;
   readonly policy: Exploration['type'];
 }
 

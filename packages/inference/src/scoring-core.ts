@@ -245,9 +245,9 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     const scored = await routing.score(way, input);
     const drawn = drawFor(plan, scored.scored, scored.model.net.file, requestId);
     const policy = plan.exploration.type;
-    const { scores } = scored.scored;
-    if (caller?.gone !== true)
-      logWithShadow(scored, { ...request, requestId }, input, shownPart(drawn, { items, scores, policy }));
+    const { scores, logits } = scored.scored;
+    const shown = shownPart(drawn, { items, scores, logits, policy });
+    if (caller?.gone !== true) logWithShadow(scored, { ...request, requestId }, input, shown);
     return { ...answerOf(scored, requestId), ranking: rankedItems(drawn, scores), policy };
   };
 
@@ -279,6 +279,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     view: async () => (await openVersions()).versions,
     modelNamed,
     readyModel,
+    experiments: async () => (await openVersions()).experiments,
   });
   const trials = createExperimentControl({
     bus,

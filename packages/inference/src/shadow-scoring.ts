@@ -5,7 +5,8 @@
 import type { Assignment } from '@millrace/experiments';
 import type { Shadow } from '@millrace/protocol';
 import type { ArmCounter } from './arm-counts.ts';
-import type { ArmRouting, Way } from './arm-routing.ts';
+import type { ArmRouting, WayScored } from './arm-routing.ts';
+import { firstChoice } from './ranking.ts';
 import type { ScoreInput } from './scored.ts';
 
 export interface ShadowScoring {
@@ -13,7 +14,7 @@ export interface ShadowScoring {
    * @param places  items of the request that the impression shows, in its order; null: all, as they are.
    * @returns null: there is no shadow, the node is busy, or it could not be scored.
    */
-  score(way: Way, input: ScoreInput, places: readonly number[] | null): Promise<Shadow | null> | null;
+  score(way: WayScored, input: ScoreInput, places: readonly number[] | null): Promise<Shadow | null> | null;
   /** Resolves once none is under way. */
   settled(): Promise<void>;
 }
@@ -32,17 +33,20 @@ export function createShadowScoring({ routing, counter, queueRowsMax }: ShadowSc
   const underway = new Set<Promise<unknown>>();
 
   const scoreOne = async (
-    way: Way,
+    way: WayScored,
     { arm, unit, target }: NonNullable<Assignment['shadow']>,
     input: ScoreInput,
     places: readonly number[] | null,
   ): Promise<Shadow | null> => {
-    const { user, context, items } = input;
+    const { user, context, items, ranked = false } = input;
     try {
       const { line } = routing.shadowWay(way.asked, target);
-      const { scores, version } = await line.batcher.submit({ user, context, items }, items.length, 'low');
+      const asked = { user, context, items, ranked };
+      const { scores, logits, version } = await line.batcher.submit(asked, items.length, 'low');
       const shown = places === null ? scores : Float32Array.from(places, (place) => scores[place]);
-      return { arm, unit, version, scores: new Uint8Array(shown.buffer, shown.byteOffset, shown.byteLength) };
+      const bytes = new Uint8Array(shown.buffer, shown.byteOffset, shown.byteLength);
+      const greedy = ranked && { greedy: firstChoice(logits, way.scored.scores) };
+      return { arm, unit, version, scores: bytes, ...greedy };
     } catch {
       // Whatever it is, the answer is out and right; the guard hears of it.
       counter.failed(way.asked.net.file.name, [arm], 'errors');

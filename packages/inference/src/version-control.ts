@@ -2,6 +2,7 @@
  * Changes of versions as the faces ask for them. Each is written to the registry, for every node; it is answered once this one
  * acts on it, so that whoever asks the same node next finds it done.
  */
+import { type ExperimentsView, type TargetsInUse, targetsInUse } from '@millrace/experiments';
 import {
   MillraceError,
   type SetLabelRequest,
@@ -45,6 +46,8 @@ export interface VersionControlOptions {
   readonly view: () => Promise<VersionsView>;
   readonly modelNamed: (model: string) => ServedModel;
   readonly readyModel: (model: string) => ServedModel;
+  /** What they score with is not taken from under them. */
+  readonly experiments: () => Promise<ExperimentsView>;
 }
 
 export function createVersionControl(options: VersionControlOptions): VersionControl {
@@ -72,6 +75,11 @@ export function createVersionControl(options: VersionControlOptions): VersionCon
     await versions.reconcile();
     return list(name);
   };
+  const inUse = async (name: string): Promise<TargetsInUse> =>
+    targetsInUse((await options.experiments()).catalogOf(name));
+  /** Versions that stay loaded, as experiments score with them. */
+  const kept = async (name: string) => [...(await inUse(name)).versions.keys()];
+
   return {
     list,
     async record(name, version) {
@@ -94,11 +102,17 @@ export function createVersionControl(options: VersionControlOptions): VersionCon
     },
     setLabel: (name, label, { version, ...why }) =>
       changed(name, (registry) => registry.setLabel(name, label, version, why)),
-    unsetLabel: (name, label, reason = '') =>
-      changed(name, (registry) => registry.unsetLabel(name, label, { reason })),
+    async unsetLabel(name, label, reason = '') {
+      const who = (await inUse(name)).labels.get(label);
+      if (who !== undefined) throw usedBy(who, `unset label "${label}"`, name);
+      return changed(name, (registry) => registry.unsetLabel(name, label, { reason }));
+    },
     rollBackLabel: (name, label, reason = '') =>
       changed(name, (registry) => registry.rollBackLabel(name, label, { reason })),
-    setPolicy: (name, policy) => changed(name, (registry) => registry.setPolicy(name, policy)),
+    async setPolicy(name, policy) {
+      const keep = await kept(name);
+      return changed(name, (registry) => registry.setPolicy(name, policy, keep));
+    },
     async load(name, version) {
       const answer = await changed(name, (registry) => registry.load(name, version));
       const { state, reason } = answer.versions.find((listing) => listing.version === version) ?? {
@@ -111,9 +125,26 @@ export function createVersionControl(options: VersionControlOptions): VersionCon
         `version ${version} of "${name}" is not loaded: ${reason || state}`,
       );
     },
-    unload: (name, version) => changed(name, (registry) => registry.unload(name, version)),
-    unloadUnlabelled: (name) => changed(name, (registry) => registry.unloadUnlabelled(name)),
-    loadByPolicy: (name) => changed(name, (registry) => registry.loadByPolicy(name)),
+    async unload(name, version) {
+      const who = (await inUse(name)).versions.get(version);
+      if (who !== undefined) throw usedBy(who, `unload version ${version}`, name);
+      return changed(name, (registry) => registry.unload(name, version));
+    },
+    async unloadUnlabelled(name) {
+      const keep = await kept(name);
+      return changed(name, (registry) => registry.unloadUnlabelled(name, keep));
+    },
+    async loadByPolicy(name) {
+      const keep = await kept(name);
+      return changed(name, (registry) => registry.loadByPolicy(name, keep));
+    },
     remove: (name, version) => changed(name, (registry) => registry.remove(name, version)),
   };
+}
+
+function usedBy(who: string, what: string, model: string): MillraceError {
+  return new MillraceError(
+    'MILL_VERSION_IN_USE',
+    `cannot ${what} of "${model}": ${who} scores with it; stop the experiment, or give the arm no units, first`,
+  );
 }

@@ -100,6 +100,29 @@ test('experiments: a shadow is logged with what was answered, and is not what wa
   expect(read(scores)).toBe(Math.fround(answer.scores[0]));
 });
 
+test('experiments: of an order the log says what scores alone would have shown first, and what a shadow would have', async () => {
+  const stage = await openStage([layered, other]);
+  const registry = await openVersionRegistry(stage.bus, stage.clock);
+  const made = { model: 'deep', kind: 'imported', parent: null, code: 'test' } as const;
+  // Logits are −x by version 1, x by version 2.
+  await registry.addVersion({ ...made, weights: Float32Array.of(1, 0, -1, 0) });
+  await registry.addVersion({ ...made, weights: Float32Array.of(1, 0, 1, 0) });
+  const low = { name: 'low', share: 1, target: { type: 'version', version: 1 } };
+  const dark = { name: 'dark', share: 1, shadow: true, target: { type: 'version', version: 2 } };
+  await stage.core.experiments.start('deep', spec('one', [low]));
+  await stage.core.experiments.start('deep', spec('two', [dark], { layer: 'other' }));
+  const items = [{ x: 1 }, { x: 0 }, { x: 3 }];
+  const { arm } = await stage.core.rank({ model: 'deep', user: { id: 'u1' }, items, count: 2 });
+  expect(arm).toBe('one/low');
+  const [logged] = await impressions(stage);
+  const scoreOf = (x: number) => Math.fround(1 / (1 + Math.exp(x)));
+  expect(logged.greedy?.place).toBe(1);
+  expect(logged.greedy?.score).toBeCloseTo(scoreOf(0), 6);
+  expect(logged.shadow?.greedy?.place).toBe(2);
+  // By what was answered, not by the shadow.
+  expect(logged.shadow?.greedy?.score).toBeCloseTo(scoreOf(3), 6);
+});
+
 test('experiments: shadows of a busy node are left out and counted, and every request is answered', async () => {
   const stage = await withVersion();
   const shadow = { name: 'dark', share: 1, shadow: true, target: { type: 'version', version: 1 } };
@@ -213,6 +236,51 @@ test('experiments: features of which no way makes numbers are held against no ar
   await turn();
   expect(told.flatMap(({ arms: counts }) => counts).filter((arm) => arm.notFinite > 0)).toEqual([]);
   expect(stage.core.notFinite).toBe(before + 1);
+});
+
+test('experiments: what an arm scores with is not taken from under it, and is there again when it gets units again', async () => {
+  const stage = await withVersion();
+  const { versions, experiments } = stage.core;
+  const readyNow = () =>
+    versions.list('deep').versions.flatMap(({ version, state }) => (state === 'READY' ? [version] : []));
+  await versions.setLabel('deep', 'canary', { version: 1 });
+  const arms = [
+    { name: 'a', share: 0.25 },
+    { name: 'b', share: 0.5, target: { type: 'version', version: 1 } },
+    { name: 'c', share: 0.25, target: { type: 'label', label: 'canary' } },
+  ];
+  await experiments.start('deep', spec('try', arms));
+  const inUse = (what: RegExp) =>
+    expect.objectContaining({ code: 'MILL_VERSION_IN_USE', message: expect.stringMatching(what) });
+  await expect(versions.unsetLabel('deep', 'canary')).rejects.toEqual(
+    inUse(/cannot unset label "canary" of "deep": arm "c" of experiment "try" scores with it/),
+  );
+  await experiments.setShares('deep', 'try', { c: 0 });
+  await versions.unsetLabel('deep', 'canary');
+
+  await expect(versions.unload('deep', 1)).rejects.toEqual(inUse(/version 1 .* arm "b" of experiment "try"/));
+  await expect(versions.unloadUnlabelled('deep')).rejects.toEqual(inUse(/arms of experiments use it/));
+  // Newer versions and other policies leave it where it is.
+  const registry = await openVersionRegistry(stage.bus, stage.clock);
+  const made = { model: 'deep', kind: 'imported', parent: null, code: 'test' } as const;
+  await registry.addVersion({ ...made, weights: Float32Array.of(0, 0, 0, 1) });
+  await expect.poll(readyNow).toEqual([1, 2]);
+  await versions.setPolicy('deep', { type: 'latest', count: 0 });
+  expect(readyNow()).toEqual([1]);
+  await versions.loadByPolicy('deep');
+  expect(readyNow()).toEqual([1]);
+
+  await experiments.setShares('deep', 'try', { b: 0 });
+  await versions.unload('deep', 1);
+  expect(readyNow()).toEqual([]);
+  await experiments.setShares('deep', 'try', { b: 0.5 });
+  expect(readyNow()).toEqual([1]);
+  await experiments.stop('deep', 'try', 'b');
+  await expect(versions.unload('deep', 1)).rejects.toEqual(
+    inUse(/experiment "try", which keeps "b" in charge/),
+  );
+  await experiments.stop('deep', 'try', null);
+  await versions.unload('deep', 1);
 });
 
 test('experiments: what cannot be started is refused before anything runs', async () => {

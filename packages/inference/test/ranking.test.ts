@@ -55,6 +55,9 @@ test('rank: the impression has what was shown, in that order, with scores, prope
   expect(logged.places).toEqual(ranking.map(({ index }) => index));
   expect(floats(logged.scores)).toEqual(ranking.map(({ score }) => Math.fround(score)));
   expect(floats(logged.propensities as Uint8Array)).toEqual(ranking.map(({ propensity }) => propensity));
+  // y is the best: logit 2 of (0, 2, 1, 0).
+  expect(logged.greedy?.place).toBe(1);
+  expect(logged.greedy?.score).toBe(Math.fround((await core.score({ items, log: false })).scores[1]));
   expect(logged.reads).toBeInstanceOf(Uint8Array);
 });
 

@@ -66,16 +66,23 @@ export function createEmitter(
 }
 
 function armsOf(
-  { arm, units, shadow, modelVersion }: Entry,
+  { arm, units, shadow, modelVersion, ranked }: Entry,
   index: number,
-): Pick<Example, 'arm' | 'units' | 'shadow' | 'modelVersion'> | undefined {
+): Pick<Example, 'arm' | 'units' | 'shadow' | 'modelVersion' | 'ranked'> | undefined {
   if (arm === undefined && shadow === undefined && modelVersion === undefined) return undefined;
+  const isFirstShown = index === 0 && ranked !== undefined;
   return {
     ...(modelVersion !== undefined && { modelVersion }),
     ...(arm !== undefined && { arm }),
     ...(units !== undefined && { units }),
     ...(shadow !== undefined && {
-      shadow: { arm: shadow.arm, unit: shadow.unit, score: shadow.scores.getFloat32(4 * index, true) },
+      shadow: {
+        arm: shadow.arm,
+        unit: shadow.unit,
+        score: shadow.scores.getFloat32(4 * index, true),
+        ...(isFirstShown && shadow.greedy !== undefined && { greedy: shadow.greedy }),
+      },
     }),
+    ...(isFirstShown && { ranked }),
   };
 }

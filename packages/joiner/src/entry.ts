@@ -1,5 +1,6 @@
 /** An impression that waits for its outcomes, and what has been taught of each of its items. */
-import type { Features, Impression, Outcome } from '@millrace/protocol';
+import type { Features, FirstChoice, Impression, Outcome } from '@millrace/protocol';
+import type { Choice, RankedFirst } from './example.ts';
 import type { Waiting } from './fold-time.ts';
 
 /** What has been taught of an item: nothing yet, that it is a negative, the same but sampling passed it over, a positive. */
@@ -24,7 +25,16 @@ export interface Entry extends Waiting {
   readonly arm: string | undefined;
   readonly units: readonly number[] | undefined;
   /** What a shadow arm made of it, float32[items], little-endian; undefined: none did. */
-  readonly shadow: { readonly arm: string; readonly unit: number; readonly scores: DataView } | undefined;
+  readonly shadow:
+    | {
+        readonly arm: string;
+        readonly unit: number;
+        readonly scores: DataView;
+        readonly greedy: Choice | undefined;
+      }
+    | undefined;
+  /** How its first item came there; undefined: no order was drawn, or none that says so. */
+  readonly ranked: RankedFirst | undefined;
   /** Share of its negatives that is kept. */
   readonly rate: number;
   /** −ln(rate) */
@@ -47,13 +57,30 @@ export function entryFrom(impression: Impression, at: Waiting): Entry {
     arm,
     units,
     modelVersion: impression.modelVersion,
-    shadow: shadow && { arm: shadow.arm, unit: shadow.unit, scores: viewOf(shadow.scores) },
+    shadow: shadow && {
+      arm: shadow.arm,
+      unit: shadow.unit,
+      scores: viewOf(shadow.scores),
+      greedy: shadow.greedy && choiceOf(shadow.greedy, places),
+    },
+    ranked: rankedFirst(impression),
     scores: viewOf(impression.scores),
     rate,
     offset: rate < 1 ? -Math.log(rate) : 0,
     taught: new Uint8Array(items.length),
     seen: new Uint16Array(items.length),
   };
+}
+
+function rankedFirst({ propensities, places, greedy }: Impression): RankedFirst | undefined {
+  if (propensities === undefined || greedy === undefined) return undefined;
+  const propensity = viewOf(propensities).getFloat32(0, true);
+  // Nothing can be shown with probability 0: whoever writes so has drawn otherwise.
+  return propensity > 0 && propensity <= 1 ? { propensity, greedy: choiceOf(greedy, places) } : undefined;
+}
+
+function choiceOf({ place, score }: FirstChoice, places: readonly number[] | undefined): Choice {
+  return { isShown: place === (places?.[0] ?? 0), score };
 }
 
 function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {

@@ -25,7 +25,15 @@ export interface Example {
   readonly arm?: string;
   readonly units?: readonly number[];
   /** What a shadow arm made of it; absent: none did. */
-  readonly shadow?: { readonly arm: string; readonly unit: number; readonly score: number };
+  readonly shadow?: {
+    readonly arm: string;
+    readonly unit: number;
+    readonly score: number;
+    /** Of the item that a rank showed first; absent: it is none. */
+    readonly greedy?: Choice;
+  };
+  /** Of the item that a rank showed first; absent: it is none. */
+  readonly ranked?: RankedFirst;
   /** Version that scored it; absent: the live line. */
   readonly modelVersion?: number;
   /** Kind of the outcome that makes it a positive, among the model's, and its value; absent: it is a negative. */
@@ -33,6 +41,21 @@ export interface Example {
   readonly value?: number;
   /** Where a fold must begin to find it and all later ones again, and nothing else after the example before it. */
   readonly origin: Origin;
+}
+
+/** What scores alone would have shown where a rank showed something. */
+export interface Choice {
+  /** It is the very item that was shown. */
+  readonly isShown: boolean;
+  /** Probability that was answered for it. */
+  readonly score: number;
+}
+
+export interface RankedFirst {
+  /** With which the item was drawn, above 0. */
+  readonly propensity: number;
+  /** By the scores that were answered. */
+  readonly greedy: Choice;
 }
 
 /** A place in the event log and the watermark just before it. */

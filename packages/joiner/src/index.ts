@@ -7,3 +7,5 @@ export {
   type StoredAs,
 } from './joiner.ts';
 export { type JoinerOptions, joinerOptionsOf } from './joiner-options.ts';
+export { positiveWeight } from './positive-weight.ts';
+export { isKept } from './sampling.ts';

@@ -44,6 +44,28 @@ test('joiner: a click is a positive at once, with the features and the score of 
   ]);
 });
 
+test('joiner: of an order the item shown first says how it came there, and whether scores alone would have shown it', () => {
+  const floats = (...values: number[]) => new Uint8Array(Float32Array.from(values).buffer);
+  const shadow = { arm: 'dark/next', unit: 9, version: 4, scores: floats(0.5, 0.75) };
+  const shown = {
+    ...impression('r', 1_000, 2),
+    arm: 'x/a',
+    units: [7],
+    propensities: floats(0.25, 1),
+    places: [4, 1],
+    greedy: { place: 4, score: 0.5 },
+    shadow: { ...shadow, greedy: { place: 1, score: 0.125 } },
+  };
+  const examplesOfShown = (event: typeof shown) => fold(logOf(event, tick(2_000)), options).examples;
+  const [first, second] = examplesOfShown(shown);
+  expect(first.ranked).toEqual({ propensity: 0.25, greedy: { isShown: true, score: 0.5 } });
+  expect(first.shadow?.greedy).toEqual({ isShown: false, score: 0.125 });
+  expect([second.ranked, second.shadow?.greedy]).toEqual([undefined, undefined]);
+  // What cannot have been drawn is judged by nobody.
+  const [never] = examplesOfShown({ ...shown, propensities: floats(0, 1) });
+  expect([never.ranked, never.shadow?.greedy]).toEqual([undefined, undefined]);
+});
+
 test('joiner: an example says in which arms its impression is, and what a shadow made of its item', () => {
   const shadow = {
     arm: 'dark/next',

@@ -18,11 +18,19 @@ export interface DenseLearner {
   /**
    * One step of the dense weights by a batch that another learner has just learned or scored.
    * @param space  its batch and rows; gathered anew.
-   * @param targets  float32[rows]: what each score should be, 0 … 1: labels, scores of another net, or between them.
-   * @param offsets  float32[rows]: added to the logits in the loss.
    * @returns undefined when it is done, which an engine that need not wait makes true at once.
    */
-  learn(space: BatchSpace, targets: Float32Array, offsets: Float32Array): Promise<void> | undefined;
+  learn(space: BatchSpace, lessons: DenseLessons): Promise<void> | undefined;
+}
+
+/** Parts of the loss shown · ln(1 + e^z) − clicked · z, each float32[rows or more]; only read. */
+export interface DenseLessons {
+  /** Weight of each example. */
+  readonly shown: Float32Array;
+  /** The weight times what the score should be, 0 … 1: a label, a score of another net, or between them. */
+  readonly clicked: Float32Array;
+  /** Added to the logits in the loss. */
+  readonly offsets: Float32Array;
 }
 
 /**
@@ -38,7 +46,6 @@ export function createDenseLearner(net: OpenNet, mask: Uint8Array | null = null)
     embeddings: new Float32Array(0),
     parameters,
   };
-  let shown = new Float32Array(0);
 
   const apply = () => {
     stepDense(dense, parameters);
@@ -51,16 +58,15 @@ export function createDenseLearner(net: OpenNet, mask: Uint8Array | null = null)
 
   return {
     net,
-    learn(space, targets, offsets) {
+    learn(space, { shown, clicked, offsets }) {
       const { rows } = space.batch;
       out.logits = atLeast(out.logits, rows);
       out.logitGradients = atLeast(out.logitGradients, rows);
       out.embeddings = atLeast(out.embeddings, rows * plan.embeddingFloats);
-      if (shown.length < rows) shown = new Float32Array(2 * rows).fill(1);
       const { loaded, scales } = versions.current;
       if (plan.moments.length > 0) batchMoments(plan, space.batch, shown, parameters, shape.parameters);
       const input = { ...gatherSpace(space, scales), offsets };
-      const running = program.gradients(loaded, input, shown, targets, out);
+      const running = program.gradients(loaded, input, shown, clicked, out);
       if (running !== undefined) return running.then(apply);
       apply();
       return undefined;

@@ -1,4 +1,4 @@
-export { createDenseLearner, type DenseLearner } from './dense-learner.ts';
+export { createDenseLearner, type DenseLearner, type DenseLessons } from './dense-learner.ts';
 export { learnedHash } from './learned-hash.ts';
 export {
   createLocalLearner,

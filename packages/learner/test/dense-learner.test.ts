@@ -25,26 +25,29 @@ async function opened(mask: Uint8Array | null = null) {
     teacher.dispose();
   });
   const student = createDenseLearner(net, mask);
+  const shown = new Float32Array(8).fill(1);
   const targets = new Float32Array(8);
   const offsets = new Float32Array(8);
   const learnBatch = async (n: number) => {
     for (let i = 0; i < 8; i += 1) {
       const label = ((n * 8 + i) % 3 === 0 ? 1 : 0) as 0 | 1;
+      const weight = label === 1 ? 2.5 : 1;
       const item = { price: (n * 5 + i * 3) % 11 };
       teacher.add({
         user: { user: `u${(n + i) % 5}` },
         context: {},
         item,
-        shown: 1,
-        clicked: label,
+        shown: weight,
+        clicked: weight * label,
         timeMs: null,
       });
-      targets[i] = label;
+      shown[i] = weight;
+      targets[i] = weight * label;
     }
     await teacher.learn();
-    await student.learn(teacher.space, targets, offsets);
+    await student.learn(teacher.space, { shown, clicked: targets, offsets });
   };
-  return { teacher, student, learnBatch, targets, offsets };
+  return { teacher, student, learnBatch, shown, targets, offsets };
 }
 
 test('dense learner: beside a learner of the same net it learns the same dense weights, to the bit', async () => {
@@ -66,7 +69,7 @@ test('dense learner: what is masked stays 0 and the rest learns', async () => {
 });
 
 test('dense learner: learns the scores of another net as well as labels, under offsets', async () => {
-  const { teacher, student, targets, offsets } = await opened();
+  const { teacher, student, shown, targets, offsets } = await opened();
   // A target of ½ at an offset of 2 is met by a logit of −2, whatever the features are.
   offsets.fill(2);
   targets.fill(0.5);
@@ -74,7 +77,7 @@ test('dense learner: learns the scores of another net as well as labels, under o
     for (let i = 0; i < 8; i += 1)
       teacher.add({ user: { user: `u${i}` }, context: {}, item: {}, shown: 1, clicked: 0, timeMs: null });
     await teacher.score();
-    await student.learn(teacher.space, targets, offsets);
+    await student.learn(teacher.space, { shown, clicked: targets, offsets });
   }
   const { space } = teacher;
   const { loaded } = student.net.versions.current;

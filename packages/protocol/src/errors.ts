@@ -72,7 +72,7 @@ export const errorTable = {
     'never',
     409,
     'FAILED_PRECONDITION',
-    'The version is labelled or loaded; the message says what to undo first.',
+    'The version is labelled, loaded, or scored with by an experiment; the message says what to undo first.',
   ),
   MILL_VERSION_DAMAGED: kind(
     'never',

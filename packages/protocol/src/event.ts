@@ -55,6 +55,16 @@ export interface Impression {
    * shown and not all of the request's are there; absent: places 0, 1, 2, …
    */
   readonly places?: readonly number[];
+  /** What the scores alone would have shown first; present where an order was drawn. */
+  readonly greedy?: FirstChoice;
+}
+
+/** The item that an order would have begun with, were it by some scores alone. */
+export interface FirstChoice {
+  /** In the request. */
+  readonly place: number;
+  /** The probability that was answered for it, whoever chose it. */
+  readonly score: number;
 }
 
 /** Formats of copies that lose digits of a row. */
@@ -69,6 +79,8 @@ export interface Shadow {
   readonly version: number;
   /** float32[items] as raw bytes, in the order of the impression's items. */
   readonly scores: Uint8Array;
+  /** What the shadow would have shown first; present where an order was drawn. */
+  readonly greedy?: FirstChoice;
 }
 
 export interface Outcome {
@@ -165,8 +177,11 @@ function impressionFrom(value: Record<string, unknown>, timeMs: number): Impress
 function decisionOf(
   value: Record<string, unknown>,
   items: number,
-): Pick<Impression, 'negativeRate' | 'arm' | 'units' | 'shadow' | 'policy' | 'propensities' | 'places'> {
-  const { negativeRate, arm, units, shadow, policy, propensities, places } = value;
+): Pick<
+  Impression,
+  'negativeRate' | 'arm' | 'units' | 'shadow' | 'policy' | 'propensities' | 'places' | 'greedy'
+> {
+  const { negativeRate, arm, units, shadow, policy, propensities, places, greedy } = value;
   if (negativeRate !== undefined) {
     if (typeof negativeRate !== 'number' || !(negativeRate > 0 && negativeRate <= 1))
       throw invalid('negativeRate: a number above 0 and at most 1', show(negativeRate));
@@ -185,17 +200,32 @@ function decisionOf(
     ...(typeof policy === 'string' && { policy }),
     ...(propensities !== undefined && { propensities: new Uint8Array(propensities) }),
     ...(places !== undefined && { places: places as number[] }),
+    ...(greedy !== undefined && { greedy: firstChoiceFrom(greedy) }),
   };
 }
 
 function shadowFrom(value: unknown, items: number): Shadow {
   if (!isMap(value)) throw invalid('shadow: a map', typeof value);
-  const { arm, unit, version, scores } = value;
+  const { arm, unit, version, scores, greedy } = value;
   if (typeof arm !== 'string' || !isCount(unit) || typeof version !== 'number')
     throw invalid('shadow: arm, unit and version', 'other values');
   if (!(scores instanceof Uint8Array) || scores.length !== 4 * items)
     throw invalid('shadow.scores: 4 bytes an item', show(scores));
-  return { arm, unit, version, scores: new Uint8Array(scores) };
+  return {
+    arm,
+    unit,
+    version,
+    scores: new Uint8Array(scores),
+    ...(greedy !== undefined && { greedy: firstChoiceFrom(greedy) }),
+  };
+}
+
+function firstChoiceFrom(value: unknown): FirstChoice {
+  if (!isMap(value)) throw invalid('greedy: a map', typeof value);
+  const { place, score } = value;
+  if (!isCount(place) || place >= scoreItemsMax || typeof score !== 'number')
+    throw invalid('greedy: a place in the request and its score', 'other values');
+  return { place, score };
 }
 
 function arePlaces(places: unknown, items: number): boolean {

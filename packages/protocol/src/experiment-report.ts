@@ -14,6 +14,34 @@ export interface ArmScoring {
   readonly p99Ms: number | null;
 }
 
+/** A rate, and an interval that holds at every look by itself; null while there is too little to say anything. */
+export interface RateEstimate {
+  readonly value: number;
+  readonly interval: readonly [number, number] | null;
+}
+
+/**
+ * What an arm would have earned in first place had it not explored: the judged policy shows first what the arm's scores of the
+ * moment put first. Estimated from the propensities of what was drawn there; of a shadow, from those of what answered.
+ */
+export interface ArmOffPolicy {
+  readonly policy: 'greedy';
+  /** Orders that were drawn, with propensities, and are judged. */
+  readonly ranks: number;
+  /** Clicks an order in first place, as it was drawn: with its exploration, of a shadow what was answered. */
+  readonly drawn: RateEstimate | null;
+  /** Σ w·r / Σ w, with w the policy's probability over the propensity; null where no order has such a weight. */
+  readonly snips: RateEstimate | null;
+  /** Doubly robust: the scores that were answered as a model of the clicks, corrected by those that came. */
+  readonly dr: RateEstimate | null;
+  /** Orders of the policy itself that would tell as much: (Σ w)² / Σ w². */
+  readonly effectiveSampleSize: number;
+  /** About 1 where the propensities are true and all that the policy shows could have been drawn; null without orders. */
+  readonly meanWeight: number | null;
+  /** Why there are no figures, or what speaks against them; null: nothing. */
+  readonly reason: string | null;
+}
+
 export interface ArmReport {
   readonly name: string;
   /** Of its layer's units. */
@@ -33,14 +61,40 @@ export interface ArmReport {
   readonly calibration: number | null;
   /** Mean, nats. */
   readonly logloss: number | null;
+  readonly offPolicy: ArmOffPolicy;
+  /** Distinct units since the shares were last changed, an estimate beyond some thousands; null: they are not counted. */
+  readonly units: number | null;
   /** Null: no node has told. */
   readonly scoring: ArmScoring | null;
+}
+
+export interface SampleRatioArm {
+  readonly name: string;
+  /** Of the units of these arms, by their shares. */
+  readonly expected: number;
+  readonly found: number;
+}
+
+/** Whether units came to the arms as their shares deal them, since these were last changed. */
+export interface SampleRatio {
+  readonly arms: readonly SampleRatioArm[];
+  /** Distinct units that this is judged by. */
+  readonly units: number;
+  /** Of shares as dealt, valid at every look while all units are told apart; null: not judged. */
+  readonly pValue: number | null;
+  /** True below 0.001: no difference can be trusted then. */
+  readonly mismatch: boolean;
+  /** What it means and what to do, in words. */
+  readonly verdict: string;
 }
 
 /** An arm against the control. */
 export interface ArmComparison {
   readonly arm: string;
-  /** `clickRate`, `logloss`, or `value of KIND`. Of a shadow logloss alone, against what was answered. */
+  /**
+   * `clickRate`, `logloss`, `value of KIND`, and where orders were drawn `greedyClickRate`, the doubly robust one of
+   * ArmOffPolicy. Of a shadow `logloss` and `greedyClickRate` alone, against what was answered.
+   */
   readonly metric: string;
   readonly control: number;
   readonly value: number;
@@ -68,6 +122,7 @@ export interface ExperimentReport {
   /** Arm whose target went on after the end; null: none. */
   readonly kept: string | null;
   readonly arms: readonly ArmReport[];
+  readonly sampleRatio: SampleRatio;
   readonly comparisons: readonly ArmComparison[];
   readonly changes: readonly ExperimentChange[];
   /** In a sentence or two. */

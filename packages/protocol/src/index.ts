@@ -16,6 +16,7 @@ export {
   decodeEvent,
   type Event,
   encodeEvent,
+  type FirstChoice,
   type Impression,
   type Outcome,
   type RoundedFormat,
@@ -62,7 +63,12 @@ export {
 export * from './measures.ts';
 export * from './model-file.ts';
 export * from './model-version.ts';
-export { outcomeKindNumber, outcomeKindsOf, outcomeKindUnknown } from './outcome-kinds.ts';
+export {
+  outcomeKindNumber,
+  outcomeKindsOf,
+  outcomeKindUnknown,
+  outcomeNameDefault,
+} from './outcome-kinds.ts';
 export { jsonBytes, jsonFrom, packed, unpacked } from './packing.ts';
 export { decodePartitionMap, encodePartitionMap, type PartitionMap } from './partition-map.ts';
 export { partitionSetFrom, partitionSetSize, partitionSetText } from './partition-set.ts';

@@ -99,6 +99,8 @@ export const experimentBuckets = 10_000;
  * than once; 512 leave the error of that itself at 3 %.
  */
 export const unitGroups = 512;
+/** Units of an arm that are told apart, 16 KB; of more a sample of so many, which shows shares that are off by some 5 %. */
+export const unitSampleMax = 4_096;
 /** Arms of one experiment. */
 export const experimentArmsMax = 8;
 /** Experiments of one model at a time, and those that its catalog remembers, ended ones included. */
@@ -106,5 +108,13 @@ export const experimentsRunningMax = 16;
 export const experimentsMax = 64;
 /** Changes of one experiment that are remembered. */
 export const experimentChangesKept = 64;
-/** Arms of one model whose results are kept: with 16 kinds of outcomes 32 of them take 3 MB of one value. */
+/**
+ * Arms of one model whose results are kept, and that may run at a time, since one without results is an arm that nobody guards:
+ * with 16 kinds of outcomes and orders drawn in all of them, 32 take nearly one message.
+ */
 export const resultArmsMax = 32;
+/**
+ * Names that the last minute's figures of a model are kept by: its arms, what was answered beside shadows, versions, and arms of
+ * other models that learn here. Each takes 7 KB of whoever watches.
+ */
+export const armNamesMax = 192;

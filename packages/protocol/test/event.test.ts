@@ -30,9 +30,22 @@ const ranked: Impression = {
   places: [4, 1],
 };
 
+const greedy: Impression = {
+  ...ranked,
+  greedy: { place: 1, score: 0.75 },
+  shadow: {
+    arm: 'x/dark',
+    unit: 7,
+    version: 3,
+    scores: Uint8Array.of(0, 0, 0, 0x3f, 0, 0, 0x80, 0x3f),
+    greedy: { place: 4, score: 0.25 },
+  },
+};
+
 const goldenEvents: readonly { name: string; event: Event }[] = [
   { name: 'impression', event: impression },
   { name: 'impression-ranked', event: ranked },
+  { name: 'impression-greedy', event: greedy },
   { name: 'impression-rounded', event: { ...impression, rowFormat: 'int8' } },
   {
     name: 'outcome',

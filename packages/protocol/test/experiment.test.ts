@@ -6,18 +6,22 @@ import {
   decodeArmNotice,
   decodeExperimentCatalog,
   decodeExperimentSums,
+  decodeSumsMark,
   type ExperimentCatalog,
   type ExperimentSums,
   encodeArmNotice,
   encodeExperimentCatalog,
   encodeExperimentSums,
+  encodeSumsMark,
   jsonBytes,
   latencyCellCount,
   messageBytesMax,
   outcomeKindsMax,
   packed,
+  rankSumFloats,
   resultArmsMax,
   shareOf,
+  unitSampleMax,
 } from '../src/index.ts';
 
 const invalid = expect.objectContaining({ code: 'MILL_RECORD_INVALID' });
@@ -112,7 +116,27 @@ describe('protocol: experiment sums', () => {
   });
 
   test('protocol: experiment sums: the largest record fits one message', () => {
-    expect(resultArmsMax * (8 * armSumFloats(outcomeKindsMax) + 256)).toBeLessThan(messageBytesMax);
+    expect(
+      resultArmsMax * (8 * (armSumFloats(outcomeKindsMax) + rankSumFloats) + 4 * unitSampleMax + 256),
+    ).toBeLessThan(messageBytesMax);
+  });
+
+  test('protocol: experiment sums: orders and units of an arm are kept where there are some', () => {
+    const [arm] = sums.arms;
+    const units = { sinceMs: 7, sample: Uint8Array.of(1, 0, 0, 0) };
+    const full = { ...sums, arms: [{ ...arm, ranks: new Uint8Array(8 * rankSumFloats).fill(2), units }] };
+    const [read] = decodeExperimentSums(encodeExperimentSums(full)).arms;
+    expect(new Uint8Array(read.ranks as Uint8Array)).toEqual(full.arms[0].ranks);
+    expect(read.units?.sinceMs).toBe(7);
+    for (const part of [{ ranks: Uint8Array.of(1) }, { units: { sinceMs: 1, sample: Uint8Array.of(1) } }])
+      expect(() => decodeExperimentSums(packed({ ...sums, arms: [{ ...arm, ...part }] }))).toThrow(invalid);
+  });
+
+  test('protocol: experiment sums: a mark is the same once written and read, and no other record is one', () => {
+    const mark = { format: 1, from: [1, 1, 0], place: [9, 4, 2], joinFrom: 4, joinWatermarkMs: 3 } as const;
+    expect(decodeSumsMark(encodeSumsMark(mark))).toEqual(mark);
+    for (const other of [encodeExperimentSums(sums), packed({ ...mark, from: [1] }), Uint8Array.of(0xc1)])
+      expect(() => decodeSumsMark(other)).toThrow(invalid);
   });
 
   test.each([

@@ -144,20 +144,27 @@ export function withRollback(catalog: VersionCatalog, change: LabelChange): Vers
   return withLabel(catalog, { ...change, version: previous });
 }
 
-/** @throws MILL_VERSION_UNKNOWN, MILL_VERSION_INVALID */
-export function withPolicy(catalog: VersionCatalog, policy: VersionPolicy): VersionCatalog {
+/**
+ * @param keep  versions that stay loaded whatever it says, until it is set again; those that are gone are passed over.
+ * @throws MILL_VERSION_UNKNOWN, MILL_VERSION_INVALID
+ */
+export function withPolicy(
+  catalog: VersionCatalog,
+  policy: VersionPolicy,
+  keep: readonly number[] = [],
+): VersionCatalog {
   if (policy.type === 'latest' && !(policy.count >= 0 && policy.count <= versionsMax))
     throw invalid(`policy.count: wanted 0 to ${versionsMax}, found ${policy.count}`);
   if (policy.type === 'specific') for (const version of policy.versions) requireListed(catalog, version);
-  return { ...catalog, policy, load: [], unload: [] };
+  return withPolicyAlone({ ...catalog, policy }, keep);
 }
 
-/** @throws MILL_VERSION_UNKNOWN */
+/** It stays loaded when the policy moves on, too. @throws MILL_VERSION_UNKNOWN */
 export function withLoad(catalog: VersionCatalog, version: number): VersionCatalog {
+  const { load, unload } = catalog;
   requireListed(catalog, version);
-  const next = { ...catalog, unload: without(catalog.unload, version) };
-  if (wantedVersions(next).includes(version)) return next;
-  return { ...next, load: [...next.load, version] };
+  if (load.includes(version) && !unload.includes(version)) return catalog;
+  return { ...catalog, unload: without(unload, version), load: [...without(load, version), version] };
 }
 
 /** @throws MILL_VERSION_UNKNOWN, MILL_VERSION_IN_USE while a label points at it. */
@@ -171,26 +178,30 @@ export function withUnload(catalog: VersionCatalog, version: number): VersionCat
 
 /**
  * Without every loaded version that no label points at.
- * @throws MILL_VERSION_IN_USE when labels point at all of them, MILL_UNSUPPORTED when nothing but the live line is loaded.
+ * @param keep  versions that stay.
+ * @throws MILL_VERSION_IN_USE when labels point at all of them, or all are to stay, MILL_UNSUPPORTED when nothing but the live line is loaded.
  */
-export function withUnlabelledUnloaded(catalog: VersionCatalog): VersionCatalog {
+export function withUnlabelledUnloaded(
+  catalog: VersionCatalog,
+  keep: readonly number[] = [],
+): VersionCatalog {
   const wanted = wantedVersions(catalog);
   if (wanted.length === 0)
     throw new MillraceError(
       'MILL_UNSUPPORTED',
       `cannot unload model "${catalog.model}": its live line is always served, and no other version is loaded; stop sending it requests instead`,
     );
-  const idle = wanted.filter((version) => labelsOf(catalog, version).length === 0);
+  const idle = wanted.filter((version) => labelsOf(catalog, version).length === 0 && !keep.includes(version));
   if (idle.length === 0)
     throw inUse(
-      `cannot unload "${catalog.model}": labels point at every version that is loaded; move or unset them first`,
+      `cannot unload "${catalog.model}": labels point at every version that is loaded, or arms of experiments use it; move or unset them, or stop these first`,
     );
   return idle.reduce(withUnload, catalog);
 }
 
-/** What was loaded or unloaded by hand is forgotten: the policy says again. */
-export function withPolicyAlone(catalog: VersionCatalog): VersionCatalog {
-  return { ...catalog, load: [], unload: [] };
+/** What was loaded or unloaded by hand is forgotten: the policy says again. @param keep  versions that stay loaded all the same. */
+export function withPolicyAlone(catalog: VersionCatalog, keep: readonly number[] = []): VersionCatalog {
+  return { ...catalog, load: keep.filter((version) => catalog.versions.includes(version)), unload: [] };
 }
 
 /** @throws MILL_VERSION_UNKNOWN, MILL_VERSION_IN_USE while it is labelled or loaded. */

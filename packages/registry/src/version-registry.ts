@@ -111,16 +111,20 @@ export interface VersionRegistry {
   unsetLabel(model: string, label: string, why?: LabelReason): Promise<VersionCatalog>;
   /** Back to where it pointed before. @throws MILL_VERSION_UNKNOWN, MILL_VERSION_INVALID */
   rollBackLabel(model: string, label: string, why?: LabelReason): Promise<VersionCatalog>;
-  /** What was loaded or unloaded by hand is forgotten. @throws MILL_VERSION_UNKNOWN, MILL_VERSION_INVALID */
-  setPolicy(model: string, policy: VersionPolicy): Promise<VersionCatalog>;
+  /**
+   * What was loaded or unloaded by hand is forgotten.
+   * @param keep  versions that stay loaded all the same. Default: none.
+   * @throws MILL_VERSION_UNKNOWN, MILL_VERSION_INVALID
+   */
+  setPolicy(model: string, policy: VersionPolicy, keep?: readonly number[]): Promise<VersionCatalog>;
   /** @throws MILL_VERSION_UNKNOWN */
   load(model: string, version: number): Promise<VersionCatalog>;
   /** @throws MILL_VERSION_UNKNOWN, MILL_VERSION_IN_USE */
   unload(model: string, version: number): Promise<VersionCatalog>;
   /** Every loaded version that no label points at. @throws MILL_VERSION_IN_USE, MILL_UNSUPPORTED when there is none. */
-  unloadUnlabelled(model: string): Promise<VersionCatalog>;
+  unloadUnlabelled(model: string, keep?: readonly number[]): Promise<VersionCatalog>;
   /** Forgets what was loaded and unloaded by hand, so that the policy says again. */
-  loadByPolicy(model: string): Promise<VersionCatalog>;
+  loadByPolicy(model: string, keep?: readonly number[]): Promise<VersionCatalog>;
   /** Forgets a version and its weights. @throws MILL_VERSION_UNKNOWN, MILL_VERSION_IN_USE */
   remove(model: string, version: number): Promise<VersionCatalog>;
 }
@@ -232,11 +236,11 @@ export async function openVersionRegistry(bus: Bus, clock: Pick<Clock, 'now'>): 
       labelled(model, label, why, (catalog, move) => withLabel(catalog, { ...move, version })),
     unsetLabel: (model, label, why = {}) => labelled(model, label, why, withoutLabel),
     rollBackLabel: (model, label, why = {}) => labelled(model, label, why, withRollback),
-    setPolicy: (model, policy) => change(model, (catalog) => withPolicy(catalog, policy)),
+    setPolicy: (model, policy, keep) => change(model, (catalog) => withPolicy(catalog, policy, keep)),
     load: (model, version) => change(model, (catalog) => withLoad(catalog, version)),
     unload: (model, version) => change(model, (catalog) => withUnload(catalog, version)),
-    unloadUnlabelled: (model) => change(model, withUnlabelledUnloaded),
-    loadByPolicy: (model) => change(model, withPolicyAlone),
+    unloadUnlabelled: (model, keep) => change(model, (catalog) => withUnlabelledUnloaded(catalog, keep)),
+    loadByPolicy: (model, keep) => change(model, (catalog) => withPolicyAlone(catalog, keep)),
     async remove(model, version) {
       const catalog = await change(model, (before) => withoutVersion(before, version));
       await kv.delete(versionKey(model, version));

@@ -5,6 +5,7 @@ import {
   comparePlaces,
   decodeEvent,
   type Event,
+  type Impression,
   isMillraceError,
   type LearningCounters,
   type ModelFile,
@@ -38,6 +39,8 @@ export interface EventIntakeOptions {
   readonly onExample: (example: Example) => void;
   /** Called with every example that the fold gives, those before the record's place too. */
   readonly onJoined?: (example: Example) => void;
+  /** Called with every impression of the log, those that come again too. */
+  readonly onShown?: (impression: Impression, sequence: number) => void;
 }
 
 /** Newest rejections that are kept to be told. */
@@ -85,6 +88,7 @@ export function createEventIntake(options: EventIntakeOptions): EventIntake {
       lastSequence = message.sequence;
       if (event === null) return;
       const { sequence, timeMs, payload } = message;
+      if (event.type === 'impression') options.onShown?.(event, sequence);
       joiner.take(sequence, event, { timeMs, bytes: payload.length });
       lastEventMs = clock.monotonicMs();
     },

@@ -8,7 +8,7 @@
  */
 import { followDense, type RowSource } from '@millrace/client';
 import type { DenseState } from '@millrace/core';
-import { type ExperimentsView, isRunning } from '@millrace/experiments';
+import { type ExperimentsView, followArmDeals, isRunning } from '@millrace/experiments';
 import type { Example, Origin } from '@millrace/joiner';
 import { type EngineName, type EngineWork, type OpenNet, openNet } from '@millrace/model';
 import {
@@ -17,6 +17,7 @@ import {
   encodeHeads,
   eventsSubject,
   headsSubject,
+  type Impression,
   type LearningCounters,
   type ModelFile,
   modelNameFrom,
@@ -101,8 +102,17 @@ export async function startModelUpdater(
   const kept = measures ? await keepMeasures({ bus, clock, logger, file, ...measures }) : null;
   const arms = await openArms(file, record, options);
   let closed = false;
-  const { origin, onJoined } = arms;
-  const intake = createEventIntake({ file, clock, record, origin, found, onExample: queue.push, onJoined });
+  const { origin, onJoined, onShown } = arms;
+  const intake = createEventIntake({
+    file,
+    clock,
+    record,
+    origin,
+    found,
+    onExample: queue.push,
+    onJoined,
+    onShown,
+  });
   const trainCut = createPatientTraining({
     trainer: createTrainer(net, options.rows),
     clock,
@@ -198,11 +208,12 @@ const learningWork: EngineWork = { kind: 'steps', rows: [32, 256] };
 async function openArms(file: ModelFile, record: BatchRecord, options: ModelUpdaterOptions) {
   const { bus, clock, logger, experiments } = options;
   const origin: Origin = { sequence: record.joinFrom, watermarkMs: record.joinWatermarkMs };
-  if (!experiments) return { origin, onJoined() {}, async close() {} };
+  if (!experiments) return { origin, onJoined() {}, onShown() {}, async close() {} };
   const { view, guards } = experiments;
   const { name } = file;
   const hasRunning = () => view.catalogOf(name).experiments.some(isRunning);
-  const sums = await keepSums({ bus, clock, logger, file, record, isRunning: hasRunning });
+  const deals = followArmDeals(view, name);
+  const sums = await keepSums({ bus, clock, logger, file, record, isRunning: hasRunning, deals });
   const window = guards.watch(name);
   // Written as soon as there is something to sum, so that a successor knows from where on.
   const stopListening = view.onChange((model) => {
@@ -214,8 +225,13 @@ async function openArms(file: ModelFile, record: BatchRecord, options: ModelUpda
       sums.take(example);
       window.noteExample(example);
     },
+    onShown(impression: Impression, sequence: number) {
+      sums.takeShown(impression);
+      window.noteShown(sequence);
+    },
     async close() {
       stopListening();
+      deals.close();
       await sums.close();
     },
   };

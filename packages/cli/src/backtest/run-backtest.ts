@@ -42,9 +42,9 @@ export async function runBacktest(options: BacktestOptions): Promise<BacktestRes
     const batches = createJudgedBatches({ learner, batchExamples, quality, use });
     const log = await eachExample(net.file, input, onProgress, (example) => batches.take(example));
     await batches.end();
-    return { log, quality: quality.report() };
+    return { log, quality: quality.report(), learned: batches.learned };
   };
-  const { log, quality } = await judged(options.log, 'learn', options.batchExamples);
+  const { log, quality, learned } = await judged(options.log, 'learn', options.batchExamples);
   const test = options.test === null ? null : await judged(options.test, 'score', scoredAtOnce);
   return {
     events: log.records,
@@ -53,7 +53,7 @@ export async function runBacktest(options: BacktestOptions): Promise<BacktestRes
     log,
     testLog: test?.log ?? null,
     rows: states.reduce((rows, state) => rows + partitionRows(state), 0),
-    learned: log.records,
+    learned,
     engine: net.engine.name,
     stateHash: learnedHash(states, net.dense),
   };

@@ -11,15 +11,16 @@
 import { pullRows, type QualityReport } from '@millrace/core';
 import type { LocalLearner } from '@millrace/learner';
 import { hiddenUnitsOf } from '@millrace/model';
-import { type Features, partitionsMax } from '@millrace/protocol';
+import { partitionsMax } from '@millrace/protocol';
 import { type Example, fileInvalid, type LogReport } from '../log-file/index.ts';
 import { eachExample, type LogInput } from '../training/each-example.ts';
-import { scoredAtOnce } from '../training/judged-batches.ts';
+import { addExample, scoredAtOnce } from '../training/judged-batches.ts';
+import { labelLessonsOf } from '../training/label-lessons.ts';
 import { type Candidate, createCandidate, createJudges } from './candidates.ts';
 import { forwardTimes, readTimes, type Timing } from './forward-time.ts';
 import { applies, type MethodName, methods, uncompressed } from './methods.ts';
 import { copiesOf, type RowCopies, rowBytes } from './row-copies.ts';
-import { openSmallerNets, type SmallerNets, type SmallerNetsOptions } from './smaller-nets.ts';
+import { openSmallerNets, type SmallerNets, type SmallerNetsOptions, type Taught } from './smaller-nets.ts';
 
 export interface CompressOptions {
   /** The caller disposes it. */
@@ -66,7 +67,8 @@ export interface CompressResult {
   dispose(): void;
 }
 
-const noFeatures: Features = {};
+/** What is given of an example that nothing is learned of. */
+const scored = { shown: 1, clicked: 0, offset: 0 };
 const touched = new Uint16Array(partitionsMax);
 
 /** @throws MILL_FILE_INVALID, MILL_FEATURE_INVALID */
@@ -149,12 +151,16 @@ export async function runCompress(options: CompressOptions): Promise<CompressRes
 
 /** Batches that the learner learns, and after it the smaller nets. */
 function createBatches(learner: LocalLearner, smaller: SmallerNets, batchExamples: number) {
-  const batch: Example[] = [];
+  const lessons = labelLessonsOf(learner.net.file);
+  const batch: Taught[] = [];
   return {
     async take(example: Example, isLast: boolean): Promise<void> {
-      addTo(learner, example);
-      batch.push(example);
-      if (batch.length < batchExamples && !isLast) return;
+      const lesson = lessons.lessonOf(example);
+      if (lesson !== null) {
+        addExample(learner, example, lesson);
+        batch.push({ lesson, label: example.label });
+      }
+      if (batch.length === 0 || (batch.length < batchExamples && !isLast)) return;
       const running = learner.learn();
       if (running !== undefined) await running;
       const others = smaller.learn(batch);
@@ -191,7 +197,7 @@ function startJudging(learner: LocalLearner, smaller: SmallerNets, names: readon
     copies,
     reports: judges.reports,
     async take(example, isLast) {
-      addTo(learner, example);
+      addExample(learner, example, scored);
       batch.push(example);
       if (batch.length < scoredAtOnce && !isLast) return;
       await learner.score();
@@ -199,11 +205,6 @@ function startJudging(learner: LocalLearner, smaller: SmallerNets, names: readon
       batch.length = 0;
     },
   };
-}
-
-function addTo(learner: LocalLearner, { request, label, timeMs, offset = 0 }: Example): void {
-  const { user = noFeatures, context = noFeatures, items } = request;
-  learner.add({ user, context, item: items[0], shown: 1, clicked: label, offset, timeMs });
 }
 
 /** Reads the rows of the newest batch as a shard would. */

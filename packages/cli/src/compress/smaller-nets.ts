@@ -11,7 +11,7 @@ import {
   sigmoid,
   withHiddenUnits,
 } from '@millrace/model';
-import type { Example } from '../log-file/index.ts';
+import type { Lesson } from '../training/label-lessons.ts';
 import type { NetKept } from './methods.ts';
 
 export interface SmallerNetsOptions {
@@ -24,12 +24,18 @@ export interface SmallerNetsOptions {
   readonly fromTeacher: number;
 }
 
+/** An example that the learner has just learned, and how. */
+export interface Taught {
+  readonly lesson: Lesson;
+  readonly label: 0 | 1;
+}
+
 export interface SmallerNets {
   readonly nets: ReadonlyMap<NetKept, DenseLearner>;
   /** Makes the pruned nets of what has been learned so far. */
   prune(): void;
   /** Has every net that there is learn the batch that the learner has just learned. */
-  learn(examples: readonly Example[]): Promise<void> | undefined;
+  learn(examples: readonly Taught[]): Promise<void> | undefined;
   dispose(): void;
 }
 
@@ -37,7 +43,8 @@ export function openSmallerNets(teacher: LocalLearner, options: SmallerNetsOptio
   const { wanted, unitsKept, zeros, fromTeacher } = options;
   const { file, engine, dense, shape } = teacher.net;
   const nets = new Map<NetKept, DenseLearner>();
-  let targets = new Float32Array(0);
+  let shown = new Float32Array(0);
+  let clicked = new Float32Array(0);
   let offsets = new Float32Array(0);
 
   if (wanted.has('student')) {
@@ -45,14 +52,19 @@ export function openSmallerNets(teacher: LocalLearner, options: SmallerNetsOptio
     nets.set('student', createDenseLearner(openNetOn(engine, withHiddenUnits(file, units))));
   }
 
-  const setTargets = (examples: readonly Example[]) => {
-    if (targets.length < examples.length) {
-      targets = new Float32Array(examples.length);
+  const setTargets = (examples: readonly Taught[]) => {
+    if (shown.length < examples.length) {
+      shown = new Float32Array(examples.length);
+      clicked = new Float32Array(examples.length);
       offsets = new Float32Array(examples.length);
     }
-    for (const [i, { label, offset = 0 }] of examples.entries()) {
+    for (const [i, { label, lesson }] of examples.entries()) {
+      const { offset } = lesson;
       offsets[i] = offset;
-      targets[i] = (1 - fromTeacher) * label + fromTeacher * sigmoid(teacher.logits[i] + offset);
+      shown[i] = lesson.shown;
+      // Of weighted examples the teacher says how many of the weight are clicks, which is what a student has to say.
+      const target = (1 - fromTeacher) * label + fromTeacher * sigmoid(teacher.logits[i] + offset);
+      clicked[i] = lesson.shown * target;
     }
   };
 
@@ -81,8 +93,8 @@ export function openSmallerNets(teacher: LocalLearner, options: SmallerNetsOptio
       setTargets(examples);
       let running: Promise<void> | undefined;
       for (const net of nets.values()) {
-        if (running === undefined) running = net.learn(teacher.space, targets, offsets);
-        else running = running.then(() => net.learn(teacher.space, targets, offsets));
+        if (running === undefined) running = net.learn(teacher.space, { shown, clicked, offsets });
+        else running = running.then(() => net.learn(teacher.space, { shown, clicked, offsets }));
       }
       return running;
     },

@@ -71,7 +71,7 @@ export async function judgeByModel(
       taken.push(item < count ? probabilityOf(logits[item]) : 0);
       target.push(expected);
       // Nothing is known of an item that the file of items does not name.
-      if (item < count) await model.learn({ request, item: candidates[item], label: reward, timeMs });
+      if (item < count) await model.learn({ request, item: candidates[item], label: reward, line, timeMs });
     },
   );
   return {

@@ -4,6 +4,7 @@
  */
 import type { LearnerExample, LocalLearner } from '@millrace/learner';
 import type { Features, ScoreRequest } from '@millrace/protocol';
+import { labelLessonsOf } from '../training/label-lessons.ts';
 
 export interface Judgement {
   /** float64[items] */
@@ -23,6 +24,8 @@ export interface LearnedOutcome {
   readonly request: Omit<ScoreRequest, 'items'>;
   readonly item: Features;
   readonly label: 0 | 1;
+  /** Of the log. */
+  readonly line: number;
   readonly timeMs: number | null;
 }
 
@@ -30,6 +33,7 @@ const noFeatures: Features = {};
 
 /** @param batchExamples  of one gradient step. */
 export function createProgressiveModel(learner: LocalLearner, batchExamples: number): ProgressiveModel {
+  const lessons = labelLessonsOf(learner.net.file);
   let waiting: LearnerExample[] = [];
   return {
     async judge({ user = noFeatures, context = noFeatures }, items) {
@@ -39,8 +43,10 @@ export function createProgressiveModel(learner: LocalLearner, batchExamples: num
       const variances = learner.variances && Float64Array.from(learner.variances.subarray(0, items.length));
       return { logits, variances };
     },
-    async learn({ request: { user = noFeatures, context = noFeatures }, item, label, timeMs }) {
-      waiting.push({ user, context, item, shown: 1, clicked: label, timeMs });
+    async learn({ request: { user = noFeatures, context = noFeatures }, item, label, line, timeMs }) {
+      const lesson = lessons.lessonOf({ line, label });
+      if (lesson === null) return;
+      waiting.push({ user, context, item, ...lesson, timeMs });
       if (waiting.length < batchExamples) return;
       for (const example of waiting) learner.add(example);
       waiting = [];

@@ -8,6 +8,7 @@ import type { Clock } from '@millrace/runtime';
 import type { MillraceClient, OutcomeRequest } from '@millrace/sdk';
 import { clusterClient } from '../cluster-client.ts';
 import { type Example, type LogFormat, type LogReport, readExamples } from '../log-file/index.ts';
+import { labelLessonsOf } from '../training/label-lessons.ts';
 
 export interface ReplayOptions {
   readonly url: string | readonly string[];
@@ -80,6 +81,7 @@ function createReplayRun(client: MillraceClient, options: ReplayOptions) {
   const quality = createProgressiveQuality();
   const scoreMs = createHistogram();
   const stalenessMs = createHistogram();
+  const lessons = labelLessonsOf(file);
   const underway = new Set<Promise<void>>();
   const outcomes: OutcomeRequest[] = [];
   let events = 0;
@@ -128,7 +130,8 @@ function createReplayRun(client: MillraceClient, options: ReplayOptions) {
       scoreMs.record(clock.monotonicMs() - askedMs);
       if (answer.stalenessMs !== null) stalenessMs.record(answer.stalenessMs);
       quality.add(answer.scores[0], label);
-      outcomes.push({ model: file.name, requestId, value: label });
+      const value = label === 1 ? lessons.positiveValue : 0;
+      outcomes.push({ model: file.name, requestId, outcome: lessons.outcome, value });
       // The next score waits while the outcomes before it pile up: scoring far ahead of learning would measure the lag.
       if (outcomes.length >= outcomesPerPost) await send();
       else void send();

@@ -1,5 +1,5 @@
 /** Experiments as text. */
-import type { ArmComparison, ArmReport, ExperimentReport } from '@millrace/protocol';
+import type { ArmComparison, ArmReport, ExperimentReport, RateEstimate } from '@millrace/protocol';
 import { colours } from './colours.ts';
 import { textTable } from './text-table.ts';
 
@@ -32,6 +32,7 @@ export function experimentView(report: ExperimentReport): string {
       [
         'arm',
         'share',
+        'units',
         'scored by',
         'shown',
         'click rate',
@@ -45,6 +46,7 @@ export function experimentView(report: ExperimentReport): string {
       ...arms.map((arm) => [
         arm.name === control ? `${arm.name} (control)` : arm.name,
         arm.takenOut === null ? percent(arm.share) : colours.yellow('taken out'),
+        arm.units === null ? '–' : String(arm.units),
         targetOf(arm),
         String(Math.round(arm.shown)),
         arm.clickRate === null ? '–' : percent(arm.clickRate),
@@ -57,7 +59,9 @@ export function experimentView(report: ExperimentReport): string {
       ]),
     ]),
     '',
+    ...sampleRatioLines(report),
     ...comparisonLines(comparisons, confidence),
+    ...offPolicyLines(arms, confidence),
     ...changes.map(({ timeMs, by, shares, reason }) => {
       const dealt = Object.entries(shares).map(([arm, share]) => `${arm} ${percent(share)}`);
       const who = by === 'guard' ? colours.yellow('guard') : by;
@@ -93,6 +97,55 @@ function comparisonLines(comparisons: readonly ArmComparison[], confidence: numb
     ]),
     '',
   ];
+}
+
+function sampleRatioLines({ sampleRatio }: ExperimentReport): string[] {
+  const { arms, mismatch, pValue, verdict } = sampleRatio;
+  if (pValue === null) return [`sample ratio ${verdict}`, ''];
+  const shares = arms.map(({ name, expected, found }) => `${name} ${percent(found)} of ${percent(expected)}`);
+  // The verdict on all repeats it where it says what to do.
+  const state = mismatch ? colours.yellow('units do not come as dealt') : verdict;
+  return [`sample ratio: ${state} (p ${figure(pValue)}: ${shares.join(', ')})`, ''];
+}
+
+/** What arms would have earned in first place without exploring; a line where nobody ranks. */
+function offPolicyLines(arms: readonly ArmReport[], confidence: number): string[] {
+  const ranked = arms.filter(({ offPolicy }) => offPolicy.ranks > 0);
+  const doubted = arms.filter(({ offPolicy }) => offPolicy.reason !== null);
+  const reasons = new Set(doubted.map(({ offPolicy }) => offPolicy.reason));
+  if (ranked.length === 0) return [...[...reasons].map((reason) => `first places: ${reason}`), ''];
+  const doubts = doubted.map(({ name, offPolicy }) => `${name}: ${offPolicy.reason}`);
+  return [
+    ...textTable([
+      [
+        'first place',
+        'orders',
+        `as drawn, at ${percent(confidence)}, always`,
+        'greedy: SNIPS',
+        'greedy: DR',
+        'effective orders',
+        'mean weight',
+      ],
+      ...ranked.map(({ name, offPolicy }) => [
+        name,
+        String(Math.round(offPolicy.ranks)),
+        rateOf(offPolicy.drawn),
+        rateOf(offPolicy.snips),
+        rateOf(offPolicy.dr),
+        String(Math.round(offPolicy.effectiveSampleSize)),
+        figure(offPolicy.meanWeight),
+      ]),
+    ]),
+    ...doubts,
+    '',
+  ];
+}
+
+function rateOf(rate: RateEstimate | null): string {
+  if (rate === null) return '–';
+  const { value, interval } = rate;
+  const range = interval === null ? 'too little yet' : `${percent(interval[0])} … ${percent(interval[1])}`;
+  return `${percent(value)} (${range})`;
 }
 
 function stateOf({ endedMs, kept }: ExperimentReport): string {

@@ -6,6 +6,7 @@ import { createLogger } from '@millrace/runtime';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Example } from '../../src/log-file/index.ts';
 import { createJudgedBatches } from '../../src/training/judged-batches.ts';
+import { labelLessonsOf, lineRequestId } from '../../src/training/label-lessons.ts';
 import { openSingleProcessCluster } from '../single-process-cluster.ts';
 
 const fields: ModelFile['fields'] = [
@@ -35,6 +36,35 @@ const models: readonly ModelFile[] = [
     fields: [...fields, { name: 'price', type: 'dense', scope: 'item', transform: { type: 'log1p' } }],
     crosses: [{ name: 'user-item', fields: ['user', 'item'], table: 'pairs' }],
     net: 'deepfm',
+  },
+  {
+    ...common,
+    name: 'weighted',
+    tables: [{ name: 'ids', wide: { optimizer: newton }, embedding }],
+    net: 'fm',
+    learning: { outcomes: [{ name: 'view' }, { name: 'click', weight: 2.5 }] },
+  },
+  {
+    ...common,
+    name: 'amounts',
+    label: 'buy',
+    tables: wide(ftrl),
+    net: 'linear',
+    learning: {
+      negativeRate: 0.7,
+      outcomes: [
+        { name: 'click' },
+        { name: 'buy', weight: 3, valueWeight: 'log1p', valueMin: 20, valueMax: 50 },
+      ],
+    },
+  },
+  {
+    ...common,
+    name: 'sampled',
+    tables: [{ name: 'ids', wide: { optimizer: adagrad }, embedding }],
+    fields: [...fields, { name: 'price', type: 'dense', scope: 'item', transform: { type: 'standardize' } }],
+    net: 'deepfm',
+    learning: { negativeRate: 0.3 },
   },
 ];
 
@@ -75,22 +105,31 @@ test.each(models.flatMap((file) => [1, 16].map((batch) => ({ name: file.name, ba
       quality: { ...quality, add: (score) => void scores.push(score) },
       use: 'learn',
     });
+    const lessons = labelLessonsOf(file);
     const clusterScores: number[] = [];
     for (let i = 0; i < count; i += 1) {
-      const example = exampleOf(i, file.name, file.name === 'deepfm');
+      const example = exampleOf(
+        i,
+        file.name,
+        file.fields.some(({ name }) => name === 'price'),
+      );
       await judged.take(example);
       const { request, label } = example;
       cluster.clock.advanceTo(example.timeMs as number);
-      const requestId = `e${i}`;
+      const requestId = lineRequestId(example.line);
       const answer = await cluster.core.score({ ...request, requestId });
       clusterScores.push(answer.scores[0]);
-      await cluster.core.acceptOutcomes([{ requestId, value: label }]);
+      const { outcome, positiveValue } = lessons;
+      await cluster.core.acceptOutcomes([{ requestId, outcome, value: label * positiveValue }]);
       if ((i + 1) % batch === 0) await cluster.updater.flush();
     }
     await judged.end();
     await cluster.updater.flush();
 
-    expect(cluster.updater.counters.learned).toBe(count);
+    const { negativeRate = 1 } = file.learning ?? {};
+    expect(cluster.updater.counters.learned).toBe(judged.learned);
+    expect(judged.learned < count).toBe(negativeRate < 1);
+    expect(cluster.updater.counters.sampledOut).toBe(count - judged.learned);
     expect(scores.map(Math.fround)).toEqual(clusterScores.map(Math.fround));
     for (const [partition, state] of cluster.shard.states.entries()) {
       if (state === null) throw new Error('every partition is held');

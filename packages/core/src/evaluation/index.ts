@@ -20,6 +20,7 @@ export {
   type Interval,
   normalInterval,
 } from './intervals.ts';
+export { sampleRatioPValue } from './sample-ratio.ts';
 export {
   type SequentialInput,
   sequentialInterval,

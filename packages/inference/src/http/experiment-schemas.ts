@@ -43,9 +43,32 @@ export const experimentParamsSchema = {
   properties: { name: modelNameSchema, experiment: modelNameSchema },
 } as const;
 
+const rate = {
+  type: ['object', 'null'],
+  properties: { value: number, interval: { type: ['array', 'null'], items: number } },
+} as const;
+
+const offPolicy = {
+  type: 'object',
+  required: ['policy', 'ranks', 'reason'],
+  properties: {
+    policy: { ...text, description: 'what is judged: greedy, the arm’s scores alone in first place' },
+    ranks: { ...number, description: 'orders drawn with logged propensities' },
+    drawn: { ...rate, description: 'click rate of first places as they were drawn' },
+    snips: { ...rate, description: 'the policy’s, self-normalised inverse propensity score' },
+    dr: { ...rate, description: 'the policy’s, doubly robust with the answered scores as the model' },
+    effectiveSampleSize: number,
+    meanWeight: figure,
+    reason: {
+      type: ['string', 'null'],
+      description: 'why there are no figures, or what speaks against them',
+    },
+  },
+} as const;
+
 const armReport = {
   type: 'object',
-  required: ['name', 'share', 'shown', 'clicked'],
+  required: ['name', 'share', 'shown', 'clicked', 'offPolicy'],
   properties: {
     name: text,
     share: number,
@@ -62,7 +85,24 @@ const armReport = {
     },
     calibration: figure,
     logloss: figure,
+    offPolicy,
+    units: { ...figure, description: 'distinct units since the shares were last changed' },
     scoring: { type: ['object', 'null'], additionalProperties: true },
+  },
+} as const;
+
+const sampleRatio = {
+  type: 'object',
+  required: ['arms', 'units', 'mismatch', 'verdict'],
+  properties: {
+    arms: {
+      type: 'array',
+      items: { type: 'object', properties: { name: text, expected: number, found: number } },
+    },
+    units: { ...number, description: 'distinct units that it is judged by' },
+    pValue: { ...figure, description: 'of units dealt as the shares say; null: not judged' },
+    mismatch: { type: 'boolean', description: 'units do not come as dealt: trust no difference' },
+    verdict: text,
   },
 } as const;
 
@@ -88,7 +128,7 @@ const comparison = {
 export const experimentReportSchema = {
   $id: 'ExperimentReport',
   type: 'object',
-  required: ['name', 'model', 'arms', 'comparisons', 'verdict'],
+  required: ['name', 'model', 'arms', 'sampleRatio', 'comparisons', 'verdict'],
   properties: {
     name: text,
     model: text,
@@ -103,6 +143,7 @@ export const experimentReportSchema = {
     endedMs: figure,
     kept: { type: ['string', 'null'] },
     arms: { type: 'array', items: armReport },
+    sampleRatio,
     comparisons: { type: 'array', items: comparison },
     changes: { type: 'array', items: open },
     verdict: text,

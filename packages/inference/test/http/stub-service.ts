@@ -88,6 +88,7 @@ function stubExperiments(calls: unknown[][]): ExperimentControl {
     endedMs: null,
     kept: null,
     arms: [],
+    sampleRatio: { arms: [], units: 0, pValue: null, mismatch: false, verdict: 'not judged' },
     comparisons: [],
     changes: [{ timeMs: 1, by: 'operator', shares: { a: 0.5 }, reason: 'started' }],
     verdict: 'Nothing came of b yet.',

@@ -43,7 +43,7 @@ export interface ArmGuardsOptions {
 
 export interface ArmGuards {
   /** Watches a model from now on; what comes of its scores is told to the window. */
-  watch(model: string): Pick<ArmWindow, 'noteExample'>;
+  watch(model: string): ArmWindow;
   close(): Promise<void>;
 }
 
@@ -63,6 +63,9 @@ export function createArmGuards(options: ArmGuardsOptions): ArmGuards {
     help: 'Arms that a guard has taken out.',
     labels: ['model', 'experiment', 'arm'],
   });
+  /** Arms without units at the last look, by name, and what could not be guarded then: told once, not once a second. */
+  let without: ReadonlySet<string> = new Set();
+  const unguarded = new Set<string>();
   let looks = 0;
   let looking: Promise<void> | null = null;
 
@@ -83,16 +86,31 @@ export function createArmGuards(options: ArmGuardsOptions): ArmGuards {
     return there.length === 0 ? null : addedFigures(...there);
   };
 
-  const lookAt = async (model: string, experiment: Experiment): Promise<void> => {
+  /** What it did is over: whoever gives it units again judges it anew. */
+  const forget = (model: string, full: string, { target }: Pick<Arm, 'target'>) => {
+    for (const where of target.type === 'model' ? [model, target.model] : [model]) {
+      const window = watched.get(where)?.window;
+      window?.forget(full);
+      window?.forget(besideShadow(full));
+    }
+  };
+
+  /** @param outNow  arms without units; added to. */
+  const lookAt = async (model: string, experiment: Experiment, outNow: Set<string>): Promise<void> => {
     const { name, control, guards, arms } = experiment;
     const controlArm = arms.find((arm) => arm.name === control) as Arm;
     const controlFigures = figuresOf(model, armName(model, experiment, controlArm), controlArm);
     const inWindow = (name: string) => watched.get(model)?.window.figuresOf(name) ?? null;
     for (const arm of arms) {
-      // A control that is scored as without the experiment is what there is; any other is held against the live line.
-      if ((arm.name === control && arm.target.type === 'default' && !arm.shadow) || shareOf(arm) === 0)
-        continue;
       const full = armName(model, experiment, arm);
+      const key = `${model} ${full}`;
+      if (shareOf(arm) === 0) {
+        outNow.add(key);
+        continue;
+      }
+      if (without.has(key)) forget(model, full, arm);
+      // A control that is scored as without the experiment is what there is; any other is held against the live line.
+      if (arm.name === control && arm.target.type === 'default' && !arm.shadow) continue;
       const own = figuresOf(model, full, arm);
       if (own === null) continue;
       const against = arm.shadow
@@ -102,27 +120,37 @@ export function createArmGuards(options: ArmGuardsOptions): ArmGuards {
           : controlFigures;
       const reason = guardReason(guards, own, against);
       if (reason === null) continue;
-      await registry.takeOut(model, name, arm.name, reason);
+      const isNews = (await registry.takeOut(model, name, arm.name, reason)) !== null;
+      forget(model, full, arm);
+      // Out already: the catalog that says so is still on its way here.
+      if (!isNews) continue;
       takenOut.inc({ model, experiment: name, arm: arm.name });
       logger.warn({ model, experiment: name, arm: arm.name, reason }, 'arm taken out by a guard');
     }
   };
 
+  const tried = async (key: string, about: object, work: () => Promise<void>) => {
+    try {
+      await work();
+      unguarded.delete(key);
+    } catch (error) {
+      if (!unguarded.has(key)) logger.warn({ ...about, reason: reasonFrom(error) }, 'not guarded now');
+      unguarded.add(key);
+    }
+  };
+
   const lookAtAll = async () => {
+    const outNow = new Set<string>();
     for (const model of watched.keys()) {
-      await labels.lookAt(model).catch((error: unknown) => {
-        logger.warn({ model, reason: reasonFrom(error) }, 'labels not guarded now');
-      });
+      await tried(`${model} labels`, { model, what: 'labels' }, () => labels.lookAt(model));
       for (const experiment of view.catalogOf(model).experiments) {
-        if (!isRunning(experiment)) continue;
-        try {
-          await lookAt(model, experiment);
-        } catch (error) {
-          const { name } = experiment;
-          logger.warn({ model, experiment: name, reason: reasonFrom(error) }, 'experiment not guarded now');
-        }
+        const { name } = experiment;
+        const key = `${model} ${name}/`;
+        if (!isRunning(experiment)) unguarded.delete(key);
+        else await tried(key, { model, experiment: name }, () => lookAt(model, experiment, outNow));
       }
     }
+    without = outNow;
   };
 
   const onLook = () => {

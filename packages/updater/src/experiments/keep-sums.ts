@@ -1,21 +1,28 @@
 /**
  * Keeps what came of a model's experiments (experiments/sums.ts): the fold goes along with the joiner, before anything is
  * learned, and is written with the place that it reaches. A successor reads the log from there, so each example counts once,
- * whatever dies when.
+ * whatever dies when. Where the log went on without anything for them, which after an experiment it does for ever, that alone
+ * is written: a mark of under 100 bytes beside sums of up to a whole message.
  */
-import { createSumsFold, type JudgedExample } from '@millrace/experiments';
+import {
+  createSumsFold,
+  type JudgedExample,
+  type ShownUnits,
+  type SumsFoldOptions,
+} from '@millrace/experiments';
 import type { Origin } from '@millrace/joiner';
 import {
   type BatchRecord,
   comparePlaces,
-  decodeExperimentSums,
   type ExperimentSums,
   encodeExperimentSums,
+  encodeSumsMark,
   type ModelFile,
-  outcomeKindsOf,
   reasonFrom,
+  sumsMarkKey,
 } from '@millrace/protocol';
-import type { Bus, Clock, Kv, KvEntry, Logger } from '@millrace/runtime';
+import type { Bus, Clock, Kv, Logger } from '@millrace/runtime';
+import { kindsOf, readStoredSums } from './stored-sums.ts';
 
 export interface KeepSumsOptions {
   readonly bus: Bus;
@@ -26,12 +33,15 @@ export interface KeepSumsOptions {
   readonly record: BatchRecord;
   /** True while an experiment of the model runs. */
   readonly isRunning: () => boolean;
+  /** What the fold asks of arms. */
+  readonly deals?: SumsFoldOptions;
 }
 
 export interface KeptSums {
   /** Where the log must be read from, so that the sums lack nothing. */
   readonly origin: Origin;
   take(example: JudgedExample): void;
+  takeShown(shown: ShownUnits): void;
   /** Writes them now rather than at the next turn. */
   store(): Promise<void>;
   close(): Promise<void>;
@@ -48,8 +58,8 @@ export async function keepSums(options: KeepSumsOptions): Promise<KeptSums> {
   const { bus, clock, logger, file, record, isRunning } = options;
   const model = file.name;
   const kv = await bus.kv('results');
-  const entry = await kv.get(model);
-  const found = foundIn(entry, options);
+  const before = await readStoredSums(kv, options);
+  const { found } = before;
   const started: ExperimentSums = found ?? {
     format: 1,
     model,
@@ -59,9 +69,12 @@ export async function keepSums(options: KeepSumsOptions): Promise<KeptSums> {
     joinWatermarkMs: record.joinWatermarkMs,
     arms: [],
   };
-  const fold = createSumsFold(started);
-  let revision = entry?.revision ?? 0;
-  let stored: ExperimentSums['place'] | null = found?.place ?? null;
+  const fold = createSumsFold(started, options.deals);
+  let { revision } = before;
+  /** Places that sums are stored at, and that the mark beside them reaches. */
+  let stored = before.storedAt;
+  let marked = found?.place ?? null;
+  let changes = fold.changes;
   /** Writes that were not acknowledged: one of them may be there. */
   let unsure: readonly Uint8Array[] = [];
   let fenced = false;
@@ -69,9 +82,9 @@ export async function keepSums(options: KeepSumsOptions): Promise<KeptSums> {
   let writing: Promise<void> = Promise.resolve();
 
   const write = async (): Promise<void> => {
-    const { place } = fold;
-    const isNew = stored === null || comparePlaces(place, stored) > 0;
-    if (fenced || !isNew || !(fold.hasArms || isRunning())) return;
+    const { place, changes: changesNow } = fold;
+    if (fenced || !(fold.hasArms || isRunning())) return;
+    if (stored !== null && changesNow === changes) return await mark(stored);
     // Its bytes are copied out here, so the fold may go on meanwhile.
     const bytes = encodeExperimentSums(fold.record());
     try {
@@ -79,10 +92,22 @@ export async function keepSums(options: KeepSumsOptions): Promise<KeptSums> {
       if (written === null) return await lookAgain(kv);
       revision = written;
       stored = place;
+      marked = place;
+      changes = changesNow;
       unsure = [];
     } catch (error) {
       unsure = [...unsure, bytes].slice(-unsureMax);
       logger.warn({ model, reason: reasonFrom(error) }, 'sums of experiments not stored');
+    }
+  };
+  const mark = async (from: ExperimentSums['place']): Promise<void> => {
+    const { place, joinFrom, joinWatermarkMs } = fold.origin;
+    if (marked !== null && comparePlaces(place, marked) <= 0) return;
+    try {
+      await kv.put(sumsMarkKey(model), encodeSumsMark({ format: 1, from, place, joinFrom, joinWatermarkMs }));
+      marked = place;
+    } catch (error) {
+      logger.warn({ model, reason: reasonFrom(error) }, 'place of sums of experiments not stored');
     }
   };
   /** Somebody has written: a write of ours that was not acknowledged, or an updater that has taken over. */
@@ -119,6 +144,7 @@ export async function keepSums(options: KeepSumsOptions): Promise<KeptSums> {
   return {
     origin: { sequence: started.joinFrom, watermarkMs: started.joinWatermarkMs },
     take: fold.take,
+    takeShown: fold.takeShown,
     store,
     async close() {
       timer.cancel();
@@ -130,25 +156,4 @@ export async function keepSums(options: KeepSumsOptions): Promise<KeptSums> {
 /** The earlier of two origins: a fold from it finds what either needs. */
 export function earlier(a: Origin, b: Origin): Origin {
   return a.sequence <= b.sequence ? a : b;
-}
-
-/** What a predecessor has written; null when there is none, none that is of use, or none that can be read. */
-function foundIn(entry: KvEntry | null, { logger, file, isRunning }: KeepSumsOptions): ExperimentSums | null {
-  if (entry === null) return null;
-  try {
-    const found = decodeExperimentSums(entry.value);
-    if (found.kinds.join() !== kindsOf(file).join()) {
-      logger.warn({ model: file.name }, 'sums of experiments start anew: the model has other outcomes');
-      return null;
-    }
-    // Empty ones are not written on: from where they stand the whole log would be read again, for nothing.
-    return found.arms.length > 0 || isRunning() ? found : null;
-  } catch (error) {
-    logger.warn({ model: file.name, reason: reasonFrom(error) }, 'sums of experiments start anew');
-    return null;
-  }
-}
-
-function kindsOf({ learning }: ModelFile): readonly string[] {
-  return outcomeKindsOf(learning).map(({ name }) => name);
 }

@@ -77,6 +77,7 @@ export function createLabelGuards(options: LabelGuardsOptions): LabelGuards {
         const reason = `${guardPrefix}version ${version} was moved back: ${seen}`;
         await registry.setLabel(model, label, move.previous, { from: version, reason });
         move.movedBack = true;
+        windowOf(model)?.forget(versionArm(version));
         logger.warn(
           { model, label, version, previous: move.previous, reason },
           'label moved back by a guard',

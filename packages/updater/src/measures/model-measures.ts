@@ -65,6 +65,8 @@ interface Arm {
   readonly minute: Sliding<ScoreCells>;
   readonly hour: Sliding<ScoreCells>;
   readonly start: ScoreCells;
+  /** Nothing came of it for an hour: it gives way to another. */
+  silent: boolean;
 }
 
 interface Field {
@@ -85,9 +87,11 @@ export function createModelMeasures({ file, driftAlert, judged }: ModelMeasuresO
   const arms = new Map<string, Arm>();
   const armNamed = (name: string): Arm | undefined => {
     let arm = arms.get(name);
+    if (arm === undefined && arms.size > armsMax) forgetSilent(arms);
     if (arm === undefined && arms.size <= armsMax) {
       const sliding = (slots: number) => createSliding(cellsKind, slots);
-      arm = { minute: sliding(slotsAMinute), hour: sliding(slotsAnHour), start: createScoreCells() };
+      const start = createScoreCells();
+      arm = { minute: sliding(slotsAMinute), hour: sliding(slotsAnHour), start, silent: false };
       arms.set(name, arm);
     }
     return arm;
@@ -106,6 +110,7 @@ export function createModelMeasures({ file, driftAlert, judged }: ModelMeasuresO
 
   const judge = (arm: Arm | undefined, { score, shown, clicked, weighting, isFirst }: Example) => {
     if (arm === undefined) return;
+    arm.silent = false;
     // One learned as a negative before is judged as the positive that it is, not as two impressions.
     const impressions = weighting === 'late-positive' && !isFirst ? 0 : shown;
     for (const cells of [arm.minute.slot, arm.minute.sum, arm.hour.slot, arm.hour.sum, arm.start])
@@ -129,6 +134,7 @@ export function createModelMeasures({ file, driftAlert, judged }: ModelMeasuresO
     for (const arm of arms.values()) {
       arm.minute.advance();
       arm.hour.advance();
+      arm.silent = arm.hour.sum.shown.every((shown) => Math.abs(shown) < 1e-9);
     }
     for (const { hour, reference } of fields) decayInto(reference, hour, ({ cells }) => cells);
     for (const { hour } of fields) hour.advance();
@@ -165,6 +171,15 @@ export function createModelMeasures({ file, driftAlert, judged }: ModelMeasuresO
     },
     judged: () => [...arms].map(([arm, { start }]) => ({ arm, cells: savedCells(start) })),
   };
+}
+
+/** One of those that are silent; the model's own figures, under '', stay. */
+function forgetSilent(arms: Map<string, Arm>): void {
+  for (const [name, { silent }] of arms) {
+    if (!silent || name === '') continue;
+    arms.delete(name);
+    return;
+  }
 }
 
 function armMeasures(arm: string, { minute, hour, start }: Arm): ArmMeasures {

@@ -3,9 +3,18 @@ import {
   type ExperimentRegistry,
   type JudgedExample,
   openExperiments,
+  openSums,
+  reportOn,
   watchExperiments,
 } from '@millrace/experiments';
-import { armsSubject, encodeArmNotice, latencyCellCount, modelNameFrom } from '@millrace/protocol';
+import {
+  type ArmCounts,
+  armsSubject,
+  encodeArmNotice,
+  latencyCellCount,
+  latencyCellOf,
+  modelNameFrom,
+} from '@millrace/protocol';
 import { emptyCatalog, type VersionsView } from '@millrace/registry';
 import { createManualClock, createMemoryBus, createMetrics } from '@millrace/runtime';
 import { expect, onTestFinished, test } from 'vitest';
@@ -65,6 +74,34 @@ const noCounts = {
   latencies: new Array<number>(latencyCellCount).fill(0),
 };
 
+/** So many requests, all as slow. */
+function latencies(count: number, ms: number): number[] {
+  const cells = [...noCounts.latencies];
+  cells[latencyCellOf(ms)] = count;
+  return cells;
+}
+
+/** What a guard of each kind sees: notices and examples of the two sides, the second one worse. */
+const faults: readonly {
+  readonly guard: string;
+  readonly reason: RegExp;
+  readonly score?: number;
+  readonly counts?: Partial<ArmCounts>;
+}[] = [
+  { guard: 'nan', reason: /1 of its requests .* no numbers/, counts: { notFinite: 1 } },
+  { guard: 'errors', reason: /10 % of its requests failed .* 0 % of the control's/, counts: { errors: 60 } },
+  { guard: 'logloss', reason: /its logloss in the last minute was/, score: 0.9 },
+  { guard: 'calibration', reason: /it predicted 450 clicks .* where 100 came/, score: 0.9 },
+  {
+    guard: 'p99',
+    reason: /99 % of its requests took up to .* ms/,
+    counts: { latencies: latencies(600, 200) },
+  },
+];
+const allOff = { nan: null, errors: null, logloss: null, calibration: null, p99: null };
+const boundOf = { nan: 0, errors: 0.02, logloss: 0.1, calibration: 0.5, p99: 1 };
+const fine = { ...noCounts, requests: 600, latencies: latencies(600, 2) };
+
 async function openGuards(experiment: object = spec, takeOut?: ExperimentRegistry['takeOut']) {
   const bus = createMemoryBus();
   const clock = createManualClock(1_000);
@@ -87,12 +124,20 @@ async function openGuards(experiment: object = spec, takeOut?: ExperimentRegistr
     await view.close();
   });
   await registry.start(experiment);
+  const report = () => {
+    const catalog = view.catalogOf(model);
+    return reportOn(catalog, catalog.experiments[0], openSums([]), new Map());
+  };
+  const tell = async (...arms: readonly ArmCounts[]) => {
+    bus.notify(armsSubject(modelNameFrom(model)), encodeArmNotice({ node: 'n', model, arms }));
+    await turn();
+  };
   const shares = () => view.catalogOf(model).experiments[0].changes.at(-1);
   const look = async () => {
     clock.advanceTo(clock.now() + 1_000);
     for (let i = 0; i < 10; i += 1) await turn();
   };
-  return { bus, clock, guards, metrics, shares, look };
+  return { bus, clock, guards, metrics, registry, report, shares, look, tell };
 }
 
 test('arm guards: an arm whose logloss is worse loses its units within a look, and is told of', async () => {
@@ -119,6 +164,74 @@ test('arm guards: one request without numbers is enough, whoever tells of it', a
   await turn();
   await look();
   expect(shares()).toMatchObject({ by: 'guard', shares: { a: 0.5, b: 0 }, reason: /no numbers/ });
+});
+
+test.each(faults)('arm guards: $guard alone takes an arm out, and status says why', async (fault) => {
+  const { guard, reason, score = 0.2, counts } = fault;
+  const guardsOf = { ...allOff, [guard]: boundOf[guard as keyof typeof boundOf] };
+  const { guards, look, report, tell } = await openGuards({ ...spec, guards: guardsOf });
+  const window = guards.watch(model);
+  const show = (arm: string, at: number) => {
+    for (const one of examples(500, at, { arm, units: [1] })) window.noteExample(one);
+  };
+  show('button/a', 0.2);
+  show('button/b', 0.2);
+  await tell({ ...fine, arm: 'button/a' }, { ...fine, arm: 'button/b' });
+  await look();
+  expect(report().arms[1]).toMatchObject({ share: 0.5, takenOut: null });
+
+  window.forget('button/b');
+  for (const one of examples(500, score, { arm: 'button/b', units: [1], place: [501, 501, 0] }))
+    window.noteExample(one);
+  await tell({ ...fine, arm: 'button/b', ...counts });
+  await look();
+  const { arms, verdict, changes } = report();
+  expect(arms[1]).toMatchObject({ share: 0, takenOut: expect.stringMatching(reason) });
+  expect(arms[0]).toMatchObject({ share: 0.5, takenOut: null });
+  expect(verdict).toMatch(/^b was taken out by a guard: /);
+  expect(changes.at(-1)).toMatchObject({ by: 'guard', reason: expect.stringMatching(reason) });
+});
+
+test('arm guards: an arm that gets units again is judged anew, also by what is joined later', async () => {
+  const { clock, guards, look, registry, report, tell } = await openGuards();
+  const window = guards.watch(model);
+  const show = (score: number, sequence: number) => {
+    for (const one of examples(500, score, { arm: 'button/b', units: [1], place: [sequence, sequence, 0] }))
+      window.noteExample(one);
+  };
+  for (const one of examples(500, 0.2, { arm: 'button/a', units: [1] })) window.noteExample(one);
+  show(0.999, 600);
+  await tell({ ...fine, arm: 'button/b', notFinite: 3 });
+  await look();
+  expect(report().arms[1]).toMatchObject({ share: 0, takenOut: expect.any(String) });
+  // Nodes that have not heard of it yet still tell of it.
+  await tell({ ...fine, arm: 'button/b', notFinite: 2 });
+  show(0.999, 700);
+  await look();
+  await registry.setShares(model, 'button', { b: 0.5 }, 'mended');
+  await look();
+  // Shown before it came back, joined after.
+  for (const one of examples(500, 0.999, { arm: 'button/b', units: [1], place: [900, 650, 0] }))
+    window.noteExample(one);
+  await look();
+  expect(report().arms[1]).toMatchObject({ share: 0.5, takenOut: null });
+  show(0.999, 1_000);
+  await look();
+  expect(report().arms[1]).toMatchObject({ share: 0 });
+  expect(clock.now()).toBeLessThan(60_000);
+});
+
+test('arm guards: what the catalog has not told yet is counted and told once', async () => {
+  const { guards, look, metrics, registry, tell } = await openGuards(spec, async (...out) => {
+    await registry.takeOut(...out);
+    return null;
+  });
+  guards.watch(model);
+  await tell({ ...fine, arm: 'button/b', notFinite: 1 });
+  await look();
+  await tell({ ...fine, arm: 'button/b', notFinite: 1 });
+  await look();
+  expect(await metrics.text()).not.toMatch(/mill_experiment_arms_taken_out_total\{/);
 });
 
 test('arm guards: a lone canary is held against the live line', async () => {
@@ -165,6 +278,46 @@ test('arm guards: while a store is out of reach one look waits for it', async ()
   expect(calls).toBe(1);
   await look();
   expect(calls).toBe(2);
+});
+
+test.each(faults)('label guards: $guard alone moves a label back, and the move says why', async (fault) => {
+  const { reason, score = 0.2, counts, guard } = fault;
+  const clock = createManualClock(50_000);
+  const window = createArmWindow();
+  const versions = stubVersions();
+  const reasons: string[] = [];
+  const guards = createLabelGuards({
+    clock,
+    logger: quietLogger,
+    versions,
+    windowOf: () => window,
+    registry: {
+      async setLabel(_model, _label, version, { reason: why = '' } = {}) {
+        reasons.push(`${version}: ${why}`);
+        return versions.catalog;
+      },
+    },
+  });
+  const tell = (arm: string, part: Partial<ArmCounts> = {}) =>
+    window.noteScoring({ node: 'n', model, arms: [{ ...fine, arm, ...part }] });
+  for (const one of examples(500, 0.2, { modelVersion: 1 })) window.noteExample(one);
+  tell('@1');
+  versions.catalog = {
+    ...emptyCatalog(model),
+    versions: [1, 2],
+    labels: { stable: { version: 2, previous: 1 } },
+    moves: [{ label: 'stable', from: 1, to: 2, timeMs: 50_000, reason: '' }],
+  };
+  versions.tell();
+  for (const one of examples(500, score, { modelVersion: 2 })) window.noteExample(one);
+  tell('@2', counts);
+  await guards.lookAt(model);
+  // All bounds hold at once here: what is badly calibrated has a worse logloss, which is looked at first.
+  const seen = guard === 'calibration' ? /its logloss/ : reason;
+  expect(reasons).toEqual([expect.stringMatching(/^1: guard: version 2 was moved back: /)]);
+  expect(reasons[0]).toMatch(seen);
+  expect(window.figuresOf('@2')).toBeNull();
+  guards.close();
 });
 
 test('label guards: a label goes back to the version before when the new one does worse, once', async () => {

@@ -1,5 +1,5 @@
 import type { JudgedExample } from '@millrace/experiments';
-import { decodeExperimentSums, sumColumns, unitGroups } from '@millrace/protocol';
+import { decodeExperimentSums, sumColumns, sumsMarkKey, unitGroups } from '@millrace/protocol';
 import { createManualClock, createMemoryBus, type Kv, type MemoryBus } from '@millrace/runtime';
 import { expect, test } from 'vitest';
 import { firstRecord } from '../../src/batch-chain.ts';
@@ -20,6 +20,10 @@ function example(sequence: number): JudgedExample {
     units: [sequence],
     origin: { sequence, watermarkMs: 10 * sequence },
   };
+}
+
+function pick({ place, origin }: JudgedExample): Pick<JudgedExample, 'place' | 'origin'> {
+  return { place, origin };
 }
 
 async function open(bus: MemoryBus, isRunning = true) {
@@ -61,6 +65,32 @@ test('keep sums: a successor goes on where the sums stand, and counts what comes
   await first.pass(2_000);
   await first.kept.close();
   expect(await stored(bus)).toMatchObject({ shown: [6] });
+});
+
+test('keep sums: where nothing comes to the arms the place alone is written, and a successor begins there', async () => {
+  const bus = createMemoryBus();
+  const kv = await bus.kv('results');
+  const first = await open(bus);
+  first.kept.take(example(1));
+  await first.pass(2_000);
+  const { arm: _arm, units: _units, ...plain } = example(7);
+  const { revision } = (await kv.get(file.name)) ?? { revision: 0 };
+  for (let sequence = 2; sequence <= 7; sequence += 1) {
+    first.kept.take({ ...plain, ...pick(example(sequence)) });
+    await first.pass(2_000);
+  }
+  expect((await kv.get(file.name))?.revision).toBe(revision);
+  expect((await kv.get(sumsMarkKey(file.name)))?.value.length).toBeLessThan(100);
+  const second = await open(bus, false);
+  expect(second.kept.origin).toEqual({ sequence: 7, watermarkMs: 70 });
+  for (let sequence = 6; sequence <= 8; sequence += 1) second.kept.take(example(sequence));
+  await second.kept.close();
+  // The sums went on; the mark that stands beside them is of others and says nothing.
+  expect(await stored(bus)).toEqual({ place: [8, 8, 0], joinFrom: 8, shown: [2] });
+  const third = await open(bus);
+  expect(third.kept.origin).toEqual({ sequence: 8, watermarkMs: 80 });
+  await third.kept.close();
+  await first.kept.close();
 });
 
 test('keep sums: nothing is written without experiments, and the place as soon as one runs', async () => {

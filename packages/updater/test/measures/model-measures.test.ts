@@ -147,3 +147,24 @@ test('measures: an arm too many counts among all alone', () => {
   const { arms } = measures.tell(0);
   expect([arms.length, arms[0].quality.start.count]).toEqual([17, 40]);
 });
+
+test('measures: an arm that was silent for an hour gives way to another', () => {
+  const measures = createModelMeasures(options);
+  measures.take(
+    Array.from({ length: 16 }, (_, i) => example(i, { arm: `old/${i}` })),
+    norms,
+  );
+  const told = () => measures.tell(0).arms.map(({ arm }) => arm);
+  for (let slot = 0; slot < slotsAnHour - 1; slot += 1) told();
+  measures.take([example(40, { arm: 'early' }), example(41, { arm: 'old/3' })], norms);
+  expect(told()).not.toContain('early');
+  measures.take([example(42, { arm: 'new' })], norms);
+  const arms = told();
+  expect(arms).toHaveLength(17);
+  expect([arms[0], arms.includes('new'), arms.includes('old/3'), arms.includes('old/0')]).toEqual([
+    '',
+    true,
+    true,
+    false,
+  ]);
+});
