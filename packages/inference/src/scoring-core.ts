@@ -60,6 +60,8 @@ export interface ScoringCoreOptions {
   readonly engine: 'auto' | EngineName;
   readonly limits: BatchingLimits;
   readonly swapEveryMs: number;
+  /** Between two steps of opening a version, ms; 0: a turn of the event loop. */
+  readonly stepPauseMs?: number;
   readonly newRequestId: () => string;
   /** Release and commit that versions taken here tell of; asked at each. Default: the release. */
   readonly code?: () => string;

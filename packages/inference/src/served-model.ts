@@ -19,6 +19,7 @@ import type { Archive } from '@millrace/snapshot';
 import { createBatchShapes } from './batch-shapes.ts';
 import type { Batcher, BatchingLimits } from './batcher.ts';
 import { type MeasuresView, openMeasuresView } from './measures-view.ts';
+import { nextTurn } from './next-turn.ts';
 import type { Scored, ScoreInput, ServedCounts } from './scored.ts';
 import { createScoringLine, type ScoringLineOptions } from './scoring-line.ts';
 import { type ServedVersions, serveVersions, type VersionLine } from './served-versions.ts';
@@ -56,6 +57,11 @@ export interface ServedModelOptions {
   readonly limits: BatchingLimits;
   /** How often new dense weights are looked for, ms; 0: before every batch. */
   readonly swapEveryMs: number;
+  /**
+   * Between two steps of opening a version, ms, so that a request that is under way meets one of them and not several; 0: a turn of
+   * the event loop. Default 2.
+   */
+  readonly stepPauseMs?: number;
   readonly versions: VersionsView;
   readonly registry: Pick<VersionRegistry, 'weightsOf'>;
   /** Weights were taken back: what they made of so many requests was no number. */
@@ -220,21 +226,21 @@ function createSwaps(net: OpenNet, { clock, logger, swapEveryMs, onFailed }: Ser
 
 type SharedByLines = Omit<ScoringLineOptions, 'net' | 'dense'>;
 
-/** Between two steps of opening a version: a request that is under way then meets one step, not several. */
-const pauseMs = 2;
-
 /**
  * A version that can answer: its weights read and checked, its net opened and warmed up at the batch sizes in use.
  * @throws MILL_VERSION_DAMAGED, MILL_STORE_UNAVAILABLE, MILL_ENGINE_UNAVAILABLE
  */
 async function openVersion(
   record: VersionRecord,
-  { registry, clock, engine, logger, readNet }: ServedModelOptions,
+  { registry, clock, engine, logger, readNet, stepPauseMs = 2 }: ServedModelOptions,
   { opened, ...shared }: SharedByLines & { readonly opened: EngineName | null },
 ): Promise<VersionLine> {
   // Checked by the registry when it was made; a damaged one is stopped by its weights.
   const { model, version, file } = record;
-  const pause = () => new Promise<void>((resolve) => void clock.setTimer(pauseMs, resolve));
+  const pause = () =>
+    stepPauseMs === 0
+      ? nextTurn()
+      : new Promise<void>((resolve) => void clock.setTimer(stepPauseMs, resolve));
   const weights = await registry.weightsOf(record);
   await pause();
   if (weights.length !== denseFloatsOf(file))

@@ -133,6 +133,7 @@ export async function openStage(
     engine: 'plain',
     limits: { rowsMax: 100, delayUs: 0, queueRowsMax: 1_000, lanes: 2 },
     swapEveryMs: 0,
+    stepPauseMs: 0,
     newRequestId: () => {
       made += 1;
       return `made-${made}`;
