@@ -19,17 +19,18 @@ export interface SwapParameters {
 export const fullSize: SwapParameters = {
   swaps: 100,
   pairs: 10,
-  swapEveryMs: 150,
+  swapEveryMs: 500,
   versions: 4,
-  callers: 4,
+  callers: 8,
   pauseMs: 4,
-  items: 20,
+  items: 100,
 };
 
 /** Small enough for a test. */
 export const smokeSize: SwapParameters = {
   ...fullSize,
   swaps: 4,
+  swapEveryMs: 150,
   pairs: 1,
   versions: 3,
   callers: 2,

@@ -55,7 +55,7 @@ export function stepsOf({ pairs }: SwapParameters): number {
 
 export async function runSwapBench(options: SwapBenchOptions): Promise<SwapResult> {
   options.onStep(0, 'starting a cluster');
-  const cluster = await startLocalCluster({ shards: 1, env: { MILL_LOG_LEVEL: 'error' } });
+  const cluster = await startLocalCluster({ shards: 1, engine: 'auto', env: { MILL_LOG_LEVEL: 'error' } });
   const client = createMillraceClient({ url: cluster.urls, retries: 0, timeoutMs: 10_000 });
   try {
     await client.createModel(swapModel);
