@@ -12,7 +12,7 @@ export interface ScoreParameters {
   readonly log: boolean;
   /** Of the net's weights. */
   readonly denseLearningRate: number;
-  /** A rate holds while the 99th percentile is within this. */
+  /** A rate holds while 99 of 100 requests are answered within this; one that is refused is not. */
   readonly msP99Max: number;
   /** Rates tried for each stack, in turns. */
   readonly steps: number;

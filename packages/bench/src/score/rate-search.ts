@@ -94,8 +94,8 @@ export function figuresOf({ requestsPerSecond, msP50, msP95, msP99 }: RateFigure
   return { requestsPerSecond, msP50, msP95, msP99 };
 }
 
-function isHeld({ msP99, refused, unsent }: LoadFigures, msP99Max: number): boolean {
-  return msP99 <= msP99Max && unsent === 0 && Object.keys(refused).length === 0;
+function isHeld({ msP99OfAll, unsent }: LoadFigures, msP99Max: number): boolean {
+  return msP99OfAll !== null && msP99OfAll <= msP99Max && unsent === 0;
 }
 
 function note(search: RateSearch, rate: number | null, figures: LoadFigures, holds: boolean): void {
