@@ -325,10 +325,9 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     // One loop of one process serves all models: where one's requests wait, those of the others will.
     overdue(priority) {
       for (const model of served.values()) {
-        for (const { batcher } of [model, ...model.versions.lines]) {
-          const retryAfterMs = batcher.overdue(priority);
-          if (retryAfterMs !== null) return retryAfterMs;
-        }
+        let retryAfterMs = model.batcher.overdue(priority);
+        for (const { batcher } of model.versions.lines) retryAfterMs ??= batcher.overdue(priority);
+        if (retryAfterMs !== null) return retryAfterMs;
       }
       return null;
     },

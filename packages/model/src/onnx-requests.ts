@@ -62,11 +62,8 @@ export function requestsGraph(shape: NetShape): RequestsGraph | null {
   const batch = batchOf(graph, { slots, dense, slotFloats, denseFields, sharedPlaces });
   let whole: OnnxExamples | null = null;
   const examples = () => {
-    const all = graph.concat(
-      [slots, dense].filter((value) => value !== null),
-      1,
-    );
-    whole ??= { slots, slotFloats, all, denseFields };
+    const read = [slots, dense].filter((value) => value !== null);
+    whole ??= { slots, slotFloats, all: graph.concat(read, 1), denseFields };
     return whole;
   };
   const terms = parts.map((part) =>
