@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ModelFile } from '@millrace/protocol';
-import { type LocalClusterFixture, runMillrace, startLocalCluster } from '@millrace/testkit';
+import { eventually, type LocalClusterFixture, runMillrace, startLocalCluster } from '@millrace/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const optimizer = { type: 'adagrad', learningRate: 0.1, initialAccumulator: 0.1 } as const;
@@ -64,6 +64,15 @@ test('compress: a model is made of what was learned, with its smaller nets as ve
     { method: 'prune-units', version: 2 },
   ]);
   await cluster.client.waitUntilReady();
+  // A node that is ready loads versions that come later while it serves.
+  await eventually(
+    async () => {
+      const { versions: listed } = await cluster.client.versions.list('small');
+      if (listed.find(({ version }) => version === 2)?.state !== 'READY')
+        throw new Error('2 is being loaded');
+    },
+    { withinMs: 10_000, everyMs: 50 },
+  );
   const items = [{ ad: 'a2' }, { ad: 'a3' }];
   const ask = (address: object) =>
     cluster.client.score({ model: 'small', log: false, user: { who: 'u1' }, items, ...address });
