@@ -36,7 +36,7 @@ export interface CachePull {
   stamp: number;
   /** Of a pull of misses. */
   readonly marks: ReadMarks;
-  /** What touchRows gave: kept, or it would not be computed. */
+  /** What touchCopies gave: kept, or it would not be computed. */
   mix: number;
 }
 

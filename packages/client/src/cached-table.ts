@@ -20,6 +20,7 @@ import {
   rowTableBytes,
   rowTarget,
   type TableLayout,
+  touchRows,
   unpackRow,
   unpackRows,
 } from '@millrace/core';
@@ -83,6 +84,22 @@ export function putCopy(
   table.since[2 * row] = since;
   table.words[4 * row + generationAt] = generation;
   writeCopy(table, row, weights, at);
+}
+
+/**
+ * Fetches what a hit asks of rows[i], i < count, and the row itself where it is not packed: scattered, all of these are cache misses,
+ * and fetched together they overlap (core, touchRows).
+ * @returns a mix of what was loaded. Keep it somewhere, or the compiler drops the loads.
+ */
+export function touchCopies(
+  { rows: table, packed, since }: CachedTable,
+  rows: Int32Array,
+  count: number,
+): number {
+  let mix = packed === null ? touchRows(table, rows, 0, count) : 0;
+  if (table.count === 0) return mix;
+  for (let i = 0; i < count; i += 1) mix += since[2 * (rows[i] & ~(rows[i] >> 31))];
+  return mix;
 }
 
 /**

@@ -15,7 +15,7 @@
  * Nobody answered for a partition: first values stand in for all its rows of the batch, hits too, since a log of reads has no
  * form for a partition of which only some rows were read.
  */
-import { findRow, lookupRows, touchRows } from '@millrace/core';
+import { findRow, lookupRows } from '@millrace/core';
 import type { Bus, Clock, ClusterView, Logger } from '@millrace/runtime';
 import {
   alignHits,
@@ -36,6 +36,7 @@ import {
   putCopy,
   readCopies,
   readCopy,
+  touchCopies,
 } from './cached-table.ts';
 import type { ReadFloor } from './read-floor.ts';
 import {
@@ -177,13 +178,10 @@ class OwnHotRowCache implements HotRowCache {
     beginPull(pull, count);
     if (inOrder.length < count) inOrder = Uint32Array.from({ length: 2 * count }, (_, i) => i);
     lookupRows(table.rows, keys, count, pull.rows);
+    pull.mix = touchCopies(table, pull.rows, count);
     const floorOf = (partition: number) => floor.of(request.model, partition);
     const missed = sortHits(pull, model, table, request, floorOf, clock.monotonicMs() - stalenessMsMax);
-    if (missed < count) {
-      // Scattered rows are cache misses; fetched together they overlap.
-      if (table.packed === null) pull.mix = touchRows(table.rows, pull.rows, 0, count);
-      readCopies(table, pull.rows, inOrder, count, out);
-    }
+    if (missed < count) readCopies(table, pull.rows, inOrder, count, out);
     for (let t = 0; t < pull.touchedCount; t += 1) {
       const p = pull.touched[t];
       if (pull.misses[p] > 0) continue;

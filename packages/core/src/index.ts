@@ -25,7 +25,7 @@ export {
 } from './fold/partition-fold.ts';
 export { partitionHash, rowsHash } from './fold/partition-hash.ts';
 export { stepRow } from './fold/step-row.ts';
-export { fmix, hashInteger, hashName, hashPair, hashText, partitionOf } from './key-hash.ts';
+export { fmix, hashBytes, hashInteger, hashName, hashPair, hashText, partitionOf } from './key-hash.ts';
 export * from './metrics/index.ts';
 export { createOptimizer } from './optimizer/create-optimizer.ts';
 export { momentCountMax, momentFloats } from './optimizer/moments.ts';

@@ -75,6 +75,28 @@ export function hashInteger(
   finish(a, b, length, out, at);
 }
 
+/** Writes the key of a text that lies in bytes[from, to) as UTF-8, as hashText does of the text. */
+export function hashBytes(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  seedLow: number,
+  seedHigh: number,
+  out: Uint32Array,
+  at: number,
+): void {
+  let a = seedLow ^ 0x9e3779b9;
+  let b = seedHigh ^ 0x85ebca6b;
+  for (let i = from; i < to; i += 1) {
+    const code = bytes[i];
+    a = Math.imul(a ^ code, 0xcc9e2d51);
+    a = (((a << 13) | (a >>> 19)) + 0x6b79f4a9) | 0;
+    b = Math.imul(b ^ code, 0x1b873593);
+    b = (((b << 17) | (b >>> 15)) + 0x52dce729) | 0;
+  }
+  finish(a, b, to - from, out, at);
+}
+
 /** Key of an ordered pair of keys, for crosses: writes to `out[at]`, `out[at + 1]`. May overwrite its inputs. */
 export function hashPair(
   low: number,
@@ -123,16 +145,7 @@ export function fmix(word: number): number {
 function hashUtf8(text: string, seedLow: number, seedHigh: number, out: Uint32Array, at: number): void {
   if (text.length * 3 > encoded.length) encoded = new Uint8Array(text.length * 3);
   const { written } = utf8.encodeInto(text, encoded);
-  let a = seedLow ^ 0x9e3779b9;
-  let b = seedHigh ^ 0x85ebca6b;
-  for (let i = 0; i < written; i += 1) {
-    const code = encoded[i];
-    a = Math.imul(a ^ code, 0xcc9e2d51);
-    a = (((a << 13) | (a >>> 19)) + 0x6b79f4a9) | 0;
-    b = Math.imul(b ^ code, 0x1b873593);
-    b = (((b << 17) | (b >>> 15)) + 0x52dce729) | 0;
-  }
-  finish(a, b, written, out, at);
+  hashBytes(encoded, 0, written, seedLow, seedHigh, out, at);
 }
 
 function finish(a: number, b: number, length: number, out: Uint32Array, at: number): void {

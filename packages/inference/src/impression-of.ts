@@ -16,7 +16,11 @@ const noFeatures = {};
 
 export function impressionOf(
   { model, route: { line }, assignment, scored: { version, degraded, reads } }: WayScored,
-  { user = noFeatures, context = noFeatures, requestId }: ScoreRequest & { readonly requestId: string },
+  {
+    user = noFeatures,
+    context = noFeatures,
+    requestId,
+  }: Pick<ScoreRequest, 'user' | 'context'> & { readonly requestId: string },
   shown: Shown,
   { timeMs, rowFormat }: ImpressionFacts,
 ): Impression {

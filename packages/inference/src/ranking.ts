@@ -40,8 +40,11 @@ const parametersOf: Readonly<Record<Exploration['type'], readonly string[]>> = {
   greedy: [],
 };
 
+/** What of a request says how its items are ranked. */
+type Asked = Pick<RankRequest, 'count' | 'exploration'> & { readonly items: { readonly length: number } };
+
 /** @throws MILL_BAD_REQUEST naming the part, wanted and found. */
-export function rankingPlanFrom(request: RankRequest, file: ModelFile): RankingPlan {
+export function rankingPlanFrom(request: Asked, file: ModelFile): RankingPlan {
   const { items, count = items.length } = request;
   const exploration = explorationFrom(request.exploration);
   const { type } = exploration;

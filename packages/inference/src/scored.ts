@@ -1,11 +1,12 @@
 /** What a line of a model takes and gives. */
+import type { Items } from '@millrace/model';
 import type { Features } from '@millrace/protocol';
 import type { Caller } from './scoring-service.ts';
 
 export interface ScoreInput {
   readonly user: Features;
   readonly context: Features;
-  readonly items: readonly Features[];
+  readonly items: Items;
   /** Wants to know where its rows were read: true when its scores are logged. */
   readonly traced?: boolean;
   /** Wants logits, and how sure they are: true when an order is drawn from them. */

@@ -1,7 +1,14 @@
 /** The scoring core behind every protocol: keeps the models of the cluster served, scores, logs, takes outcomes. */
 import type { CopyFormat, RowSource } from '@millrace/client';
 import { type ExperimentsView, modelsApart, openExperiments, watchExperiments } from '@millrace/experiments';
-import { type EngineName, importsNet, type OpenNet, openNet, parseModelFile } from '@millrace/model';
+import {
+  type EngineName,
+  featuresOf,
+  importsNet,
+  type OpenNet,
+  openNet,
+  parseModelFile,
+} from '@millrace/model';
 import {
   answeredScore,
   decodeHeads,
@@ -12,11 +19,9 @@ import {
   type ModelListing,
   modelNameFrom,
   partitionsDefault,
-  type RankRequest,
   type RankResponse,
   type RejectedOutcome,
   reasonFrom,
-  type ScoreRequest,
   type ScoreResponse,
 } from '@millrace/protocol';
 import {
@@ -40,7 +45,13 @@ import { ownWriteMsMax } from './own-write.ts';
 import { drawFor, rankedItems, rankingPlanFrom, shownPart } from './ranking.ts';
 import { release } from './release.ts';
 import type { ScoreInput } from './scored.ts';
-import { type Caller, noEngine, type ScoringService } from './scoring-service.ts';
+import {
+  type Caller,
+  noEngine,
+  type RankAsked,
+  type ScoreAsked,
+  type ScoringService,
+} from './scoring-service.ts';
 import { type ServedModel, serveModel } from './served-model.ts';
 import { createShadowScoring } from './shadow-scoring.ts';
 import { createVersionControl } from './version-control.ts';
@@ -195,7 +206,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
 
   const logImpression = (
     scored: WayScored,
-    request: ScoreRequest & { readonly requestId: string },
+    request: ScoreAsked & { readonly requestId: string },
     shown: Shown,
   ) => {
     const { file } = scored.model.net;
@@ -207,7 +218,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
   /** The impression waits for what a shadow makes of it, and nobody else does. */
   const logWithShadow = (
     scored: WayScored,
-    request: ScoreRequest & { readonly requestId: string },
+    request: ScoreAsked & { readonly requestId: string },
     input: ScoreInput,
     shown: Shown,
   ) => {
@@ -219,7 +230,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       );
   };
 
-  const score = async (request: ScoreRequest, caller?: Caller): Promise<ScoreResponse> => {
+  const score = async (request: ScoreAsked, caller?: Caller): Promise<ScoreResponse> => {
     const asked = readyModel(request.model);
     const { user = noFeatures, context = noFeatures, items } = request;
     const requestId = request.requestId ?? options.newRequestId();
@@ -231,12 +242,12 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     // A node that was paused finds requests whose callers have long gone to another one: logged, they would count again.
     if (traced && caller?.gone !== true) {
       const bytes = new Uint8Array(scores.buffer, scores.byteOffset, scores.byteLength);
-      logWithShadow(scored, { ...request, requestId }, input, { items, scores: bytes });
+      logWithShadow(scored, { ...request, requestId }, input, { items: featuresOf(items), scores: bytes });
     }
     return { ...answerOf(scored, requestId), scores: Array.from(scores, answeredScore) };
   };
 
-  const rank = async (request: RankRequest, caller?: Caller): Promise<RankResponse> => {
+  const rank = async (request: RankAsked, caller?: Caller): Promise<RankResponse> => {
     const asked = readyModel(request.model);
     const { user = noFeatures, context = noFeatures, items } = request;
     const requestId = request.requestId ?? options.newRequestId();
@@ -248,7 +259,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     const drawn = drawFor(plan, scored.scored, scored.model.net.file, requestId);
     const policy = plan.exploration.type;
     const { scores, logits } = scored.scored;
-    const shown = shownPart(drawn, { items, scores, logits, policy });
+    const shown = shownPart(drawn, { items: featuresOf(items), scores, logits, policy });
     if (caller?.gone !== true) logWithShadow(scored, { ...request, requestId }, input, shown);
     return { ...answerOf(scored, requestId), ranking: rankedItems(drawn, scores), policy };
   };

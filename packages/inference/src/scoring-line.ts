@@ -219,7 +219,7 @@ function encodeTickets(
     const { user, context, items } = ticket.request;
     try {
       encoder.beginRequest(user, context);
-      for (let i = 0; i < items.length; i += 1) encoder.addItem(space.batch, items[i], i);
+      encoder.addItems(space.batch, items);
       encoded.push({ ticket, from, occurrencesFrom, occurrencesTo: occurrencesOf(space) });
     } catch (error) {
       if (!isMillraceError(error)) throw error;

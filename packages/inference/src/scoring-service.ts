@@ -1,4 +1,5 @@
 /** What the faces ask of the scoring core. It knows nothing of protocols, and they know nothing of scoring. */
+import type { Items } from '@millrace/model';
 import type {
   ClusterStatus,
   CreateModelResponse,
@@ -32,6 +33,10 @@ export interface Caller {
   readonly priority?: Priority;
 }
 
+/** Requests as the faces hand them on: items may lie in the text that they came in. */
+export type ScoreAsked = Omit<ScoreRequest, 'items'> & { readonly items: Items };
+export type RankAsked = Omit<RankRequest, 'items'> & { readonly items: Items };
+
 export interface ScoredCounts {
   readonly items: number;
   /** Forward passes that they came in. */
@@ -47,12 +52,12 @@ export interface ScoringService {
    * @throws MILL_MODEL_UNKNOWN, MILL_VERSION_UNKNOWN, MILL_FEATURE_INVALID, MILL_OVERLOADED, MILL_SHARD_UNAVAILABLE,
    *   MILL_NOT_READY, MILL_LOG_UNAVAILABLE
    */
-  score(request: ScoreRequest, caller?: Caller): Promise<ScoreResponse>;
+  score(request: ScoreAsked, caller?: Caller): Promise<ScoreResponse>;
   /**
    * Scores the items and draws an order; what is shown is logged with its propensities.
    * @throws as score, and MILL_BAD_REQUEST for a policy that cannot be had of the model or the items
    */
-  rank(request: RankRequest, caller?: Caller): Promise<RankResponse>;
+  rank(request: RankAsked, caller?: Caller): Promise<RankResponse>;
   /**
    * Stores outcomes; all of them are durable when this resolves.
    * @throws MILL_MODEL_UNKNOWN, MILL_LOG_UNAVAILABLE

@@ -2,11 +2,26 @@
  * From features as callers give them to keys: each value is hashed in its field's key space, lists are pooled by weighting
  * their keys, crosses combine the keys of their fields. What depends on the request alone is hashed once a request.
  */
-import { hashInteger, hashPair, hashText } from '@millrace/core';
-import { type DenseTransform, type Features, type FeatureValue, MillraceError } from '@millrace/protocol';
+import { hashBytes, hashInteger, hashPair, hashText } from '@millrace/core';
+import {
+  type DenseTransform,
+  type Features,
+  type FeatureValue,
+  type FieldScope,
+  MillraceError,
+} from '@millrace/protocol';
 import { boundKey } from './bounded-key.ts';
 import type { DenseInput, FeaturePlan, KeyField, MomentField } from './feature-plan.ts';
-import { addOccurrence, noteRequest, noteScaled, reserveLengths, type SparseBatch } from './sparse-batch.ts';
+import { entryWords, ItemColumns, type Items, isHashedAsIs } from './item-columns.ts';
+import {
+  addOccurrence,
+  addOccurrences,
+  type FieldKeys,
+  noteRequest,
+  noteScaled,
+  reserveLengths,
+  type SparseBatch,
+} from './sparse-batch.ts';
 
 export interface FeatureEncoder {
   /** Takes the part that all items of a request share. Throws MILL_FEATURE_INVALID. */
@@ -17,6 +32,8 @@ export interface FeatureEncoder {
    * @throws MILL_FEATURE_INVALID naming item, field, wanted and found; the batch is as before then.
    */
   addItem(batch: SparseBatch, item: Features, place: number): void;
+  /** Appends all items of a request; as addItem would one after the other. @throws as addItem; the items before are in the batch then. */
+  addItems(batch: SparseBatch, items: Items): void;
 }
 
 const noFeatures: Features = {};
@@ -26,34 +43,58 @@ const float32Max = 3.4028234663852886e38;
 const int32Max = 2 ** 31 - 1;
 
 export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
-  // Keys of one example by field: words[2 · (starts[f] … starts[f] + counts[f])], weight xs[f].
-  let words = new Uint32Array(512);
+  const fields = plan.keyFields;
+  const keys: FieldKeys = {
+    words: new Uint32Array(512),
+    starts: new Int32Array(fields.length),
+    counts: new Int32Array(fields.length),
+    xs: new Float64Array(fields.length),
+    slots: Int32Array.from(fields, ({ slot }) => slot),
+    steps: Int32Array.from(fields, ({ dim }) => dim),
+    shared: Uint8Array.from(fields, ({ shared }) => (shared ? 1 : 0)),
+  };
+  const { starts, counts, xs } = keys;
+  /** Keys in `words`, and how many there is room for. */
   let used = 0;
-  const starts = new Int32Array(plan.keyFields.length);
-  const counts = new Int32Array(plan.keyFields.length);
-  const xs = new Float64Array(plan.keyFields.length);
-  const shared = plan.keyFields.flatMap((field, f) => (field.scope === 'item' ? [] : [f]));
-  const perItem = plan.keyFields.flatMap((field, f) => (field.scope === 'item' ? [f] : []));
-  const every = plan.keyFields.map((_, f) => f);
+  let room = keys.words.length / 2;
+  const placesOf = (isWanted: (field: KeyField) => boolean) =>
+    Int32Array.from(fields.flatMap((field, f) => (isWanted(field) ? [f] : [])));
+  const shared = placesOf(({ scope }) => scope !== 'item');
+  const perItem = placesOf(({ scope }) => scope === 'item');
+  const own = perItem.length;
+  const seedLows = Int32Array.from(fields, ({ seedLow }) => seedLow);
+  const seedHighs = Int32Array.from(fields, ({ seedHigh }) => seedHigh);
+  const buckets = Int32Array.from(fields, ({ buckets }) => buckets);
+  const isSingle = Uint8Array.from(fields, ({ kind }) => (kind === 'single' ? 1 : 0));
+  const attended = placesOf(({ attended }) => attended >= 0);
+  const every = runsOf(fields, () => true);
   /** Fields whose keys each item has for itself. */
-  const unshared = every.filter((f) => !plan.keyFields[f].shared);
+  const unshared = runsOf(fields, ({ shared }) => !shared);
   let sharedUsed = 0;
   /** No item of the request is in a batch yet. */
   let isNew = true;
   let user = noFeatures;
   let context = noFeatures;
+  /** The item in work, or else where it is. */
+  let item = noFeatures;
+  let columns: ItemColumns | null = null;
+  /** By column the item's entry, −1: none. */
+  let entryOf = new Int32Array(64);
+  /** By field its column, −1: no item has it. */
+  const columnOf = new Int32Array(plan.keyFields.length);
   const crossWords = new Uint32Array(2);
 
   const reserve = (more: number) => {
-    if (2 * (used + more) <= words.length) return;
-    const larger = new Uint32Array(2 * Math.max(words.length, 2 * (used + more)));
-    larger.set(words);
-    words = larger;
+    if (used + more <= room) return;
+    room = 2 * (used + more);
+    const larger = new Uint32Array(2 * room);
+    larger.set(keys.words);
+    keys.words = larger;
   };
   const addText = (field: KeyField, text: string, from = 0, to = text.length) => {
     reserve(1);
-    hashText(text, field.seedLow, field.seedHigh, words, 2 * used, from, to);
-    if (field.buckets > 0) boundKey(words, 2 * used, field.buckets, field);
+    hashText(text, field.seedLow, field.seedHigh, keys.words, 2 * used, from, to);
+    if (field.buckets > 0) boundKey(keys.words, 2 * used, field.buckets, field);
     used += 1;
   };
   /** As addText of the number's text. */
@@ -63,17 +104,16 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       return;
     }
     reserve(1);
-    hashInteger(value, field.seedLow, field.seedHigh, words, 2 * used);
-    if (field.buckets > 0) boundKey(words, 2 * used, field.buckets, field);
+    hashInteger(value, field.seedLow, field.seedHigh, keys.words, 2 * used);
+    if (field.buckets > 0) boundKey(keys.words, 2 * used, field.buckets, field);
     used += 1;
   };
 
-  const encodeField = (f: number, features: Features, where: Where) => {
+  const encodeField = (f: number, value: FeatureValue | undefined, where: Where) => {
     const field = plan.keyFields[f];
     starts[f] = used;
     counts[f] = 0;
     xs[f] = 1;
-    const value = ownValue(features, field.name);
     if (value === undefined || value === null || value === '') return;
     switch (field.kind) {
       case 'single':
@@ -96,6 +136,51 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
         break;
     }
     counts[f] = used - starts[f];
+  };
+
+  const findColumns = ({ names }: ItemColumns) => {
+    for (const f of perItem) columnOf[f] = names.indexOf(fields[f].name);
+    if (entryOf.length < names.length) entryOf = new Int32Array(2 * names.length);
+  };
+  /** As encodeField of each of the item's values. */
+  const encodeColumns = (found: ItemColumns, i: number, columns: number) => {
+    const { entries, starts: firstOf, text } = found;
+    for (let column = 0; column < columns; column += 1) entryOf[column] = -1;
+    const end = entryWords * firstOf[i + 1];
+    for (let entry = entryWords * firstOf[i]; entry < end; entry += entryWords)
+      entryOf[entries[entry]] = entry;
+    reserve(own);
+    let { words } = keys;
+    for (let n = 0; n < own; n += 1) {
+      const f = perItem[n];
+      const entry = columnOf[f] < 0 ? -1 : entryOf[columnOf[f]];
+      if (entry < 0) {
+        encodeField(f, undefined, i);
+        continue;
+      }
+      const told = entries[entry + 2];
+      if (isSingle[f] === 0 || !isHashedAsIs(told & 7)) {
+        encodeField(f, found.value(entry), i);
+        reserve(own);
+        words = keys.words;
+        continue;
+      }
+      const from = entries[entry + 1];
+      const length = told >>> 3;
+      starts[f] = used;
+      counts[f] = length === 0 ? 0 : 1;
+      xs[f] = 1;
+      if (length === 0) continue;
+      hashBytes(text, from, from + length, seedLows[f], seedHighs[f], words, 2 * used);
+      if (buckets[f] > 0) boundKey(words, 2 * used, buckets[f], fields[f]);
+      used += 1;
+    }
+  };
+  const readValue: ReadValue = (scope, name) => {
+    if (scope !== 'item') return ownValue(scope === 'user' ? user : context, name);
+    if (columns === null) return ownValue(item, name);
+    const column = columns.names.indexOf(name);
+    return column < 0 || entryOf[column] < 0 ? undefined : columns.value(entryOf[column]);
   };
 
   /** The values of a list in one text, hashed where they stand; as encodeList would have them once they were cut apart. */
@@ -150,9 +235,38 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     }
     const f = cross.fields[depth];
     for (let i = starts[f]; i < starts[f] + counts[f]; i += 1) {
-      hashPair(low, high, words[2 * i], words[2 * i + 1], crossWords, 0);
+      hashPair(low, high, keys.words[2 * i], keys.words[2 * i + 1], crossWords, 0);
       addCross(batch, cross, depth + 1, crossWords[0], crossWords[1]);
     }
+  };
+
+  /** Puts the item whose own keys were encoded into the batch, with what it shares. */
+  const addExample = (batch: SparseBatch, place: number) => {
+    if (plan.denseInputs.length > 0) writeDense(batch, plan.denseInputs, readValue, place);
+    if (plan.moments.length > 0) writeRaw(batch, plan.moments, readValue, place);
+    if (plan.attended > 0) reserveLengths(batch, plan.attended);
+    const isFirst = isNew || batch.rows === 0;
+    isNew = false;
+    if (isFirst) noteRequest(batch);
+    for (const { table, fields, moments } of isFirst ? every : unshared) {
+      addOccurrences(batch, batch.tables[table], fields, keys);
+      if (moments >= 0 && counts[fields[0]] > 0) noteScaled(batch, table, moments);
+    }
+    for (const f of attended)
+      batch.lengths[batch.rows * plan.attended + plan.keyFields[f].attended] = counts[f];
+    for (const cross of plan.crosses)
+      if (isFirst || !cross.shared) addCross(batch, cross, 0, cross.seedLow, cross.seedHigh);
+    const { bias } = plan;
+    if (bias && isFirst) addOccurrence(batch, batch.tables[bias.table], bias.low, bias.high, -1, 1, 1);
+    batch.rows += 1;
+  };
+
+  const addItem = (batch: SparseBatch, newItem: Features, place: number) => {
+    item = newItem;
+    columns = null;
+    used = sharedUsed;
+    for (const f of perItem) encodeField(f, ownValue(item, plan.keyFields[f].name), place);
+    addExample(batch, place);
   };
 
   return {
@@ -162,39 +276,48 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       isNew = true;
       used = 0;
       for (const f of shared) {
-        const isUser = plan.keyFields[f].scope === 'user';
-        encodeField(f, isUser ? user : context, isUser ? 'user' : 'context');
+        const { scope, name } = plan.keyFields[f];
+        const where = scope === 'user' ? 'user' : 'context';
+        encodeField(f, ownValue(scope === 'user' ? user : context, name), where);
       }
       sharedUsed = used;
     },
-    addItem(batch, item, place) {
-      used = sharedUsed;
-      for (const f of perItem) encodeField(f, item, place);
-      if (plan.denseInputs.length > 0) writeDense(batch, plan.denseInputs, { user, context, item }, place);
-      if (plan.moments.length > 0) writeRaw(batch, plan.moments, { user, context, item }, place);
-      if (plan.attended > 0) reserveLengths(batch, plan.attended);
-      const isFirst = isNew || batch.rows === 0;
-      isNew = false;
-      if (isFirst) noteRequest(batch);
-      for (const f of isFirst ? every : unshared) {
-        const field = plan.keyFields[f];
-        const shared = field.shared ? 1 : 0;
-        const table = batch.tables[field.table];
-        let { slot } = field;
-        for (let i = starts[f]; i < starts[f] + counts[f]; i += 1) {
-          addOccurrence(batch, table, words[2 * i], words[2 * i + 1], slot, xs[f], shared);
-          slot += field.dim;
-        }
-        if (field.attended >= 0) batch.lengths[batch.rows * plan.attended + field.attended] = counts[f];
-        if (field.moments >= 0 && counts[f] > 0) noteScaled(batch, field.table, field.moments);
+    addItem,
+    addItems(batch, items) {
+      if (!(items instanceof ItemColumns)) {
+        for (let i = 0; i < items.length; i += 1) addItem(batch, items[i], i);
+        return;
       }
-      for (const cross of plan.crosses)
-        if (isFirst || !cross.shared) addCross(batch, cross, 0, cross.seedLow, cross.seedHigh);
-      const { bias } = plan;
-      if (bias && isFirst) addOccurrence(batch, batch.tables[bias.table], bias.low, bias.high, -1, 1, 1);
-      batch.rows += 1;
+      columns = items;
+      findColumns(items);
+      for (let i = 0; i < items.length; i += 1) {
+        used = sharedUsed;
+        encodeColumns(items, i, items.names.length);
+        addExample(batch, i);
+      }
     },
   };
+}
+
+/** Fields of one table that follow each other; one with running moments stands alone. */
+interface FieldRun {
+  readonly table: number;
+  /** Places in the plan. */
+  readonly fields: Int32Array;
+  /** Place among the fields with running moments, −1: none. */
+  readonly moments: number;
+}
+
+function runsOf(fields: readonly KeyField[], isWanted: (field: KeyField) => boolean): readonly FieldRun[] {
+  const runs: { table: number; fields: number[]; moments: number }[] = [];
+  fields.forEach((field, f) => {
+    if (!isWanted(field)) return;
+    const { table, moments } = field;
+    const last = runs.at(-1);
+    if (last?.table === table && last.moments < 0 && moments < 0) last.fields.push(f);
+    else runs.push({ table, fields: [f], moments });
+  });
+  return runs.map((run) => ({ ...run, fields: Int32Array.from(run.fields) }));
 }
 
 /** What each of so many values of a list counts. */
@@ -203,13 +326,15 @@ function weightOf(pooling: KeyField['pooling'], count: number): number {
   return pooling === 'mean' ? 1 / count : 1 / Math.sqrt(count);
 }
 
-interface Scopes {
-  readonly user: Features;
-  readonly context: Features;
-  readonly item: Features;
-}
+/** A value by scope and name; of the item in work. */
+type ReadValue = (scope: FieldScope, name: string) => FeatureValue | undefined;
 
-function writeDense(batch: SparseBatch, inputs: readonly DenseInput[], scopes: Scopes, where: Where): void {
+function writeDense(
+  batch: SparseBatch,
+  inputs: readonly DenseInput[],
+  readValue: ReadValue,
+  where: Where,
+): void {
   const at = batch.rows * inputs.length;
   if (at + inputs.length > batch.dense.length) {
     const larger = new Float32Array(2 * (at + inputs.length));
@@ -218,7 +343,7 @@ function writeDense(batch: SparseBatch, inputs: readonly DenseInput[], scopes: S
   }
   for (let i = 0; i < inputs.length; i += 1) {
     const { name, scope, transform } = inputs[i];
-    const value = ownValue(scopes[scope], name);
+    const value = readValue(scope, name);
     const missing = value === undefined || value === null || value === '';
     const place = scope === 'item' ? where : scope;
     batch.dense[at + i] = missing ? 0 : inputOf(value, transform, place, name);
@@ -228,7 +353,12 @@ function writeDense(batch: SparseBatch, inputs: readonly DenseInput[], scopes: S
 const anyNumber: DenseTransform = { type: 'none' };
 
 /** Keeps the values of fields with running moments as they came, until a dense version says what they are. */
-function writeRaw(batch: SparseBatch, fields: readonly MomentField[], scopes: Scopes, where: Where): void {
+function writeRaw(
+  batch: SparseBatch,
+  fields: readonly MomentField[],
+  readValue: ReadValue,
+  where: Where,
+): void {
   const at = batch.rows * fields.length;
   if (at + fields.length > batch.raw.length) {
     const larger = new Float32Array(2 * (at + fields.length));
@@ -237,7 +367,7 @@ function writeRaw(batch: SparseBatch, fields: readonly MomentField[], scopes: Sc
   }
   for (let i = 0; i < fields.length; i += 1) {
     const { name, scope } = fields[i];
-    const value = ownValue(scopes[scope], name);
+    const value = readValue(scope, name);
     const missing = value === undefined || value === null || value === '';
     const place = scope === 'item' ? where : scope;
     batch.raw[at + i] = missing ? Number.NaN : inputOf(value, anyNumber, place, name);

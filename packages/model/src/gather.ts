@@ -24,32 +24,57 @@ export function gather(
   variances: Float32Array | null = null,
 ): void {
   const { wide, embeddings } = input;
-  const width = plan.embeddingFloats;
+  const { soleSlots, embeddingFloats: width } = plan;
   const shared = sharedSums(batch.rows);
   wide.fill(0, 0, batch.rows);
   embeddings.fill(0, 0, batch.rows * width);
+  const embeddingWords = wordsOf(embeddings);
   for (let t = 0; t < batch.tables.length; t += 1) {
-    const table = batch.tables[t];
-    const layout = plan.tables[t];
+    const { occurrences, keyOf, exampleOf, slotOf, xOf, sharedOf } = batch.tables[t];
+    const { dim, embeddingDim, hasWide } = plan.tables[t];
     const weights = rows[t];
-    const takesWide = plan.hasWide && layout.hasWide;
-    const skip = layout.hasWide ? 1 : 0;
-    for (let i = 0; i < table.occurrences; i += 1) {
-      const row = table.keyOf[i] * layout.dim;
-      const example = table.exampleOf[i];
-      const x = table.xOf[i];
+    const words = wordsOf(weights);
+    const takesWide = plan.hasWide && hasWide;
+    const skip = hasWide ? 1 : 0;
+    for (let i = 0; i < occurrences; i += 1) {
+      const row = keyOf[i] * dim;
+      const example = exampleOf[i];
+      const x = xOf[i];
       if (takesWide) {
-        if (table.sharedOf[i] === 0) wide[example] += x * weights[row];
+        if (sharedOf[i] === 0) wide[example] += x * weights[row];
         else shared[example] += x * weights[row];
       }
-      const slot = table.slotOf[i];
+      const slot = slotOf[i];
       if (slot < 0) continue;
       const to = example * width + slot;
-      for (let d = 0; d < layout.embeddingDim; d += 1) embeddings[to + d] += x * weights[row + skip + d];
+      if (x === 1 && soleSlots[slot] === 1) copyWords(words, row + skip, embeddingWords, to, embeddingDim);
+      else for (let d = 0; d < embeddingDim; d += 1) embeddings[to + d] += x * weights[row + skip + d];
     }
   }
   spreadSums(batch, shared, wide);
   if (variances !== null) gatherVariances(plan, batch, rows, variances);
+}
+
+/** The same memory: a float32 is read as a float64 and rounded back, a word is moved. */
+function wordsOf({ buffer, byteOffset, length }: Float32Array): Int32Array {
+  return new Int32Array(buffer, byteOffset, length);
+}
+
+function copyWords(from: Int32Array, fromAt: number, to: Int32Array, toAt: number, count: number): void {
+  let d = 0;
+  for (; d + 8 <= count; d += 8) {
+    const source = fromAt + d;
+    const target = toAt + d;
+    to[target] = from[source];
+    to[target + 1] = from[source + 1];
+    to[target + 2] = from[source + 2];
+    to[target + 3] = from[source + 3];
+    to[target + 4] = from[source + 4];
+    to[target + 5] = from[source + 5];
+    to[target + 6] = from[source + 6];
+    to[target + 7] = from[source + 7];
+  }
+  for (; d < count; d += 1) to[toAt + d] = from[fromAt + d];
 }
 
 let sums = new Float32Array(0) as Float32Array;

@@ -36,6 +36,18 @@ export {
   type StepExample,
 } from './gradient-step.ts';
 export { initialParameters } from './initial-parameters.ts';
+export {
+  booleanKind,
+  entryWords,
+  featuresOf,
+  ItemColumns,
+  type Items,
+  listKind,
+  nullKind,
+  numberKind,
+  textKind,
+  wholeKind,
+} from './item-columns.ts';
 export { createKeyOccurrences, type KeyOccurrences } from './key-occurrences.ts';
 export { logloss, sigmoid } from './logloss.ts';
 export type { EngineWork } from './measure-engine.ts';

@@ -6,7 +6,8 @@
  *               items of a request share there is one, with its first item
  *
  * All arrays grow by doubling and are kept for the next batch. A key is found again by an open-addressing index whose
- * entries carry the batch's stamp, so that clearing costs nothing.
+ * entries carry the batch's stamp, so that clearing costs nothing. Words of keys go from hand to hand as int32: a uint32 above
+ * 2^31 would be a number on the heap wherever a call is not inlined.
  */
 import type { FeaturePlan } from './feature-plan.ts';
 
@@ -22,8 +23,10 @@ export interface TableBatch {
   xOf: Float32Array;
   /** 1: a feature of the request, of which the other items of exampleOf have no occurrence of their own. */
   sharedOf: Uint8Array;
+  /** By slot its stamp and its place in `keys`. */
   index: Int32Array;
-  stamps: Uint32Array;
+  /** index.length − 2; kept beside it, since to ask a typed array for its length costs as much as to find a key. */
+  mask: number;
 }
 
 /** Occurrences whose x is normalised by running moments once their dense version is known (moments.ts). */
@@ -48,10 +51,12 @@ export interface SparseBatch {
   /** int32[requests]: the first example of each request. */
   starts: Int32Array;
   requests: number;
+  /** From 1 to stampMax. */
   stamp: number;
 }
 
 const firstSize = 256;
+const stampMax = 2 ** 31 - 1;
 
 export function createSparseBatch(plan: FeaturePlan): SparseBatch {
   return {
@@ -64,8 +69,8 @@ export function createSparseBatch(plan: FeaturePlan): SparseBatch {
       slotOf: new Int32Array(firstSize),
       xOf: new Float32Array(firstSize),
       sharedOf: new Uint8Array(firstSize),
-      index: new Int32Array(2 * firstSize),
-      stamps: new Uint32Array(2 * firstSize),
+      index: new Int32Array(4 * firstSize),
+      mask: 4 * firstSize - 2,
     })),
     dense: new Float32Array(firstSize * plan.denseInputs.length),
     lengths: new Int32Array(firstSize * plan.attended),
@@ -87,15 +92,64 @@ export function createSparseBatch(plan: FeaturePlan): SparseBatch {
 export function resetBatch(batch: SparseBatch): void {
   batch.rows = 0;
   batch.requests = 0;
-  batch.stamp += 1;
+  batch.stamp = batch.stamp === stampMax ? 1 : batch.stamp + 1;
   batch.scaled.count = 0;
   for (const table of batch.tables) {
     table.unique = 0;
     table.occurrences = 0;
+    if (batch.stamp === 1) table.index.fill(0);
   }
 }
 
-/** Adds one occurrence of a key (uint32 words) to the example in work, which is number `batch.rows`. */
+/** Keys of one example by field, and what becomes of them. */
+export interface FieldKeys {
+  /** uint32: the keys of field f are words[2 · (starts[f] … starts[f] + counts[f])]. */
+  words: Uint32Array;
+  readonly starts: Int32Array;
+  readonly counts: Int32Array;
+  readonly xs: Float64Array;
+  /** Slot of a field's first key, −1: none; those of the next are `steps` further each. */
+  readonly slots: Int32Array;
+  readonly steps: Int32Array;
+  /** 1: the items of the request share them. */
+  readonly shared: Uint8Array;
+}
+
+/**
+ * Adds one occurrence of each key of some fields, all of one table, to the example in work, which is number `batch.rows`.
+ * @param fields  places in `from`.
+ */
+export function addOccurrences(
+  batch: SparseBatch,
+  table: TableBatch,
+  fields: Int32Array,
+  { words, starts, counts, xs, slots, steps, shared }: FieldKeys,
+): void {
+  const many = fields.length;
+  let more = 0;
+  for (let i = 0; i < many; i += 1) more += counts[fields[i]];
+  reserve(batch, table, more);
+  const { keyOf, exampleOf, slotOf, xOf, sharedOf } = table;
+  const { rows } = batch;
+  let at = table.occurrences;
+  for (let i = 0; i < many; i += 1) {
+    const f = fields[i];
+    const end = starts[f] + counts[f];
+    let slot = slots[f];
+    for (let k = starts[f]; k < end; k += 1) {
+      keyOf[at] = placeOf(batch, table, words[2 * k] | 0, words[2 * k + 1] | 0);
+      exampleOf[at] = rows;
+      slotOf[at] = slot;
+      xOf[at] = xs[f];
+      sharedOf[at] = shared[f];
+      at += 1;
+      slot += steps[f];
+    }
+  }
+  table.occurrences = at;
+}
+
+/** As addOccurrences of one key. @param low,high  int32 or uint32. */
 export function addOccurrence(
   batch: SparseBatch,
   table: TableBatch,
@@ -105,9 +159,9 @@ export function addOccurrence(
   x: number,
   shared: 0 | 1 = 0,
 ): void {
+  reserve(batch, table, 1);
   const at = table.occurrences;
-  if (at === table.keyOf.length) growOccurrences(table);
-  table.keyOf[at] = uniqueKey(batch, table, low, high);
+  table.keyOf[at] = placeOf(batch, table, low | 0, high | 0);
   table.exampleOf[at] = batch.rows;
   table.slotOf[at] = slot;
   table.xOf[at] = x;
@@ -140,27 +194,38 @@ export function reserveLengths(batch: SparseBatch, attended: number): void {
   if ((batch.rows + 1) * attended > batch.lengths.length) batch.lengths = doubled(batch.lengths);
 }
 
-function uniqueKey(batch: SparseBatch, table: TableBatch, low: number, high: number): number {
-  if (2 * (table.unique + 1) > table.index.length) growIndex(batch, table);
-  const { index, stamps, keys } = table;
-  const mask = index.length - 1;
-  let slot = Math.imul(low ^ high, 0x9e3779b1) & mask;
-  while (stamps[slot] === batch.stamp) {
-    const place = index[slot];
-    if (keys[2 * place] === low && keys[2 * place + 1] === high) return place;
-    slot = (slot + 1) & mask;
+/** Makes room for so many occurrences, each of a key of its own. */
+function reserve(batch: SparseBatch, table: TableBatch, more: number): void {
+  while (table.occurrences + more > table.keyOf.length) growOccurrences(table);
+  while (2 * (table.unique + more) > table.keys.length) {
+    const keys = new Uint32Array(2 * table.keys.length);
+    keys.set(table.keys);
+    table.keys = keys;
+  }
+  while (4 * (table.unique + more) > table.index.length) growIndex(batch, table);
+}
+
+/** Place of a key in `keys`; of a new one the next. @param low,high  int32. */
+function placeOf({ stamp }: SparseBatch, table: TableBatch, low: number, high: number): number {
+  const { index, keys, mask } = table;
+  let at = homeOf(low, high, mask);
+  while (index[at] === stamp) {
+    const place = index[at + 1];
+    if ((keys[2 * place] | 0) === low && (keys[2 * place + 1] | 0) === high) return place;
+    at = (at + 2) & mask;
   }
   const place = table.unique;
-  if (2 * place === keys.length) {
-    table.keys = new Uint32Array(2 * keys.length);
-    table.keys.set(keys);
-  }
-  table.keys[2 * place] = low;
-  table.keys[2 * place + 1] = high;
+  keys[2 * place] = low;
+  keys[2 * place + 1] = high;
   table.unique = place + 1;
-  index[slot] = place;
-  stamps[slot] = batch.stamp;
+  index[at] = stamp;
+  index[at + 1] = place;
   return place;
+}
+
+/** Where in `index` the slot of a key begins. */
+function homeOf(low: number, high: number, mask: number): number {
+  return (Math.imul(low ^ high, 0x9e3779b1) << 1) & mask;
 }
 
 function growOccurrences(table: TableBatch): void {
@@ -182,14 +247,14 @@ function doubled(array: Int32Array): Int32Array<ArrayBuffer> {
 }
 
 function growIndex(batch: SparseBatch, table: TableBatch): void {
-  const size = 2 * table.index.length;
-  const mask = size - 1;
-  table.index = new Int32Array(size);
-  table.stamps = new Uint32Array(size);
+  const index = new Int32Array(2 * table.index.length);
+  const mask = index.length - 2;
   for (let place = 0; place < table.unique; place += 1) {
-    let slot = Math.imul(table.keys[2 * place] ^ table.keys[2 * place + 1], 0x9e3779b1) & mask;
-    while (table.stamps[slot] === batch.stamp) slot = (slot + 1) & mask;
-    table.index[slot] = place;
-    table.stamps[slot] = batch.stamp;
+    let at = homeOf(table.keys[2 * place], table.keys[2 * place + 1], mask);
+    while (index[at] === batch.stamp) at = (at + 2) & mask;
+    index[at] = batch.stamp;
+    index[at + 1] = place;
   }
+  table.index = index;
+  table.mask = mask;
 }

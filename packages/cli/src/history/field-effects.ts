@@ -1,5 +1,6 @@
 /** What each field does to a score, for nets that are a sum over keys: there the parts add up, elsewhere they do not. */
 import type { ScoreInput } from '@millrace/inference';
+import { featuresOf } from '@millrace/model';
 import type { Features } from '@millrace/protocol';
 import type { NeededKey, PastModel } from './past-model.ts';
 
@@ -20,12 +21,13 @@ export async function fieldEffects(
     return model.logits();
   };
   const whole = await logitsOf(request);
-  const effects: Record<string, number>[] = request.items.map(() => ({}));
+  const items = featuresOf(request.items);
+  const effects: Record<string, number>[] = items.map(() => ({}));
   for (const { name } of file.fields) {
     const without = await logitsOf({
       user: lacking(request.user, name),
       context: lacking(request.context, name),
-      items: request.items.map((item) => lacking(item, name)),
+      items: items.map((item) => lacking(item, name)),
     });
     for (const [i, effect] of effects.entries()) {
       const change = whole[i] - without[i];

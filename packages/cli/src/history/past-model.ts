@@ -65,7 +65,7 @@ export async function openPastModel(file: ModelFile, engine: 'auto' | EngineName
     begin({ user, context, items }) {
       resetSpace(space);
       encoder.beginRequest(user, context);
-      for (let i = 0; i < items.length; i += 1) encoder.addItem(space.batch, items[i], i);
+      encoder.addItems(space.batch, items);
       return keysOf(space, partitions);
     },
     async score() {

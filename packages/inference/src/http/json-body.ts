@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { MillraceError } from '@millrace/protocol';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { jsonFaultIn } from './json-fault.ts';
+import { scanningItems } from './score-body.ts';
 
 type Done = (error: Error | null, body?: unknown) => void;
 
@@ -11,7 +12,7 @@ export type ReadJson = (request: FastifyRequest, body: Buffer, done: Done) => vo
 
 /** Makes `application/json` the only content type that the server takes. */
 export function acceptJsonOnly(app: FastifyInstance): void {
-  const read = jsonReader(app);
+  const read = scanningItems(app, jsonReader(app));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, uncompressed(read));
 }

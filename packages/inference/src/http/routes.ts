@@ -10,6 +10,7 @@ import { answer, answers } from './answer-schemas.ts';
 import { isOverdue } from './deadlines.ts';
 import { lineTypes } from './outcome-lines.ts';
 import { modelParamsSchema, noQuerySchema, rejectedQuerySchema } from './schemas.ts';
+import { askedIn } from './score-body.ts';
 import { scoreJson } from './score-json.ts';
 import { within } from './time-limit.ts';
 import { spanOf } from './trace-requests.ts';
@@ -25,6 +26,7 @@ export function addScoringRoutes(app: FastifyInstance, { service, requestTimeout
   app.post<{ Body: ScoreRequest }>(
     '/v1/score',
     {
+      config: { scansItems: true },
       schema: {
         tags: ['scoring'],
         summary: 'Scores candidates for one user, in the caller’s order',
@@ -34,7 +36,7 @@ export function addScoringRoutes(app: FastifyInstance, { service, requestTimeout
       },
     },
     async (request, reply) => {
-      const response = await within(requestTimeoutMs, service.score(request.body, callerOf(reply.raw)));
+      const response = await within(requestTimeoutMs, service.score(askedIn(request), callerOf(reply.raw)));
       const asJson = (payload: unknown) =>
         payload === response ? scoreJson(response) : JSON.stringify(payload);
       reply.type('application/json; charset=utf-8').serializer(asJson);
@@ -44,6 +46,7 @@ export function addScoringRoutes(app: FastifyInstance, { service, requestTimeout
   app.post<{ Body: RankRequest }>(
     '/v1/rank',
     {
+      config: { scansItems: true },
       schema: {
         tags: ['scoring'],
         summary: 'Scores candidates and draws an order that explores; logged with its probabilities',
@@ -52,7 +55,7 @@ export function addScoringRoutes(app: FastifyInstance, { service, requestTimeout
         response: answers({ 200: answer('RankResponse', 'The items in the order to show them.') }),
       },
     },
-    (request, reply) => within(requestTimeoutMs, service.rank(request.body, callerOf(reply.raw))),
+    (request, reply) => within(requestTimeoutMs, service.rank(askedIn(request), callerOf(reply.raw))),
   );
   app.post<{ Body: OutcomeRequest | readonly OutcomeRequest[] }>(
     '/v1/events',

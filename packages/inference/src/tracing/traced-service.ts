@@ -1,6 +1,5 @@
 /** A scoring service whose scores and ranks are spans of those who ask; the rest is the service's own. */
-import type { RankRequest, ScoreRequest } from '@millrace/protocol';
-import type { Caller, ScoringService } from '../scoring-service.ts';
+import type { Caller, RankAsked, ScoreAsked, ScoringService } from '../scoring-service.ts';
 
 /** What the answers to both have. */
 interface Answered {
@@ -20,7 +19,7 @@ export function tracedService(service: ScoringService): ScoringService {
   });
 }
 
-function traced<Request extends ScoreRequest | RankRequest, Answer extends Answered>(
+function traced<Request extends ScoreAsked | RankAsked, Answer extends Answered>(
   name: string,
   work: Work<Request, Answer>,
 ): Work<Request, Answer> {

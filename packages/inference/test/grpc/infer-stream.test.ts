@@ -3,7 +3,7 @@ import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { status } from '@grpc/grpc-js';
 import { expect, onTestFinished, test } from 'vitest';
 import { inferenceServiceName } from '../../src/grpc/protos.ts';
-import { answerTo, type Gate, gate } from '../http/stub-service.ts';
+import { answerTo, type Gate, gate, withObjects } from '../http/stub-service.ts';
 import { clientOf, openGrpc, protos } from './grpc-clients.ts';
 
 const { path, requestSerialize, responseDeserialize } = protos.service(inferenceServiceName).ModelStreamInfer;
@@ -45,7 +45,7 @@ test('grpc: stream: answers in the order of the requests, refusals among them', 
   const held = new Map<unknown, Gate>([['slow', gate()]]);
   const score: NonNullable<Parameters<typeof openGrpc>[0]>['parts'] = {
     async score(request) {
-      await held.get(request.items[0].item)?.opened;
+      await held.get(withObjects(request).items[0].item)?.opened;
       return answerTo(request);
     },
   };
@@ -101,7 +101,7 @@ test('grpc: stream: close ends an idle one, and another behind what it works on'
   const { face } = await openGrpc({
     parts: {
       async score(request) {
-        if (request.items[0].item === 'slow') {
+        if (withObjects(request).items[0].item === 'slow') {
           begun.open();
           await held.opened;
         }

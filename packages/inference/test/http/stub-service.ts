@@ -1,4 +1,5 @@
 /** A scoring service that answers at once and remembers what it was asked, and a listening server in front of it. */
+import { featuresOf } from '@millrace/model';
 import {
   type ExperimentReport,
   type Measures,
@@ -15,7 +16,7 @@ import { Registry } from 'prom-client';
 import { onTestFinished } from 'vitest';
 import type { ExperimentControl } from '../../src/experiment-control.ts';
 import { type HttpOptions, startHttp } from '../../src/http/start-http.ts';
-import type { ScoringService } from '../../src/scoring-service.ts';
+import type { ScoreAsked, ScoringService } from '../../src/scoring-service.ts';
 import type { VersionControl } from '../../src/version-control.ts';
 
 export const demoListing: ModelListing = {
@@ -60,12 +61,17 @@ export type StubParts = Partial<
   Pick<ScoringService, 'score' | 'acceptOutcomes' | 'createModel' | 'status' | 'models' | 'overdue'>
 >;
 
-export function answerTo(request: ScoreRequest): ScoreResponse {
+/** A request with its items as objects, however they came. */
+export function withObjects<Asked extends ScoreAsked>(request: Asked) {
+  return { ...request, items: featuresOf(request.items) };
+}
+
+export function answerTo(request: ScoreAsked): ScoreResponse {
   return {
     requestId: request.requestId ?? 'made-by-server',
     model: request.model ?? 'demo',
     version: 7,
-    scores: request.items.map((_item, index) => 1 / (index + 2)),
+    scores: Array.from({ length: request.items.length }, (_item, index) => 1 / (index + 2)),
     stalenessMs: 12.5,
     degraded: false,
     engine: 'wasm',
@@ -118,11 +124,11 @@ export function stubService(parts: StubParts = {}): Stub {
     outcomes: [],
     created: [],
     async score(request) {
-      stub.scored.push(request);
+      stub.scored.push(withObjects(request));
       return answerTo(request);
     },
     async rank(request) {
-      stub.ranked.push(request);
+      stub.ranked.push(withObjects(request));
       const { scores, ...answer } = answerTo(request);
       const ranking = scores.map((score, index) => ({ index, score, propensity: 1 }));
       return { ...answer, ranking, policy: request.exploration?.type ?? 'epsilon-greedy' };

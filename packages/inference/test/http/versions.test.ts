@@ -1,7 +1,7 @@
 /** Versions as the faces name them. */
 import { MillraceError, type ModelListing, type ScoreRequest } from '@millrace/protocol';
 import { expect, test } from 'vitest';
-import { answerTo, demoListing, listen } from './stub-service.ts';
+import { answerTo, demoListing, listen, withObjects } from './stub-service.ts';
 
 const listing: ModelListing = {
   ...demoListing,
@@ -19,7 +19,7 @@ async function open() {
     parts: {
       models: () => [listing],
       async score(request) {
-        asked.push(request);
+        asked.push(withObjects(request));
         if (request.version === 3) throw new MillraceError('MILL_NOT_READY', 'not loaded');
         const number = request.label === 'stable' ? 2 : request.label === 'canary' ? 7 : request.version;
         return {

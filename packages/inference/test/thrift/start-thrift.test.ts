@@ -6,7 +6,7 @@ import { createKeyedAccess, createManualClock, hashOfKey } from '@millrace/runti
 import { expect, onTestFinished, test } from 'vitest';
 import { methods, refusal } from '../../src/thrift/messages.ts';
 import type { StructTable, ThriftType } from '../../src/thrift/structs.ts';
-import { answerTo, gate, stubService } from '../http/stub-service.ts';
+import { answerTo, gate, stubService, withObjects } from '../http/stub-service.ts';
 import { linear, openStage, sigmoid } from '../small-serving.ts';
 import { clientOf, featuresOf, openThrift, types } from './thrift-clients.ts';
 
@@ -64,7 +64,7 @@ test('thrift: score and rank: version, label and arm are those of the native req
   const stub = stubService();
   const service = stubService({
     async score(request) {
-      service.scored.push(request);
+      service.scored.push(withObjects(request));
       return { ...answerTo(request), ...way };
     },
   });

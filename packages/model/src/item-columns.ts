@@ -1,0 +1,79 @@
+/**
+ * Items whose values still lie in the JSON that they came in: where each begins and ends, and of what kind it is. Most values
+ * are only hashed, which goes by the bytes as they are, so no object and no text is made of them.
+ *
+ *   entry   int32[features, 3]   column, first byte, length · 8 + kind      in the order of the text
+ *   starts  int32[items + 1]     an item's first entry
+ *
+ * Of a name that an item has twice the last value counts, as with JSON.parse, which is the plain twin of all this.
+ */
+import type { Features, FeatureValue } from '@millrace/protocol';
+
+/** A text's bytes are those between its quotes, and have no escapes. */
+export const textKind = 1;
+/** Its bytes are the text of the number as JavaScript writes it. */
+export const wholeKind = 2;
+export const booleanKind = 3;
+export const numberKind = 4;
+export const listKind = 5;
+export const nullKind = 6;
+
+export const entryWords = 3;
+
+/** Kinds whose bytes are the very text that is hashed. */
+export function isHashedAsIs(kind: number): boolean {
+  return kind <= booleanKind;
+}
+
+export class ItemColumns {
+  /** Items. */
+  readonly length: number;
+  /** By column. */
+  readonly names: readonly string[];
+  /** UTF-8. */
+  readonly text: Buffer;
+  readonly entries: Int32Array;
+  readonly starts: Int32Array;
+  readonly #from: number;
+  readonly #to: number;
+  #features: readonly Features[] | null = null;
+
+  /** @param from,to  the array of items in `text`, brackets and all. */
+  constructor(
+    text: Buffer,
+    from: number,
+    to: number,
+    names: readonly string[],
+    entries: Int32Array,
+    starts: Int32Array,
+  ) {
+    this.length = starts.length - 1;
+    this.text = text;
+    this.names = names;
+    this.entries = entries;
+    this.starts = starts;
+    this.#from = from;
+    this.#to = to;
+  }
+
+  /** The value of the entry whose words begin at `entries[at]`; as features have it. */
+  value(at: number): FeatureValue {
+    const from = this.entries[at + 1];
+    const told = this.entries[at + 2];
+    const text = this.text.toString('utf8', from, from + (told >>> 3));
+    return (told & 7) === textKind ? text : (JSON.parse(text) as FeatureValue);
+  }
+
+  /** The items as objects; made at the first call. */
+  features(): readonly Features[] {
+    this.#features ??= JSON.parse(this.text.toString('utf8', this.#from, this.#to)) as readonly Features[];
+    return this.#features;
+  }
+}
+
+/** The items of a request: as objects, or as they lie in its text. */
+export type Items = readonly Features[] | ItemColumns;
+
+export function featuresOf(items: Items): readonly Features[] {
+  return items instanceof ItemColumns ? items.features() : items;
+}
