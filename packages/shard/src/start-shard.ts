@@ -155,7 +155,14 @@ export async function startShard(options: ShardOptions): Promise<RunningShard> {
       leaving = true;
       await Promise.allSettled([lease.drain(), proposing]);
       const written = writer?.close();
-      const end = await awaitHandover({ bus, clock, view, shard, waitMsMax: options.drainMsMax });
+      const end = await awaitHandover({
+        bus,
+        clock,
+        view,
+        shard,
+        waitMsMax: options.drainMsMax,
+        isRead: () => server.connections > 0,
+      });
       logger.info({ shard, end }, 'shard leaves');
       stopListening();
       renewalTimer?.cancel();

@@ -46,6 +46,8 @@ export interface TcpServerOptions {
 
 export interface TcpServer {
   readonly port: number;
+  /** Connections that are open. */
+  readonly connections: number;
   close(): Promise<void>;
 }
 
@@ -84,6 +86,9 @@ export async function listenForPulls(options: TcpServerOptions): Promise<TcpServ
   });
   return {
     port: listener.port,
+    get connections() {
+      return connections.size;
+    },
     async close() {
       const closed = listener.close();
       for (const connection of connections) connection.end();

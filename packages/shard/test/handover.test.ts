@@ -7,7 +7,7 @@ import {
 } from '@millrace/protocol';
 import { type Bus, createManualClock, createMemoryBus, watchCluster } from '@millrace/runtime';
 import { expect, onTestFinished, test } from 'vitest';
-import { awaitHandover } from '../src/handover.ts';
+import { aloneMsMax, awaitHandover } from '../src/handover.ts';
 import { file } from './small-cluster.ts';
 
 /** Shard "a" wants to leave a cluster with shard "b". */
@@ -26,8 +26,13 @@ async function openStage() {
   let renewal = 0;
   const stage = {
     clock,
+    /** Whether somebody reads from "a". */
+    isRead: false,
     cut() {
       isConnected = false;
+    },
+    heal() {
+      isConnected = true;
     },
     async tell(shard: string, draining = false) {
       renewal += 1;
@@ -41,7 +46,8 @@ async function openStage() {
     },
     leave() {
       let end = 'waits';
-      void awaitHandover({ bus, clock, view, shard: 'a', waitMsMax: 10_000 }).then((how) => {
+      const isRead = () => stage.isRead;
+      void awaitHandover({ bus, clock, view, shard: 'a', waitMsMax: 10_000, isRead }).then((how) => {
         end = how;
       });
       return async () => {
@@ -93,6 +99,63 @@ test('handover: alone: NATS is out of reach', async () => {
   cut();
   expect(await end()).toBe('waits');
   clock.advanceBy(250);
+  expect(await end()).toBe('alone');
+});
+
+test('handover: alone and read: serves on for a second', async () => {
+  const stage = await openStage();
+  await stage.map([[0], [0], [0], [0]]);
+  await stage.tell('b', true);
+  stage.isRead = true;
+  const end = stage.leave();
+  stage.clock.advanceBy(aloneMsMax - 1);
+  expect(await end()).toBe('waits');
+  stage.clock.advanceBy(1);
+  expect(await end()).toBe('alone');
+  expect(stage.clock.timersWaiting).toBe(1);
+});
+
+test('handover: alone and read: goes once nobody reads any more', async () => {
+  const stage = await openStage();
+  await stage.map([[0], [0], [0], [0]]);
+  await stage.tell('b', true);
+  stage.isRead = true;
+  const end = stage.leave();
+  stage.clock.advanceBy(250);
+  expect(await end()).toBe('waits');
+  stage.isRead = false;
+  stage.clock.advanceBy(250);
+  expect(await end()).toBe('alone');
+});
+
+test('handover: alone and read: waits for one that was just starting, as for any other', async () => {
+  const stage = await openStage();
+  await stage.map([[0], [0], [0], [0]]);
+  await stage.tell('b', true);
+  stage.isRead = true;
+  const end = stage.leave();
+  stage.clock.advanceBy(aloneMsMax - 1);
+  await stage.tell('c');
+  stage.clock.advanceBy(2 * aloneMsMax);
+  expect(await end()).toBe('waits');
+  await stage.map([[1], [1], [1], [1]], [[], [], [], []]);
+  expect(await end()).toBe('handed over');
+});
+
+test('handover: alone and read: NATS that is back in time says who is there', async () => {
+  const stage = await openStage();
+  await stage.map([[0], [0], [0], [0]]);
+  stage.isRead = true;
+  const end = stage.leave();
+  stage.cut();
+  stage.clock.advanceBy(750);
+  expect(await end()).toBe('waits');
+  stage.heal();
+  stage.clock.advanceBy(750);
+  expect(await end()).toBe('waits');
+  stage.cut();
+  // It is alone anew from the next look on.
+  stage.clock.advanceBy(250 + aloneMsMax);
   expect(await end()).toBe('alone');
 });
 

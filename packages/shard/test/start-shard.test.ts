@@ -379,6 +379,38 @@ test('shard: one that nobody can take over from leaves at once', async () => {
   expect(await stage.leave(cut)).toBe(0);
 });
 
+test('shard: all of them told to leave while another is starting: what is read is answered all along', async () => {
+  const stage = await openStage();
+  for (let partition = 0; partition < 4; partition += 1)
+    await stage.append(partition, blockOf({ partition, sequence: 1, keys: keysOn(partition, 3) }));
+  const { running: a } = await stage.start('a');
+  const { running: b } = await stage.start('b');
+  await stage.pass(500);
+  for (const { port } of [a, b]) {
+    const reader = connect({ host: '127.0.0.1', port });
+    onTestFinished(() => void reader.destroy());
+    await once(reader, 'connect');
+  }
+  const left: string[] = [];
+  const leaving = [a.close().then(() => left.push('a')), b.close().then(() => left.push('b'))];
+  await stage.pass(700);
+  expect(left).toEqual([]);
+  const { running: c } = await stage.start('c');
+  onTestFinished(async () => void (await stage.leave(c)));
+  for (let i = 0; i < 20; i += 1) {
+    const readable: number[] = [];
+    if (!left.includes('a')) readable.push(...(await answers(a)));
+    if (!left.includes('b')) readable.push(...(await answers(b)));
+    if (c.ready) readable.push(...(await answers(c)));
+    expect([...new Set(readable)].sort()).toEqual([0, 1, 2, 3]);
+    if (c.ready) break;
+    await stage.pass(20);
+  }
+  await stage.pass(3_000);
+  await Promise.all(leaving);
+  expect(await answers(c)).toEqual([0, 1, 2, 3]);
+});
+
 test('shard: all of them told to leave at the same time do not wait for each other', async () => {
   const stage = await openStage();
   const { running: a } = await stage.start('a');
@@ -410,7 +442,7 @@ test('shard: starts from its own files after a restart, and from the shared stor
   ];
   for (let partition = 0; partition < 4; partition += 1)
     await stage.append(partition, blockOf({ partition, sequence: 1, keys: keysOn(partition, 3) }));
-  const { running: first, wire } = await stage.start('a', { stores: storesOf(own), snapshotChains: 1 });
+  const { running: first, wire } = await stage.start('a', { stores: storesOf(own), snapshotChains: 2 });
   await stage.pass(61_000);
   // Stores are written a chunk a turn.
   for (let turn = 0; turn < 200; turn += 1) await stage.pass(20);
