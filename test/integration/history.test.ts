@@ -182,7 +182,7 @@ test('history: verify: a shard that misread a block is found, with partition and
     minReplicas: 1,
     stores: [],
     snapshotEveryMs: 0,
-    snapshotChains: 1,
+    snapshotChains: 2,
     drainMsMax: 20_000,
     connectionsMax: 100,
     onFailed: (error) => failures.push(error),

@@ -29,7 +29,7 @@ const quiet = createLogger({ service: 'test', level: 'silent' });
 let cluster: LocalClusterFixture;
 
 beforeAll(async () => {
-  cluster = await startLocalCluster({ env: { MILL_SNAPSHOT_EVERY_MS: '400', MILL_SNAPSHOT_CHAINS: '1' } });
+  cluster = await startLocalCluster({ env: { MILL_SNAPSHOT_EVERY_MS: '400', MILL_SNAPSHOT_CHAINS: '2' } });
 });
 
 afterAll(() => cluster?.remove());

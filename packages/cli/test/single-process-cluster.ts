@@ -105,7 +105,7 @@ export async function openSingleProcessCluster(options: SingleProcessOptions): P
     writer: 'backtest',
     archive: null,
     snapshotEveryMs: 0,
-    snapshotChains: 1,
+    snapshotChains: 2,
     onFailed,
   });
   return {

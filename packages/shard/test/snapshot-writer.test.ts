@@ -1,7 +1,14 @@
-import { partitionHash } from '@millrace/core';
+import { applyGradients, partitionHash } from '@millrace/core';
 import { MillraceError, type Sequence } from '@millrace/protocol';
-import { type BlobStore, createManualClock, createMemoryBus, createMetrics } from '@millrace/runtime';
-import { type Archive, snapshotPath, trimmedBefore } from '@millrace/snapshot';
+import {
+  type BlobStore,
+  createManualClock,
+  createMemoryBus,
+  createMetrics,
+  type LogMessage,
+  type MemoryBus,
+} from '@millrace/runtime';
+import { type Archive, createArchive, isBehindTrim, snapshotPath, trimmedBefore } from '@millrace/snapshot';
 import { expect, onTestFinished, test } from 'vitest';
 import type { ReadablePartition } from '../src/holdings.ts';
 import { createModelShard, openPartition, takePartition } from '../src/model-shard.ts';
@@ -267,7 +274,7 @@ test('snapshots: a store that fails is tried again at the next round; the other 
 });
 
 test('snapshots: one that is not found whole after it was written is written again, and nothing is trimmed for it', async () => {
-  const { bus, shared, writer, names } = await openStage({ chains: 1 });
+  const { bus, shared, writer, names } = await openStage();
   const { put } = shared;
   let isCorrupting = true;
   Object.assign(shared, {
@@ -278,16 +285,79 @@ test('snapshots: one that is not found whole after it was written is written aga
   });
   const damageVia = (write: typeof put, name: string) =>
     damage({ ...shared, put: write, get: shared.get, delete: shared.delete, list: shared.list }, name, 150);
+  isCorrupting = false;
   await appendBlocks(bus, 1, 6);
   await writer.round();
-  expect([await names('shared'), await trimmedBefore(bus, subject)]).toEqual([['6'], 0]);
+  isCorrupting = true;
+  await appendBlocks(bus, 7, 10);
+  await writer.round();
+  expect([await names('shared'), await trimmedBefore(bus, subject)]).toEqual([['6', '10'], 0]);
   isCorrupting = false;
   await writer.round();
-  expect([await names('shared'), await trimmedBefore(bus, subject)]).toEqual([['6'], 7]);
-  await appendBlocks(bus, 7);
+  expect([await names('shared'), await trimmedBefore(bus, subject)]).toEqual([['6', '10'], 7]);
+  await appendBlocks(bus, 11);
   await writer.round();
-  expect(await names('shared')).toEqual(['6', '7 on 6']);
+  expect(await names('shared')).toEqual(['6', '10', '11 on 10']);
 });
+
+test('snapshots: one file of the shared store is damaged, whichever: an older one and the log give the state', async () => {
+  const { bus, shared, writer, names, state } = await openStage();
+  // A full one, and one that builds on it, twice over.
+  for (const [from, to] of [
+    [1, 6],
+    [7, 7],
+    [8, 12],
+    [13, 13],
+  ]) {
+    await appendBlocks(bus, from, to);
+    await writer.round();
+  }
+  expect([await names('shared'), await trimmedBefore(bus, subject)]).toEqual([
+    ['6', '7 on 6', '12', '13 on 12'],
+    7,
+  ]);
+  for (const { name } of await shared.list('')) {
+    const kept: Uint8Array[] = [];
+    for await (const chunk of (await shared.get(name))!) kept.push(chunk);
+    await damage(shared, name, 150);
+    expect([name, await restoredFrom(shared, bus)]).toEqual([name, partitionHash(state)]);
+    await shared.put(name, kept);
+  }
+});
+
+test('snapshots: the newest is damaged between its being read back and the trim: the state is there all the same', async () => {
+  const { bus, shared, writer, names, state } = await openStage();
+  await appendBlocks(bus, 1, 6);
+  await writer.round();
+  await appendBlocks(bus, 7, 10);
+  await writer.round();
+  const remove = shared.delete;
+  // Older ones are deleted before the log is trimmed.
+  shared.delete = async (name) => {
+    await damage(shared, snapshotPath(fold, { sequence: 14, base: null }), 150);
+    await remove(name);
+  };
+  await appendBlocks(bus, 11, 14);
+  await writer.round();
+  expect([await names('shared'), await trimmedBefore(bus, subject)]).toEqual([['10', '14'], 11]);
+  expect(await restoredFrom(shared, bus)).toBe(partitionHash(state));
+});
+
+/** Hash of what a shard with an empty disk comes to: the newest whole snapshot of the shared store, and the log after it. */
+async function restoredFrom(shared: BlobStore, bus: MemoryBus): Promise<string> {
+  const archive = createArchive({ stores: [{ name: 'shared', blobs: shared }], onDamaged: () => undefined });
+  const state = await archive.restorePartition(identity);
+  const before = await trimmedBefore(bus, subject);
+  if (state === null || isBehindTrim(state.sequence, before))
+    throw new Error(`nothing whole reaches ${before - 1}`);
+  const onMessage = (message: LogMessage) => void applyGradients(state, message, 'report');
+  const onError = (error: Error) => {
+    throw error;
+  };
+  const reader = await bus.read('gradients', { subject, from: state.sequence + 1, onMessage, onError });
+  await reader.close();
+  return partitionHash(state);
+}
 
 test('snapshots: one that a dying writer left cut short counts for none: the log waits until others are there', async () => {
   const { bus, shared, writer, names, countOf } = await openStage();
@@ -320,17 +390,18 @@ async function cutShort(blobs: BlobStore, name: string): Promise<void> {
 
 test('snapshots: a log that cannot be trimmed is tried again, without another snapshot', async () => {
   let isAway = true;
-  const { bus, writer, names, countOf } = await openStage({ chains: 1 });
+  const { bus, writer, names, countOf } = await openStage();
   const trim = bus.trim.bind(bus);
   bus.trim = (...args) => (isAway ? Promise.reject(new Error('no answer')) : trim(...args));
   await appendBlocks(bus, 1, 6);
   await writer.round();
+  await appendBlocks(bus, 7, 10);
+  await writer.round();
   expect((await bus.logState('gradients')).firstSequence).toBe(1);
   isAway = false;
   await writer.round();
-  // The newest message always stays.
-  expect([(await bus.logState('gradients')).firstSequence, await names('shared')]).toEqual([6, ['6']]);
-  expect(await countOf('mill_snapshots_total', 'shared')).toBe(1);
+  expect([(await bus.logState('gradients')).firstSequence, await names('shared')]).toEqual([7, ['6', '10']]);
+  expect(await countOf('mill_snapshots_total', 'shared')).toBe(2);
 });
 
 test('snapshots: a partition that was let go or began anew meanwhile is passed over', async () => {

@@ -1,4 +1,5 @@
 import { defineConfig, textSetting, wholeSetting } from '@millrace/runtime';
+import { fullSnapshotsMin } from './whole-snapshots.ts';
 
 /** Settings of whoever takes or uses snapshots: shards, updaters, inference nodes. */
 export const snapshotSettings = defineConfig({
@@ -21,8 +22,8 @@ export const snapshotSettings = defineConfig({
   },
   snapshotChains: {
     env: 'MILL_SNAPSHOT_CHAINS',
-    parser: wholeSetting({ min: 1, max: 1_000 }),
-    default: 2,
+    parser: wholeSetting({ min: fullSnapshotsMin, max: 1_000 }),
+    default: fullSnapshotsMin,
     unit: 'full snapshots',
     sentence:
       'Full snapshots that are kept of each partition, with what builds on them; the log is kept from the oldest of them on.',

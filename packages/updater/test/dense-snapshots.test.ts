@@ -90,9 +90,10 @@ test('dense snapshots: a log that cannot be trimmed now is trimmed another time'
   const snapshots = keepDenseSnapshots({
     ...{ bus: weak, clock, logger: quietLogger, state, archive },
     everyMs: 0,
-    fulls: 1,
+    fulls: 2,
   });
   await learn(bus, state, 1);
+  await snapshots.write();
   await learn(bus, state, 2);
   await expect(snapshots.write()).rejects.toThrow('down');
   expect(await messagesOn(bus, 'dense', subject)).toHaveLength(2);

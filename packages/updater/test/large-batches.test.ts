@@ -47,7 +47,7 @@ async function learn(file: ModelFile, event: ReturnType<typeof impression>) {
     writer: 'one',
     archive: null,
     snapshotEveryMs: 0,
-    snapshotChains: 1,
+    snapshotChains: 2,
     onFailed: (error) => {
       throw error;
     },

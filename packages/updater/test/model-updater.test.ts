@@ -79,7 +79,7 @@ async function openStage(startMs = 1_000): Promise<Stage> {
         writer: 'one',
         archive: null,
         snapshotEveryMs: 0,
-        snapshotChains: 1,
+        snapshotChains: 2,
         onFailed: fail,
         ...options,
       }),

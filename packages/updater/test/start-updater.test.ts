@@ -25,7 +25,7 @@ async function start() {
     writer: 'one',
     archive: null,
     snapshotEveryMs: 0,
-    snapshotChains: 1,
+    snapshotChains: 2,
     pullTimeoutMs: 100,
     onFailed: (error) => failures.push(error),
   });

@@ -32,6 +32,8 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
   const counts: Record<string, number> = {};
   let relented = false;
   let strays = 0;
+  /** Folds that a file in the shared store was damaged of. */
+  const struck = new Set<string>();
 
   const running = (kind?: HostKind) =>
     hosts.filter((host) => host.process !== null && (kind === undefined || host.kind === kind));
@@ -46,23 +48,28 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
   const touchDisk = (host: Host) => {
     const fate = random.pick(['kept', 'kept', 'empty', 'damaged']);
     if (fate === 'empty') host.disk = createSimulatedStore(host.disk.name, host.disk.onPut);
-    if (fate === 'damaged') for (let i = 0; i < 3; i += 1) damageBlob(host.disk, false);
+    if (fate === 'damaged') for (let i = 0; i < 3; i += 1) damageBlob(host.disk);
     if (fate !== 'kept') told(`the disk of ${host.name} is ${fate}`);
   };
 
-  /** @param spares  keep at least one whole snapshot of each fold, as the store of NATS must or nothing could be told. */
-  const damageBlob = (store: SimulatedStore, spares: boolean) => {
-    const foldOf = (name: string) => name.slice(0, name.lastIndexOf('/'));
-    const names = [...store.blobs.keys()].filter((name) => {
-      if (!spares) return true;
-      const siblings = [...store.blobs].filter(([other]) => foldOf(other) === foldOf(name));
-      const fulls = siblings.filter(([other]) => other.endsWith('-full'));
-      return fulls.length > 1 && siblings.every(([, { damaged }]) => !damaged);
-    });
+  /**
+   * One file of a fold in the store that all share is damaged at a time, whichever it is: that much must cost nothing. The
+   * next has its turn once two whole full snapshots lie there again.
+   */
+  const mayBeStruck = (name: string) => {
+    const siblings = [...nats.snapshots.blobs].filter(([other]) => foldOf(other) === foldOf(name));
+    if (siblings.some(([, { damaged }]) => damaged)) return false;
+    return !struck.has(foldOf(name)) || siblings.filter(([other]) => other.endsWith('-full')).length > 1;
+  };
+
+  const damageBlob = (store: SimulatedStore) => {
+    const isShared = store === nats.snapshots;
+    const names = [...store.blobs.keys()].filter((name) => !isShared || mayBeStruck(name));
     if (names.length === 0) return;
     const name = random.pick(names);
     const blob = store.blobs.get(name);
     if (blob === undefined) return;
+    if (isShared) struck.add(foldOf(name));
     const how = random.pick(['flipped', 'flipped', 'cut', 'lost']);
     told(`${store.name}/${name} ${how}`);
     if (how === 'lost') {
@@ -218,7 +225,7 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
       for (const host of running()) cutFromNats(host, msMax);
     },
     membership,
-    damage: () => damageBlob(nats.snapshots, true),
+    damage: () => damageBlob(nats.snapshots),
     'clock-jump': clockJump,
     'bad-block': badBlock,
     'disk-full': diskFull,
@@ -244,6 +251,11 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
       nats.snapshots.writesLeft = Number.POSITIVE_INFINITY;
     },
   };
+}
+
+/** What stands before the last part of a snapshot's path: model, fingerprint and fold. */
+function foldOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'));
 }
 
 /** False for what stands in the log as an earlier piece of harm. */

@@ -109,7 +109,7 @@ function settingsFrom(
     replicas,
     minReplicas: random.chance(0.5) ? 1 : Math.min(2, replicas),
     snapshotEveryMs: climate === 'absences' ? 500 : random.pick([1_500, 4_000, 8_000]),
-    snapshotChains: climate === 'absences' ? 1 : random.pick([1, 2, 2, 3]),
+    snapshotChains: climate === 'absences' ? 2 : random.pick([2, 2, 2, 3]),
     hasSharedStore: climate === 'absences' || random.chance(0.9),
     hasOwnDisks: random.chance(0.6),
     batchDelayUs: random.pick([50, 1_000, 5_000]),
