@@ -120,6 +120,14 @@ export const mutants: readonly Mutant[] = [
     find: 'oldest + 1, clock.now()',
     replace: 'target.state.sequence + 1, clock.now()',
   },
+  {
+    name: 'trimmed-behind-the-newest',
+    invariant: 'I3',
+    seed: 10,
+    file: 'packages/snapshot/src/whole-snapshots.ts',
+    find: '        if (whole < fulls) continue;\n',
+    replace: '',
+  },
   // I4: a snapshot is one partition at one sequence, whole, or it is not served.
   {
     name: 'producers-not-saved',
@@ -190,7 +198,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'dense-hole-accepted',
     invariant: 'I5',
-    seed: 15,
+    seed: 29,
     file: 'packages/client/src/dense-follower.ts',
     find: "    if (!apply(message, 'report')) return mend(message);\n",
     replace: "    apply(message, 'accept');\n",
@@ -211,6 +219,14 @@ export const mutants: readonly Mutant[] = [
     file: 'packages/shard/src/start-shard.ts',
     find: '        waitMsMax: options.drainMsMax,\n',
     replace: '        waitMsMax: 0,\n',
+  },
+  {
+    name: 'alone-and-gone',
+    invariant: 'I6',
+    seed: 516,
+    file: 'packages/shard/src/handover.ts',
+    find: 'export const aloneMsMax = 1_000;',
+    replace: 'export const aloneMsMax = 0;',
   },
   {
     name: 'answers-after-letting-go',
