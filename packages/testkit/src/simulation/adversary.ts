@@ -149,12 +149,16 @@ export function createAdversary(cluster: SimulatedCluster): Adversary {
       told(`${host.name} is to leave`);
       cluster.stop(host);
     };
+    // By some that begin at once: one whose process is still leaving would begin when that has ended.
     const replaceAll = () => {
-      absent.slice(0, 2).forEach(join);
+      const isOver = (name: string) => !hosts.some((host) => host.name === name && host.process !== null);
+      const fresh = absent.filter(isOver).slice(0, 2);
+      if (fresh.length === 0) return;
+      fresh.forEach(join);
       for (const host of shards) later(0, 100, () => leave(host));
     };
     const acts = [
-      () => isPrompt && absent.length > 1 && replaceAll(),
+      () => isPrompt && replaceAll(),
       () => absent.slice(0, 1).forEach(join),
       () => absent.slice(0, 2).forEach(join),
       () => shards.length > 2 && leave(random.pick(shards)),

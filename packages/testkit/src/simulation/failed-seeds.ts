@@ -83,4 +83,19 @@ export const failedSeeds: readonly FailedSeed[] = [
     steps: 100,
     why: 'I3: what a write that failed had left cut short pushed the last whole snapshot out of the store; only whole ones count since then',
   },
+  {
+    seed: 516,
+    steps: 100,
+    why: 'I6: all shards were told to leave while two others were starting; they heard of nobody who could take over, and were gone before those had told their leases',
+  },
+  {
+    seed: 725,
+    steps: 100,
+    why: 'I3: one snapshot was kept, and damaged after it had been read back and the log trimmed for it; two are kept since then',
+  },
+  {
+    seed: 1333,
+    steps: 100,
+    why: 'I6: none of the product: all shards were told to leave when those that were to replace them had not ended yet; only who begins at once replaces them since then',
+  },
 ];
