@@ -267,7 +267,7 @@ export const mutants: readonly Mutant[] = [
     invariant: 'I8',
     seed: 2,
     file: 'packages/inference/src/scoring-core.ts',
-    find: '      logWithShadow(scored, { ...request, requestId }, input, { items, scores: bytes });\n',
+    find: '      logWithShadow(scored, { ...request, requestId }, input, { items: featuresOf(items), scores: bytes });\n',
     replace:
       "      logWithShadow(scored, { ...request, requestId }, input, { items, scores: bytes });\n      await bus.headOf('events', 'mill.events.' + asked.net.file.name);\n",
   },
