@@ -3,16 +3,29 @@
  * their keys, crosses combine the keys of their fields. What depends on the request alone is hashed once a request.
  */
 import { hashBytes, hashInteger, hashPair, hashText } from '@millrace/core';
-import {
-  type DenseTransform,
-  type Features,
-  type FeatureValue,
-  type FieldScope,
-  MillraceError,
-} from '@millrace/protocol';
+import type { DenseTransform, Features, FeatureValue, FieldScope } from '@millrace/protocol';
 import { boundKey } from './bounded-key.ts';
 import type { DenseInput, FeaturePlan, KeyField, MomentField } from './feature-plan.ts';
-import { entryWords, ItemColumns, type Items, isHashedAsIs } from './item-columns.ts';
+import {
+  bucketOf,
+  inputOf,
+  listOf,
+  numberOf,
+  ownValue,
+  piecesIn,
+  textOf,
+  type Where,
+  wrong,
+} from './feature-values.ts';
+import {
+  columnIn,
+  entryWords,
+  ItemColumns,
+  type Items,
+  isHashedAsIs,
+  kindIn,
+  lengthIn,
+} from './item-columns.ts';
 import {
   addOccurrence,
   addOccurrences,
@@ -37,9 +50,6 @@ export interface FeatureEncoder {
 }
 
 const noFeatures: Features = {};
-/** Whose feature it is: `user`, `context`, or the place of an item, which becomes text only where a message needs it. */
-type Where = string | number;
-const float32Max = 3.4028234663852886e38;
 const int32Max = 2 ** 31 - 1;
 
 export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
@@ -148,7 +158,7 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     for (let column = 0; column < columns; column += 1) entryOf[column] = -1;
     const end = entryWords * firstOf[i + 1];
     for (let entry = entryWords * firstOf[i]; entry < end; entry += entryWords)
-      entryOf[entries[entry]] = entry;
+      entryOf[columnIn(entries[entry + 1])] = entry;
     reserve(own);
     let { words } = keys;
     for (let n = 0; n < own; n += 1) {
@@ -158,15 +168,15 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
         encodeField(f, undefined, i);
         continue;
       }
-      const told = entries[entry + 2];
-      if (isSingle[f] === 0 || !isHashedAsIs(told & 7)) {
+      const told = entries[entry + 1];
+      if (isSingle[f] === 0 || !isHashedAsIs(kindIn(told))) {
         encodeField(f, found.value(entry), i);
         reserve(own);
         words = keys.words;
         continue;
       }
-      const from = entries[entry + 1];
-      const length = told >>> 3;
+      const from = entries[entry];
+      const length = lengthIn(told);
       starts[f] = used;
       counts[f] = length === 0 ? 0 : 1;
       xs[f] = 1;
@@ -372,79 +382,4 @@ function writeRaw(
     const place = scope === 'item' ? where : scope;
     batch.raw[at + i] = missing ? Number.NaN : inputOf(value, anyNumber, place, name);
   }
-}
-
-/** What every object inherits (a field named "constructor") is a function or an object, so plain values need no second look. */
-function ownValue(features: Features, name: string): FeatureValue | undefined {
-  const value = features[name];
-  if (typeof value !== 'object' && typeof value !== 'function') return value;
-  return Object.hasOwn(features, name) ? value : undefined;
-}
-
-/** A number as the net reads it. Float32 must hold it: an infinite input makes NaN of the score, and of what is learned from it. */
-function inputOf(value: FeatureValue, transform: DenseTransform, where: Where, name: string): number {
-  const x = transformed(numberOf(value, where, name), transform);
-  if (!(Math.abs(x) <= float32Max))
-    throw wrong(where, name, 'a number within ±3.4e38 once transformed', value);
-  return x;
-}
-
-function transformed(x: number, transform: DenseTransform): number {
-  switch (transform.type) {
-    case 'none':
-    case 'bucket':
-      return x;
-    case 'log1p':
-      return Math.sign(x) * Math.log1p(Math.abs(x));
-    case 'standardize':
-      return (x - (transform.mean ?? 0)) / (transform.deviation ?? 1);
-  }
-}
-
-/** How many boundaries are not above x. */
-function bucketOf(x: number, transform: DenseTransform): number {
-  if (transform.type !== 'bucket') return 0;
-  let bucket = 0;
-  while (bucket < transform.boundaries.length && transform.boundaries[bucket] <= x) bucket += 1;
-  return bucket;
-}
-
-function numberOf(value: FeatureValue, where: Where, name: string): number {
-  const number = typeof value === 'number' ? value : typeof value === 'boolean' ? Number(value) : Number.NaN;
-  if (!Number.isFinite(number)) throw wrong(where, name, 'a finite number', value);
-  return number;
-}
-
-function textOf(value: number | boolean, where: Where, name: string): string {
-  if (typeof value === 'number' && !Number.isFinite(value))
-    throw wrong(where, name, 'text or a finite number', value);
-  return String(value);
-}
-
-/** Pieces that `split` would cut a text into. */
-function piecesIn(text: string, separator: string): number {
-  let pieces = 1;
-  for (let at = text.indexOf(separator); at >= 0; at = text.indexOf(separator, at + separator.length))
-    pieces += 1;
-  return pieces;
-}
-
-function listOf(
-  value: FeatureValue,
-  separator: string,
-  where: Where,
-  name: string,
-): readonly (string | number)[] {
-  if (typeof value === 'number') return [value];
-  if (Array.isArray(value)) return value as readonly (string | number)[];
-  throw wrong(where, name, `a list, or text with "${separator}" between`, value);
-}
-
-function wrong(where: Where, name: string, wanted: string, found: unknown): MillraceError {
-  const kind = Array.isArray(found) ? 'a list' : found === null ? 'null' : typeof found;
-  const shown = typeof found === 'number' ? String(found) : kind;
-  const path = `${typeof where === 'number' ? `items[${where}]` : where}.${name}`;
-  return new MillraceError('MILL_FEATURE_INVALID', `cannot use ${path}: it must be ${wanted}, got ${shown}`, {
-    details: { path },
-  });
 }

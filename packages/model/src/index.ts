@@ -38,13 +38,16 @@ export {
 export { initialParameters } from './initial-parameters.ts';
 export {
   booleanKind,
+  columnsMax,
   entryWords,
   featuresOf,
   ItemColumns,
   type Items,
+  lengthsMax,
   listKind,
   nullKind,
   numberKind,
+  packed,
   textKind,
   wholeKind,
 } from './item-columns.ts';

@@ -2,7 +2,7 @@
  * Items whose values still lie in the JSON that they came in: where each begins and ends, and of what kind it is. Most values
  * are only hashed, which goes by the bytes as they are, so no object and no text is made of them.
  *
- *   entry   int32[features, 3]   column, first byte, length · 8 + kind      in the order of the text
+ *   entry   int32[features, 2]   first byte; length, column and kind, packed      in the order of the text
  *   starts  int32[items + 1]     an item's first entry
  *
  * Of a name that an item has twice the last value counts, as with JSON.parse, which is the plain twin of all this.
@@ -18,7 +18,28 @@ export const numberKind = 4;
 export const listKind = 5;
 export const nullKind = 6;
 
-export const entryWords = 3;
+export const entryWords = 2;
+/** Columns are below it. */
+export const columnsMax = 256;
+/** Bytes of a value are below it. */
+export const lengthsMax = 2 ** 21;
+
+/** The second word of an entry. */
+export function packed(length: number, column: number, kind: number): number {
+  return (length << 11) | (column << 3) | kind;
+}
+
+export function kindIn(word: number): number {
+  return word & 7;
+}
+
+export function columnIn(word: number): number {
+  return (word >>> 3) & (columnsMax - 1);
+}
+
+export function lengthIn(word: number): number {
+  return word >>> 11;
+}
 
 /** Kinds whose bytes are the very text that is hashed. */
 export function isHashedAsIs(kind: number): boolean {
@@ -58,10 +79,10 @@ export class ItemColumns {
 
   /** The value of the entry whose words begin at `entries[at]`; as features have it. */
   value(at: number): FeatureValue {
-    const from = this.entries[at + 1];
-    const told = this.entries[at + 2];
-    const text = this.text.toString('utf8', from, from + (told >>> 3));
-    return (told & 7) === textKind ? text : (JSON.parse(text) as FeatureValue);
+    const from = this.entries[at];
+    const told = this.entries[at + 1];
+    const text = this.text.toString('utf8', from, from + lengthIn(told));
+    return kindIn(told) === textKind ? text : (JSON.parse(text) as FeatureValue);
   }
 
   /** The items as objects; made at the first call. */

@@ -1,12 +1,11 @@
 /** Starts the shard process and reads it through the client that inference nodes and updaters use. */
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { createPullClient, createReadMarks, type PullClient } from '@millrace/client';
 import { tableLayouts } from '@millrace/core';
 import { MillraceError, type ModelFile, type PartitionMap, partitionSetText } from '@millrace/protocol';
 import { type ClusterView, createTcpNetwork, type ShardSight, systemClock } from '@millrace/runtime';
+import { forkBeside } from '../common/fork.ts';
 import type { PullParameters } from './parameters.ts';
 import type { RowStore } from './row-store.ts';
 import type { ShardReady } from './shard-process.ts';
@@ -17,21 +16,9 @@ export interface ShardStore extends RowStore {
   readonly ready: ShardReady;
 }
 
-/** A profile that is asked of this process is wanted of the shard too. */
-const profiling = process.execArgv.filter((flag) => flag.startsWith('--cpu-prof'));
-/**
- * Not all of tsx: its loader for CommonJS grows a WebAssembly memory in this process, after which V8 checks at every access
- * to a typed array whether its memory is still there; a quarter of the lookups' speed.
- */
-const loader = 'tsx/esm';
-const here = dirname(fileURLToPath(import.meta.url));
-
 /** The shard is filled and listens when this resolves. */
 export async function openShardStore(parameters: PullParameters): Promise<ShardStore> {
-  const child = fork(join(here, 'shard-process.ts'), [JSON.stringify(parameters)], {
-    cwd: here,
-    execArgv: ['--conditions=source', '--import', loader, ...profiling],
-  });
+  const child = forkBeside('./shard-process', import.meta.url, [JSON.stringify(parameters)]);
   try {
     const ready = await readyOf(child);
     const file = benchModel(parameters.partitions, parameters.seed);

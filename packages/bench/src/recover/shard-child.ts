@@ -1,9 +1,8 @@
 /** Starts and ends shards in processes of their own. */
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { MillraceError } from '@millrace/protocol';
+import { forkBeside } from '../common/fork.ts';
 import type { ShardEnd, ShardPlan, ShardReady } from './shard-process.ts';
 
 export interface ShardChild {
@@ -12,16 +11,9 @@ export interface ShardChild {
   close(): Promise<number>;
 }
 
-/** A profile that is asked of this process is wanted of the shards too. */
-const profiling = process.execArgv.filter((flag) => flag.startsWith('--cpu-prof'));
-const here = dirname(fileURLToPath(import.meta.url));
-
 /** Resolves once all partitions of the shard answer reads. */
 export async function startShardChild(plan: ShardPlan): Promise<ShardChild> {
-  const child = fork(join(here, 'shard-process.ts'), [JSON.stringify(plan)], {
-    cwd: here,
-    execArgv: ['--conditions=source', '--import', 'tsx/esm', ...profiling],
-  });
+  const child = forkBeside('./shard-process', import.meta.url, [JSON.stringify(plan)]);
   const killAtExit = () => child.kill('SIGKILL');
   process.once('exit', killAtExit);
   const close = async () => {

@@ -16,7 +16,7 @@ export interface LoadDriver {
 /** @param requests  sent in turn, in the form that each stack takes. */
 export async function openLoadDriver(requests: readonly (readonly Values[])[]): Promise<LoadDriver> {
   const directory = await mkdtemp(join(tmpdir(), 'mill-bench-'));
-  const load = forkModule(new URL('./load-process.ts', import.meta.url));
+  const load = forkModule('./load-process', import.meta.url);
   const written = new Set<string>();
   return {
     async drive(stack, order) {

@@ -29,7 +29,7 @@ export async function openReferenceStack(parameters: ScoreParameters): Promise<R
     );
   }
   const directory = await mkdtemp(join(tmpdir(), 'mill-bench-'));
-  const server = forkModule(new URL('./reference-process.ts', import.meta.url));
+  const server = forkModule('./reference-process', import.meta.url);
   const close = async () => {
     await server.close();
     await redis.close();

@@ -84,7 +84,7 @@ async function swapUnderLoad(
     if (live.placeOf(version) !== 0) throw new Error('the live line has not the first weights yet');
   }, patience);
   await client.versions.setLabel(swapModel.name, label, { version: 1 });
-  const load = forkModule(new URL('./load-process.ts', import.meta.url));
+  const load = forkModule('./load-process', import.meta.url);
   const order = <Answer = object>(wanted: LoadOrder) => load.ask<Answer>(wanted);
   const calm: Phase[] = [];
   const swapping: Phase[] = [];

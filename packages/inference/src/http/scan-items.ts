@@ -6,11 +6,14 @@
  */
 import {
   booleanKind,
+  columnsMax,
   entryWords,
   ItemColumns,
+  lengthsMax,
   listKind,
   nullKind,
   numberKind,
+  packed,
   textKind,
   wholeKind,
 } from '@millrace/model';
@@ -30,8 +33,6 @@ const begin = 0x7b;
 const end = 0x7d;
 const space = 0x20;
 
-/** Names of one request's items. */
-const columnsMax = 256;
 /** With more of them, two numbers could be one in JavaScript. */
 const digitsMax = 15;
 /** Their objects would have these already, or take them for something else. */
@@ -86,9 +87,10 @@ export function scanItems(body: Buffer, from: number): { items: ItemColumns; to:
       const kind = told & 7;
       const valueEnd = told >>> 3;
       const within = kind === textKind ? 1 : 0;
-      entries[put] = column;
-      entries[put + 1] = at + within;
-      entries[put + 2] = ((valueEnd - at - 2 * within) << 3) | kind;
+      const length = valueEnd - at - 2 * within;
+      if (length >= lengthsMax) return null;
+      entries[put] = at + within;
+      entries[put + 1] = packed(length, column, kind);
       put += entryWords;
       found += 1;
       at = afterSpace(body, valueEnd);
