@@ -96,6 +96,13 @@ export const inferenceSettings = defineConfig({
     default: 'auto',
     sentence: 'What runs the dense part; auto measures those that load, and takes the fastest.',
   },
+  asideFrom: {
+    env: 'MILL_ASIDE_FROM',
+    parser: numberSetting({ min: 0, max: 1 }),
+    default: 0.5,
+    sentence:
+      'Share of its time that the node’s thread is busy from which on ONNX Runtime scores in a thread beside it; 1: never.',
+  },
   netsDirectory: {
     env: 'MILL_NETS_DIR',
     parser: textSetting(),

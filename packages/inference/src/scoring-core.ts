@@ -69,6 +69,8 @@ export interface ScoringCoreOptions {
   /** Where snapshots of dense weights are; null: nowhere. */
   readonly archive: Archive | null;
   readonly engine: 'auto' | EngineName;
+  /** Whether this thread has its hands full (busy-loop.ts). Default: it is not asked. */
+  readonly isBusy?: () => boolean;
   readonly limits: BatchingLimits;
   readonly swapEveryMs: number;
   /** Between two steps of opening a version, ms; 0: a turn of the event loop. */

@@ -54,6 +54,8 @@ export interface ServedModelOptions {
   /** Where snapshots of dense weights are; null: nowhere. */
   readonly archive: Archive | null;
   readonly engine: 'auto' | EngineName;
+  /** As OpenNetOptions.isBusy. */
+  readonly isBusy?: () => boolean;
   readonly limits: BatchingLimits;
   /** How often new dense weights are looked for, ms; 0: before every batch. */
   readonly swapEveryMs: number;
@@ -77,10 +79,13 @@ export interface ServedModelOptions {
 export const scoringWork: EngineWork = { kind: 'scores', rows: [1, 32, 128] };
 
 export async function serveModel(file: ModelFile, options: ServedModelOptions): Promise<ServedModel> {
-  const { bus, clock, logger } = options;
+  const { bus, clock, logger, isBusy } = options;
+  /** Engines are measured by what this thread takes. */
+  let opened = false;
   const net = await openNet(file, {
     wanted: options.engine,
     work: scoringWork,
+    ...(isBusy && { isBusy: () => opened && isBusy() }),
     ...(options.readNet && { readNet: options.readNet }),
     onSkip: (engine, reason) => logger.info({ engine, reason }, 'engine skipped'),
   });
@@ -88,6 +93,7 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
     { model: file.name, engine: net.engine.name, ...net.choice, parameters: net.shape.parameters },
     'model opened',
   );
+  opened = true;
   options.onOpened?.(net);
   const staleness = createStaleness();
   const counts: ServedCounts = { scored: 0, batches: 0, degraded: 0, lastMs: null, stalenessMs: null };

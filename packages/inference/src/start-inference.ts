@@ -1,5 +1,6 @@
 /** The inference process: follows the cluster, serves every model over HTTP, leaves in order. */
 import { randomUUID } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import {
   type CopyFormat,
   createCacheGauges,
@@ -23,6 +24,7 @@ import {
 } from '@millrace/runtime';
 import type { Archive } from '@millrace/snapshot';
 import type { BatchingLimits } from './batcher.ts';
+import { createBusyLoop } from './busy-loop.ts';
 import { createEngineGauge } from './engine-gauge.ts';
 import type { GrpcFace } from './grpc/start-grpc.ts';
 import { type HttpFace, startHttp } from './http/start-http.ts';
@@ -45,6 +47,8 @@ export interface InferenceOptions {
   readonly token?: string | null;
   readonly archive: Archive | null;
   readonly engine: 'auto' | EngineName;
+  /** Share of its time that this thread is busy from which on scores are made beside it; 1 (default): never. */
+  readonly asideFrom?: number;
   readonly limits: BatchingLimits;
   readonly swapEveryMs: number;
   readonly pullTimeoutMs: number;
@@ -91,6 +95,11 @@ export interface RunningInference {
   close(): Promise<void>;
 }
 
+/** With one core there is nothing beside. */
+function mayScoreAside(options: InferenceOptions): options is InferenceOptions & { asideFrom: number } {
+  return (options.asideFrom ?? 1) < 1 && availableParallelism() > 1;
+}
+
 export async function startInference(options: InferenceOptions): Promise<RunningInference> {
   const { bus, clock, logger, metrics } = options;
   const view = await watchCluster(bus, clock, logger, options.pull);
@@ -121,6 +130,7 @@ export async function startInference(options: InferenceOptions): Promise<Running
     node: randomUUID(),
     onOpened,
     readNet,
+    ...(mayScoreAside(options) && { isBusy: createBusyLoop(options.asideFrom, clock) }),
   });
   const stopListening = view.onChange(() => {
     core.reconcile().catch(options.onFailed);

@@ -22,6 +22,8 @@ export interface EngineChoice {
   readonly work?: EngineWork;
   /** What opens an engine; tests hand in their own. */
   readonly load?: EngineLoader;
+  /** As OpenNetOptions.isBusy. */
+  readonly isBusy?: () => boolean;
   readonly nowMs?: () => number;
 }
 
@@ -66,10 +68,15 @@ const automatic = engineNames.filter((name) => name !== 'onnx-tensorrt');
 
 /** @throws MILL_ENGINE_UNAVAILABLE when the engine asked for by name does not load. */
 export async function openEngine(choice: EngineChoice): Promise<ChosenEngine> {
-  const { wanted, shape, work, load = openByName } = choice;
+  const { wanted, shape, work } = choice;
+  const load = loaderOf(choice);
   if (wanted !== 'auto') return { engine: await openNamed(wanted, load), reason: 'named', speeds: [] };
   if (!hasMatrices(shape)) return { engine: await load('plain'), reason: 'simple', speeds: [] };
   return work === undefined ? await firstThatLoads(choice) : await fastest({ ...choice, work });
+}
+
+function loaderOf({ load, isBusy }: EngineChoice): EngineLoader {
+  return load ?? ((name) => openByName(name, isBusy));
 }
 
 async function openNamed(name: EngineName, load: EngineLoader): Promise<Engine> {
@@ -81,7 +88,9 @@ async function openNamed(name: EngineName, load: EngineLoader): Promise<Engine> 
   }
 }
 
-async function firstThatLoads({ onSkip, load = openByName }: EngineChoice): Promise<ChosenEngine> {
+async function firstThatLoads(choice: EngineChoice): Promise<ChosenEngine> {
+  const { onSkip } = choice;
+  const load = loaderOf(choice);
   for (const name of automatic) {
     const engine = await loadOr(name, load, onSkip);
     if (engine !== null) return { engine, reason: 'first', speeds: [] };
@@ -91,7 +100,8 @@ async function firstThatLoads({ onSkip, load = openByName }: EngineChoice): Prom
 
 /** The one with the least product of its times, which weighs a factor at any size of batches alike. */
 async function fastest(choice: EngineChoice & { readonly work: EngineWork }): Promise<ChosenEngine> {
-  const { shape, work, onSkip, load = openByName, nowMs = () => performance.now() } = choice;
+  const { shape, work, onSkip, nowMs = () => performance.now() } = choice;
+  const load = loaderOf(choice);
   const endMs = nowMs() + budgetMs;
   const speeds: EngineSpeed[] = [];
   let best: { readonly engine: Engine; readonly callUs: readonly number[] } | null = null;

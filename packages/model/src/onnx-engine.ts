@@ -10,6 +10,7 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Engine, Gradients, LoadedWeights, NetInput, Program } from './engine.ts';
 import type { NetShape } from './net-shape.ts';
+import { createOnnxAside, type OnnxAside, type ScoringSession } from './onnx-aside.ts';
 import { OnnxFeeds, tensorOf } from './onnx-feeds.ts';
 import type { GraphWriter } from './onnx-graph.ts';
 import { forwardGraph, type GradientPlace, gradientsGraph } from './onnx-net.ts';
@@ -18,25 +19,40 @@ import { type OnnxRuntime, requestThreads } from './onnx-runtime.ts';
 import { createLazySession, type LazySession } from './onnx-session.ts';
 import { sharedInputsOf, spreadShared } from './shared-inputs.ts';
 
-export function createOnnxEngine(runtime: OnnxRuntime): Engine {
+/** @param isBusy  asked at each call for scores (OpenNetOptions.isBusy). Absent: this thread makes them all. */
+export function createOnnxEngine(runtime: OnnxRuntime, isBusy: (() => boolean) | null = null): Engine {
   const programs = new Set<OnnxProgram>();
+  const busy = isBusy && { isBusy, aside: createOnnxAside() };
   return {
     name: runtime.name,
     compile(shape) {
-      const program = new OnnxProgram(runtime, shape, () => programs.delete(program));
+      const program = new OnnxProgram(runtime, shape, busy, () => programs.delete(program));
       programs.add(program);
       return program;
     },
     dispose() {
       for (const program of [...programs]) program.dispose();
+      busy?.aside.close();
     },
   };
 }
 
-/** Sessions that score one version. */
+/** Where calls go while this thread is busy. */
+interface Busy {
+  readonly isBusy: () => boolean;
+  readonly aside: OnnxAside;
+}
+
+/** Sessions that score one version: in this thread, and in another one. */
+interface Sessions {
+  readonly here: LazySession<InferenceSession>;
+  /** Null: there is no other thread. */
+  readonly aside: LazySession<ScoringSession> | null;
+}
+
 interface Scoring {
-  readonly rows: LazySession;
-  readonly requests: LazySession;
+  readonly rows: Sessions;
+  readonly requests: Sessions;
 }
 
 class OnnxWeights implements LoadedWeights {
@@ -54,8 +70,10 @@ class OnnxWeights implements LoadedWeights {
 
   /** May be called again. */
   dispose(): void {
-    this.scoring.rows.release();
-    this.scoring.requests.release();
+    for (const { here, aside } of [this.scoring.rows, this.scoring.requests]) {
+      here.release();
+      aside?.release();
+    }
     this.#onDispose(this);
   }
 }
@@ -64,7 +82,7 @@ class OnnxWeights implements LoadedWeights {
 interface Backward {
   readonly graph: GraphWriter;
   readonly places: readonly GradientPlace[];
-  readonly session: LazySession;
+  readonly session: LazySession<InferenceSession>;
 }
 
 class OnnxProgram implements Program {
@@ -73,6 +91,7 @@ class OnnxProgram implements Program {
   /** Null: a request's items share nothing, and are rows. */
   readonly #requests: RequestsGraph | null;
   readonly #shared: Int32Array;
+  readonly #busy: Busy | null;
   readonly #onDispose: () => void;
   readonly #loaded = new Set<OnnxWeights>();
   readonly #rowFeeds: OnnxFeeds;
@@ -88,8 +107,9 @@ class OnnxProgram implements Program {
   /** By request: what its items share. */
   #sharedOf = new Float32Array(0);
 
-  constructor(runtime: OnnxRuntime, shape: NetShape, onDispose: () => void) {
+  constructor(runtime: OnnxRuntime, shape: NetShape, busy: Busy | null, onDispose: () => void) {
     this.#runtime = runtime;
+    this.#busy = busy;
     this.#shape = shape;
     this.#requests = requestsGraph(shape);
     this.#shared = sharedInputsOf(shape).shared;
@@ -106,22 +126,24 @@ class OnnxProgram implements Program {
     this.#loaded.add(loaded);
     for (const kind of ['rows', 'requests'] as const) {
       // A failure is that of the forward that waits for it, or tries again.
-      if (this.#newest?.scoring[kind].isScored === true) loaded.scoring[kind].open().catch(() => {});
+      for (const place of ['here', 'aside'] as const)
+        if (this.#newest?.scoring[kind][place]?.isScored === true)
+          loaded.scoring[kind][place]?.open().catch(() => {});
     }
     this.#newest = loaded;
     return loaded;
   }
 
   forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> {
-    const session = (loaded as OnnxWeights).scoring[input.requests === undefined ? 'rows' : 'requests'];
-    session.isScored = true;
+    const sessions = (loaded as OnnxWeights).scoring[input.requests === undefined ? 'rows' : 'requests'];
     if (this.#requests?.readsRows !== false) spreadShared(input, this.#shared, this.#shape.embeddingFloats);
     const isSplit = input.requests !== undefined && this.#requests !== null;
     const { tensors } = isSplit ? this.#feedRequests(this.#requests, input) : this.#feedRows(input);
     const wide = isSplit && this.#shape.hasWide ? input.wide : null;
-    const { opened } = session;
-    if (opened !== null) return score(opened, tensors, wide, logits);
-    return session.open().then((made) => score(made, tensors, wide, logits));
+    const aside = this.#busy?.isBusy() === true ? openedAside(sessions) : null;
+    if (aside === null) return scoreHere(sessions, tensors, wide, logits);
+    // A thread that has ended costs no answer.
+    return score(aside, tensors, wide, logits).catch(() => scoreHere(sessions, tensors, wide, logits));
   }
 
   async gradients(
@@ -166,16 +188,23 @@ class OnnxProgram implements Program {
   }
 
   #scoringOf(parameters: Float32Array): Scoring {
-    const sessionOf = (graph: () => GraphWriter, threads: number) =>
-      createLazySession(() => this.#runtime.open(graph().withConstants('forward', parameters), threads));
+    const runtime = this.#runtime;
+    const aside = this.#busy?.aside;
+    const sessionsOf = (graph: () => GraphWriter, threads: number): Sessions => {
+      const made = () => graph().withConstants('forward', parameters);
+      return {
+        here: createLazySession(() => runtime.open(made(), threads)),
+        aside: aside ? createLazySession(() => runtime.openAside(aside, made(), threads)) : null,
+      };
+    };
     const rows = () => {
       this.#rows ??= forwardGraph(this.#shape);
       return this.#rows;
     };
     const requests = this.#requests?.graph;
     return {
-      rows: sessionOf(rows, 0),
-      requests: sessionOf(requests === undefined ? rows : () => requests, requestThreads(this.#shape)),
+      rows: sessionsOf(rows, 0),
+      requests: sessionsOf(requests === undefined ? rows : () => requests, requestThreads(this.#shape)),
     };
   }
 
@@ -237,9 +266,28 @@ class OnnxProgram implements Program {
   }
 }
 
+function scoreHere(
+  { here }: Sessions,
+  feeds: Readonly<Record<string, Tensor>>,
+  wide: Float32Array | null,
+  logits: Float32Array,
+): Promise<void> {
+  here.isScored = true;
+  if (here.opened !== null) return score(here.opened, feeds, wide, logits);
+  return here.open().then((made) => score(made, feeds, wide, logits));
+}
+
+/** Null: it is not there yet. Nobody waits for it. */
+function openedAside({ aside }: Sessions): ScoringSession | null {
+  if (aside === null) return null;
+  aside.isScored = true;
+  if (aside.opened === null) aside.open().catch(() => {});
+  return aside.opened;
+}
+
 /** @param wide float32[rows], added to what the session gives; null: nothing is. */
 async function score(
-  session: InferenceSession,
+  session: ScoringSession,
   feeds: Readonly<Record<string, Tensor>>,
   wide: Float32Array | null,
   logits: Float32Array,

@@ -6,6 +6,7 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import type { EngineName } from './engine.ts';
 import type { NetShape } from './net-shape.ts';
+import type { OnnxAside, ScoringSession } from './onnx-aside.ts';
 import type { Graph } from './onnx-proto.ts';
 import { modelBytes } from './onnx-proto.ts';
 
@@ -23,6 +24,8 @@ export interface OnnxRuntime {
    * @param threads 0: the library's choice, one a core.
    */
   open(graph: Graph, threads: number): Promise<InferenceSession>;
+  /** The same in another thread; the graph has one output, logits. */
+  openAside(aside: OnnxAside, graph: Graph, threads: number): Promise<ScoringSession>;
 }
 
 const providers: Readonly<Record<OnnxEngineName, string>> = {
@@ -57,18 +60,16 @@ export function requestThreads({ parameters }: NetShape): number {
 /** Rejects with the reason when the library or its execution provider is not here. */
 export async function openOnnxRuntime(name: OnnxEngineName): Promise<OnnxRuntime> {
   const ort = await importOrt();
-  // What goes wrong is thrown; the library would print it as well, and more than a line of it. Counts before the first session.
-  ort.env.logLevel = 'fatal';
-  const executionProviders = [providers[name]];
+  const optionsOf = (threads: number): InferenceSession.SessionOptions => ({
+    ...onnxSessionOptions,
+    executionProviders: [providers[name]],
+    intraOpNumThreads: threads,
+  });
   const runtime: OnnxRuntime = {
     name,
     ort,
-    open: (graph, threads) =>
-      ort.InferenceSession.create(modelBytes(graph), {
-        ...onnxSessionOptions,
-        executionProviders,
-        intraOpNumThreads: threads,
-      }),
+    open: (graph, threads) => ort.InferenceSession.create(modelBytes(graph), optionsOf(threads)),
+    openAside: (aside, graph, threads) => aside.open(modelBytes(graph), optionsOf(threads)),
   };
   // A provider that is not here says so when it is first asked for.
   const probe = await runtime.open(probeGraph, 1);
@@ -76,12 +77,16 @@ export async function openOnnxRuntime(name: OnnxEngineName): Promise<OnnxRuntime
   return runtime;
 }
 
-async function importOrt(): Promise<Ort> {
+/** The library, told to keep what goes wrong to itself but for what it throws. */
+export async function importOrt(): Promise<Ort> {
   const module = (await import('onnxruntime-node').catch((error: unknown) => {
     const isAbsent = (error as { readonly code?: unknown }).code === 'ERR_MODULE_NOT_FOUND';
     throw isAbsent ? new Error('package onnxruntime-node is not installed', { cause: error }) : error;
   })) as Ort & { readonly default?: Ort };
-  return module.default ?? module;
+  const ort = module.default ?? module;
+  // What goes wrong is thrown; the library would print it as well, and more than a line of it. Counts before the first session.
+  ort.env.logLevel = 'fatal';
+  return ort;
 }
 
 const probeGraph: Graph = {

@@ -1,19 +1,21 @@
 /** A session that is opened when it is first wanted; one that could not be opened is opened anew by the next who wants it. */
-import type { InferenceSession } from 'onnxruntime-node';
+import type { ScoringSession } from './onnx-aside.ts';
 
-export interface LazySession {
+export interface LazySession<Session extends ScoringSession> {
   /** Set by who has scored with it. */
   isScored: boolean;
   /** The session once it is there, else null. */
-  readonly opened: InferenceSession | null;
-  open(): Promise<InferenceSession>;
+  readonly opened: Session | null;
+  open(): Promise<Session>;
   /** May be called again. */
   release(): void;
 }
 
-export function createLazySession(make: () => Promise<InferenceSession>): LazySession {
-  let opening: Promise<InferenceSession> | null = null;
-  let opened: InferenceSession | null = null;
+export function createLazySession<Session extends ScoringSession>(
+  make: () => Promise<Session>,
+): LazySession<Session> {
+  let opening: Promise<Session> | null = null;
+  let opened: Session | null = null;
   return {
     isScored: false,
     get opened() {

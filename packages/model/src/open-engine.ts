@@ -6,11 +6,14 @@ import { createPlainEngine } from './plain-engine.ts';
 import { openTfjsBackend, type TfjsEngineName } from './tfjs-backends.ts';
 import { createTfjsEngine } from './tfjs-engine.ts';
 
-const openers: Readonly<Record<EngineName, () => Promise<Engine>>> = {
-  'onnx-tensorrt': () => openOnnx('onnx-tensorrt'),
-  'onnx-cuda': () => openOnnx('onnx-cuda'),
+/** Opens an engine. @param isBusy  OpenNetOptions.isBusy; those that hold up no thread do not ask. */
+type Opener = (isBusy: (() => boolean) | null) => Promise<Engine>;
+
+const openers: Readonly<Record<EngineName, Opener>> = {
+  'onnx-tensorrt': (isBusy) => openOnnx('onnx-tensorrt', isBusy),
+  'onnx-cuda': (isBusy) => openOnnx('onnx-cuda', isBusy),
   'tfjs-node-gpu': () => openTfjs('tfjs-node-gpu'),
-  onnx: () => openOnnx('onnx'),
+  onnx: (isBusy) => openOnnx('onnx', isBusy),
   webgpu: () => openTfjs('webgpu'),
   'tfjs-node': () => openTfjs('tfjs-node'),
   wasm: () => openTfjs('wasm'),
@@ -19,14 +22,14 @@ const openers: Readonly<Record<EngineName, () => Promise<Engine>>> = {
 };
 
 /** Rejects with the reason when the engine cannot be loaded here. */
-export function openByName(name: EngineName): Promise<Engine> {
-  return openers[name]();
+export function openByName(name: EngineName, isBusy: (() => boolean) | null = null): Promise<Engine> {
+  return openers[name](isBusy);
 }
 
 async function openTfjs(name: TfjsEngineName): Promise<Engine> {
   return createTfjsEngine(await openTfjsBackend[name]());
 }
 
-async function openOnnx(name: OnnxEngineName): Promise<Engine> {
-  return createOnnxEngine(await openOnnxRuntime(name));
+async function openOnnx(name: OnnxEngineName, isBusy: (() => boolean) | null): Promise<Engine> {
+  return createOnnxEngine(await openOnnxRuntime(name), isBusy);
 }

@@ -30,6 +30,11 @@ export interface OpenNetOptions {
   readonly onSkip: (name: EngineName, reason: string) => void;
   /** What the net is for: `auto` then measures. Without it, `auto` is the same engine at every start. */
   readonly work?: EngineWork;
+  /**
+   * Whether the thread that asks for scores has other work meanwhile: an engine that would hold it up then makes them in a thread
+   * of its own, which takes a little longer. Asked at each call. Absent: it has none.
+   */
+  readonly isBusy?: () => boolean;
   /** Reads an imported net's file; who cannot opens no such model. @throws MILL_FILE_INVALID */
   readonly readNet?: (file: string) => Promise<Uint8Array>;
 }

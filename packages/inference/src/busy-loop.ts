@@ -1,0 +1,29 @@
+/** Whether the process's thread has its hands full: the share of the last while in which its event loop did not wait. */
+import { type EventLoopUtilization, performance } from 'node:perf_hooks';
+import type { Clock } from '@millrace/runtime';
+
+/** The share is that of a time of this length at least, ms. */
+const windowMs = 50;
+
+/**
+ * @param busyFrom  share from which on it counts as busy; above 1: never.
+ * @param utilization  default: of this thread.
+ */
+export function createBusyLoop(
+  busyFrom: number,
+  clock: Pick<Clock, 'monotonicMs'>,
+  utilization: typeof performance.eventLoopUtilization = performance.eventLoopUtilization,
+): () => boolean {
+  let last: EventLoopUtilization = utilization();
+  let lastMs = clock.monotonicMs();
+  let isBusy = false;
+  return () => {
+    const nowMs = clock.monotonicMs();
+    if (nowMs - lastMs < windowMs) return isBusy;
+    const current = utilization();
+    isBusy = utilization(current, last).utilization >= busyFrom;
+    last = current;
+    lastMs = nowMs;
+    return isBusy;
+  };
+}
