@@ -76,3 +76,4 @@ export {
   resetBatch,
   type SparseBatch,
 } from './sparse-batch.ts';
+export { unsplitPlan, unsplitShape } from './unsplit-net.ts';

@@ -99,22 +99,17 @@ function batchOf(
 ): OnnxRequests {
   const shared = graph.input({ name: 'shared', type: 'float32', dims: ['requests', sharedPlaces.length] });
   const requestOf = graph.input({ name: 'requestOf', type: 'int32', dims: ['repeated'] });
-  /** Columns of a matrix that has `width` of them. */
-  const columns = (value: Value, width: number, places: readonly number[]) =>
-    places.length === width
-      ? [value]
-      : pairsOf(runsOf(places)).map(([from, to]) => graph.slice(value, 1, from, to));
   return {
     shared: (places) => {
       const found = places.map((place) => sharedPlaces.indexOf(place));
-      return graph.concat(columns(shared, sharedPlaces.length, found), 1);
+      return graph.columns(shared, sharedPlaces.length, found);
     },
     own: (places) => {
       const inSlots = places.filter((place) => place < slotFloats);
       const inDense = places.flatMap((place) => (place < slotFloats ? [] : [place - slotFloats]));
       const pieces = [
-        ...(inSlots.length === 0 ? [] : columns(slots as Value, slotFloats, inSlots)),
-        ...(inDense.length === 0 ? [] : columns(dense as Value, denseFields, inDense)),
+        ...(inSlots.length === 0 ? [] : [graph.columns(slots as Value, slotFloats, inSlots)]),
+        ...(inDense.length === 0 ? [] : [graph.columns(dense as Value, denseFields, inDense)]),
       ];
       return graph.concat(pieces, 1);
     },

@@ -4,10 +4,13 @@ import type { Value } from './onnx-graph.ts';
 import { chainOf } from './onnx-layers.ts';
 import type { OnnxPart } from './onnx-part.ts';
 
-export const towersOf: OnnxPart<TowersShape> = (graph, { shared, item }, { all, slots, slotFloats }) => {
+export const towersOf: OnnxPart<TowersShape> = (graph, { shared, item }, batch) => {
+  const { all, slots, slotFloats, denseFields } = batch;
+  const inputsOf = (places: readonly number[]) =>
+    graph.columns(all as Value, slotFloats + denseFields, places);
   const read = [...shared.inputs, ...item.inputs];
-  const a = chainOf(graph, shared.layers, graph.gather(all as Value, shared.inputs, 1));
-  const b = chainOf(graph, item.layers, graph.gather(all as Value, item.inputs, 1));
+  const a = chainOf(graph, shared.layers, inputsOf(shared.inputs));
+  const b = chainOf(graph, item.layers, inputsOf(item.inputs));
   const units = item.layers.at(-1)?.units ?? item.inputs.length;
   return {
     logits: graph.reshape(graph.rowSums(graph.mul(a.output, b.output), units), [-1]),

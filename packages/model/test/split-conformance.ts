@@ -9,6 +9,7 @@ import type { Engine, EngineName, NetInput } from '../src/engine.ts';
 import { initialParameters } from '../src/initial-parameters.ts';
 import type { NetShape } from '../src/net-shape.ts';
 import { sharedInputsOf } from '../src/shared-inputs.ts';
+import { unsplitShape } from '../src/unsplit-net.ts';
 import type { NetCase } from './net-cases.ts';
 
 /** A batch of requests of some sizes; `itemsKnown` items stand in them again and again. */
@@ -82,7 +83,7 @@ export function splitConformance(name: EngineName, cases: readonly NetCase[]): v
     `engine ${name}: $title: requests are scored as their items are alone, and as the unsplit net scores them`,
     async ({ shape }) => {
       const program = engine.compile(shape);
-      const whole = engine.compile({ ...shape, sides: shape.sides.map(() => 'mixed' as const) });
+      const whole = engine.compile(unsplitShape(shape));
       const scored = async (input: NetInput, weights: Float32Array) => {
         const loaded = program.load(weights);
         const logits = new Float32Array(input.rows);
