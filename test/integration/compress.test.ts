@@ -47,7 +47,7 @@ test('compress: a model is made of what was learned, with its smaller nets as ve
     '--data',
     log,
     '--methods',
-    'rows-int8,dense-int8,prune-units',
+    'rows-int8,dense-int8,prune-units,split',
     '--batch',
     '4',
   ];
@@ -58,11 +58,20 @@ test('compress: a model is made of what was learned, with its smaller nets as ve
   const { code, stdout, stderr } = await run();
   expect([code, code === 0 ? '' : stderr]).toEqual([0, '']);
   // Rows are the cluster's own: a format of theirs is no version.
-  const { versions } = JSON.parse(stdout) as { versions: unknown };
+  const { versions, methods } = JSON.parse(stdout) as {
+    versions: unknown;
+    methods: readonly { method: string; auc: number; requests?: Record<string, number> }[];
+  };
   expect(versions).toEqual([
     { method: 'dense-int8', version: 1 },
     { method: 'prune-units', version: 2 },
   ]);
+  // What requests are split by changes no weights, so it is no version either.
+  const [none, split] = ['none', 'split'].map((name) => methods.find(({ method }) => method === name));
+  expect(split?.auc).toBe(none?.auc);
+  const { whole, fresh, known, scoreDifference } = split?.requests ?? {};
+  expect(Math.min(whole, fresh, known)).toBeGreaterThan(0);
+  expect(scoreDifference).toBeLessThan(1e-5);
   await cluster.client.waitUntilReady();
   // A node that is ready loads versions that come later while it serves.
   await eventually(

@@ -7,3 +7,6 @@ export {
   type LocalLearnerOptions,
   openLocalLearner,
 } from './local-learner.ts';
+export { measureSplit, type SplitSpeeds, type SplitTurns } from './measure-split.ts';
+export { createRequestScorer, type RequestFeatures, type RequestScorer } from './request-scorer.ts';
+export { createRowReader, type ReadRows } from './row-reader.ts';

@@ -15,15 +15,12 @@ import {
   noteEventTime,
   type PartitionState,
   partitionOf,
-  pullRows,
-  type RowTable,
   stepDense,
   stepRow,
   sweepPartition,
   tableLayouts,
 } from '@millrace/core';
 import {
-  atLeast,
   type BatchSpace,
   createGradientStep,
   createKeyOccurrences,
@@ -35,7 +32,8 @@ import {
   openNet,
   type StepExample,
 } from '@millrace/model';
-import { invariant, type ModelFile, partitionsDefault, partitionsMax } from '@millrace/protocol';
+import { invariant, type ModelFile, partitionsDefault } from '@millrace/protocol';
+import { createRowReader, type ReadRows } from './row-reader.ts';
 
 /** An example and when it happened. */
 export interface LearnerExample extends StepExample {
@@ -99,16 +97,13 @@ export function createLocalLearner(net: OpenNet, states: readonly PartitionState
   return new Learner(net, states);
 }
 
-const touched = new Uint16Array(partitionsMax);
-
 class Learner implements LocalLearner {
   readonly net: OpenNet;
   readonly states: readonly PartitionState[];
   logits: Float32Array = new Float32Array(0);
   timeMs = 0;
   readonly #step: GradientStep;
-  /** By table, then partition: what pullRows wants. */
-  readonly #tables: readonly (readonly RowTable[])[];
+  readonly #read: ReadRows;
   /** By table; null where nobody asks how often a key occurs. */
   readonly #occurrences: readonly (KeyOccurrences | null)[];
   /** Partitions met in this batch: their numbers, how many, and for each partition the batch in which it was last met. */
@@ -123,7 +118,7 @@ class Learner implements LocalLearner {
     this.net = net;
     this.states = states;
     this.#step = createGradientStep(net);
-    this.#tables = net.plan.tables.map((_, place) => states.map(({ tables }) => tables[place]));
+    this.#read = createRowReader(states);
     this.#occurrences = net.plan.tables.map(({ admission, expiry }) =>
       admission === null && expiry === null ? null : createKeyOccurrences(),
     );
@@ -179,14 +174,10 @@ class Learner implements LocalLearner {
   }
 
   #readRows(): void {
-    const { batch, rows } = this.#step.space;
-    invariant(!this.#used && batch.rows > 0, 'a batch has an example');
+    const { space } = this.#step;
+    invariant(!this.#used && space.batch.rows > 0, 'a batch has an example');
     this.#used = true;
-    for (let t = 0; t < this.#tables.length; t += 1) {
-      const { keys, unique } = batch.tables[t];
-      rows[t] = atLeast(rows[t], unique * this.net.plan.tables[t].dim);
-      if (unique > 0) pullRows(this.#tables[t], keys, unique, rows[t], 0, touched);
-    }
+    this.#read(space);
   }
 
   /** What the blocks of this batch would do to each partition that has a key in it. */

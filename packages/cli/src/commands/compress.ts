@@ -1,6 +1,6 @@
 /** `millrace compress`: what making a model smaller costs and saves, measured on a log. */
 import { randomUUID } from 'node:crypto';
-import type { LocalLearner } from '@millrace/learner';
+import type { LocalLearner, SplitSpeeds } from '@millrace/learner';
 import { type EngineName, engineNames } from '@millrace/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AddedVersion } from '../compress/add-versions.ts';
@@ -31,6 +31,7 @@ interface CompressFlags extends LogFlags {
   readonly zeros: number;
   readonly teacher: number;
   readonly batch: number;
+  readonly candidates: number;
   readonly engine: 'auto' | EngineName;
   readonly add?: string;
   readonly json: boolean;
@@ -73,6 +74,12 @@ export function compressCommand(): Command {
       0.5,
     )
     .option('--batch <n>', 'events of one gradient step', wholeNumber({ min: 1, max: 1_000_000 }), 1)
+    .option(
+      '--candidates <n>',
+      'items of the requests that split is timed with',
+      wholeNumber({ min: 1, max: 10_000 }),
+      100,
+    )
     .addOption(
       new Option('--engine <name>', 'what runs the nets').choices(['auto', ...engineNames]).default('auto'),
     )
@@ -87,12 +94,13 @@ export function compressCommand(): Command {
 }
 
 async function compress(modelPath: string, flags: CompressFlags): Promise<void> {
-  const { data, format, strict, batch, holdout, fineTune, zeros } = flags;
+  const { data, format, strict, batch, holdout, fineTune, zeros, candidates } = flags;
   const parameters: CompressParameters = {
     holdout,
     fineTune,
     batch,
     zeros,
+    candidates,
     unitsKept: { narrow: flags.units, student: flags.student },
     fromTeacher: flags.teacher,
   };
@@ -129,6 +137,9 @@ async function compress(modelPath: string, flags: CompressFlags): Promise<void> 
     process.stdout.write(`${JSON.stringify({ ...told, ...logReportJson(log) })}\n`);
   } else process.stdout.write(`${tableOf(figures)}\n`);
   tellLogReports([result.log]);
+  for (const { requests } of figures) {
+    if (requests !== undefined) process.stderr.write(`${requestsText(requests, parameters.candidates)}\n`);
+  }
   for (const { method, version } of versions)
     process.stderr.write(`${method} is version ${version} of model "${add}"\n`);
   const seconds = (performance.now() - startMs) / 1_000;
@@ -169,11 +180,25 @@ interface Figures {
   readonly forwardSpeedup: number;
   /** How many times as fast rows are read. */
   readonly readSpeedup: number;
+  /** Of requests, where the method splits them. */
+  readonly requests?: RequestFigures;
+}
+
+/** Items a second, from features to scores; ratios are against `whole`. */
+interface RequestFigures {
+  readonly whole: number;
+  /** Split, where no item was seen before, and where most were. */
+  readonly fresh: number;
+  readonly freshSpeedup: number;
+  readonly known: number;
+  readonly knownSpeedup: number;
+  /** Largest difference of a score from the whole net's. */
+  readonly scoreDifference: number;
 }
 
 function figuresFrom({ results }: CompressResult): readonly Figures[] {
   const [none] = results;
-  return results.map(({ method, units, rowBytes, denseBytes, quality, forwardMs, readMs }) => ({
+  return results.map(({ method, units, rowBytes, denseBytes, quality, forwardMs, readMs, split }) => ({
     method,
     units,
     rowBytes,
@@ -187,14 +212,26 @@ function figuresFrom({ results }: CompressResult): readonly Figures[] {
     forwardMs: rounded(forwardMs),
     forwardSpeedup: rounded(none.forwardMs / forwardMs, 2),
     readSpeedup: rounded(none.readMs / readMs, 2),
+    ...(split === null ? {} : { requests: requestFiguresFrom(split) }),
   }));
+}
+
+function requestFiguresFrom({ whole, fresh, known, scoreDifference }: SplitSpeeds): RequestFigures {
+  return {
+    whole: Math.round(whole),
+    fresh: Math.round(fresh),
+    freshSpeedup: rounded(fresh / whole, 2),
+    known: Math.round(known),
+    knownSpeedup: rounded(known / whole, 2),
+    scoreDifference: Number(scoreDifference.toPrecision(2)),
+  };
 }
 
 function tableOf(figures: readonly Figures[]): string {
   const signed = (value: number) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(5)}`;
   const bytes = (count: number, ratio: number) => `${count.toLocaleString('en')} (${ratio.toFixed(2)})`;
   return textTable([
-    ['method', 'hidden units', 'row bytes', 'dense bytes', 'AUC', 'Δ', 'logloss', 'Δ', 'forward'],
+    ['method', 'hidden units', 'row bytes', 'dense bytes', 'AUC', 'Δ', 'logloss', 'Δ', 'forward', 'requests'],
     ...figures.map((line) => [
       line.method,
       line.units.join('-') || '–',
@@ -205,8 +242,17 @@ function tableOf(figures: readonly Figures[]): string {
       line.logloss.toFixed(5),
       line.method === 'none' ? '' : signed(line.loglossDelta),
       `${line.forwardSpeedup.toFixed(2)}×`,
+      line.requests === undefined ? '' : `${line.requests.freshSpeedup.toFixed(2)}×`,
     ]),
   ]).join('\n');
+}
+
+function requestsText(
+  { whole, fresh, known, knownSpeedup, scoreDifference }: RequestFigures,
+  candidates: number,
+): string {
+  const count = (n: number) => n.toLocaleString('en');
+  return `requests of ${candidates} items: ${count(whole)} items a second whole, ${count(fresh)} split, ${count(known)} (${knownSpeedup.toFixed(2)}×) where items are known; scores differ by ${scoreDifference.toExponential(0)} at most`;
 }
 
 function methodsFrom(text: string): readonly MethodName[] {

@@ -1,6 +1,6 @@
 /** Ways to score the same batch: rows in some format under some net with its weights as they come out of storage. */
 import { createProgressiveQuality, packFloats, type QualityReport, unpackFloats } from '@millrace/core';
-import type { LocalLearner } from '@millrace/learner';
+import { createRequestScorer, type LocalLearner, type RequestFeatures } from '@millrace/learner';
 import {
   gatherSpace,
   type LoadedWeights,
@@ -10,6 +10,7 @@ import {
   sigmoid,
 } from '@millrace/model';
 import type { Example } from '../log-file/index.ts';
+import { requestOf } from './log-requests.ts';
 import type { Method } from './methods.ts';
 import type { RowCopies } from './row-copies.ts';
 
@@ -49,6 +50,9 @@ export interface Judges {
   reports(): readonly QualityReport[];
 }
 
+/** Items of the requests that events are scored in where requests are split: its own first, then those of events behind it. */
+const companyItems = 4;
+
 /**
  * @param copies  rows by format; null: those that the learner has read.
  */
@@ -58,6 +62,12 @@ export function createJudges(
   copies: ReadonlyMap<Method['rows'], RowCopies | null>,
 ): Judges {
   const qualities = candidates.map(() => createProgressiveQuality());
+  const { states } = learner;
+  const scorers = candidates.map(({ method, net }) =>
+    method.requests === 'split' ? createRequestScorer(net.plan, net.program, states) : null,
+  );
+  const add = (c: number, { label, offset = 0 }: Example, logit: number) =>
+    qualities[c].add(sigmoid(logit + offset), label);
   return {
     async judge(examples) {
       const { space } = learner;
@@ -70,12 +80,27 @@ export function createJudges(
         }
         for (const [c, { method, net, loaded, scales }] of candidates.entries()) {
           if (method.rows !== format) continue;
+          const scorer = scorers[c];
+          if (scorer !== null) {
+            const logits = await scorer.score(loaded, scales, inCompany(examples));
+            for (const [i, example] of examples.entries()) add(c, example, logits[i * companyItems]);
+            continue;
+          }
           await net.program.forward(loaded, gatherSpace(space, scales), space.logits);
-          for (const [i, { label, offset = 0 }] of examples.entries())
-            qualities[c].add(sigmoid(space.logits[i] + offset), label);
+          for (const [i, example] of examples.entries()) add(c, example, space.logits[i]);
         }
       }
     },
     reports: () => qualities.map((quality) => quality.report()),
   };
+}
+
+function inCompany(examples: readonly Example[]): readonly RequestFeatures[] {
+  return examples.map((example, i) => {
+    const items = Array.from(
+      { length: companyItems },
+      (_, n) => examples[(i + n) % examples.length].request.items[0],
+    );
+    return requestOf(example, items);
+  });
 }

@@ -8,17 +8,17 @@
  * and the scores that were given before each example was learned; pruned nets do so from the point on where they are cut. The held-out end
  * is then scored by every method, the same batches with nothing learned in between.
  */
-import { pullRows, type QualityReport } from '@millrace/core';
-import type { LocalLearner } from '@millrace/learner';
+import type { QualityReport } from '@millrace/core';
+import { createRowReader, type LocalLearner, measureSplit, type SplitSpeeds } from '@millrace/learner';
 import { hiddenUnitsOf } from '@millrace/model';
-import { partitionsMax } from '@millrace/protocol';
 import { type Example, fileInvalid, type LogReport } from '../log-file/index.ts';
 import { eachExample, type LogInput } from '../training/each-example.ts';
 import { addExample, scoredAtOnce } from '../training/judged-batches.ts';
 import { labelLessonsOf } from '../training/label-lessons.ts';
 import { type Candidate, createCandidate, createJudges } from './candidates.ts';
 import { forwardTimes, readTimes, type Timing } from './forward-time.ts';
-import { applies, type MethodName, methods, uncompressed } from './methods.ts';
+import { createLogRequests, type LogRequests } from './log-requests.ts';
+import { applies, compressibleFrom, type MethodName, methods, uncompressed } from './methods.ts';
 import { copiesOf, type RowCopies, rowBytes } from './row-copies.ts';
 import { openSmallerNets, type SmallerNets, type SmallerNetsOptions, type Taught } from './smaller-nets.ts';
 
@@ -41,6 +41,8 @@ export interface CompressParameters extends Omit<SmallerNetsOptions, 'wanted'> {
   readonly fineTune: number;
   /** Examples of one step. */
   readonly batch: number;
+  /** Items of the requests that splitting is timed with. */
+  readonly candidates: number;
 }
 
 export interface MethodResult {
@@ -54,6 +56,8 @@ export interface MethodResult {
   readonly forwardMs: number;
   /** Of reading the rows of that batch, ms. */
   readonly readMs: number;
+  /** Of requests from features to scores; null where the method splits none. */
+  readonly split: SplitSpeeds | null;
   readonly candidate: Candidate;
 }
 
@@ -69,7 +73,9 @@ export interface CompressResult {
 
 /** What is given of an example that nothing is learned of. */
 const scored = { shown: 1, clicked: 0, offset: 0 };
-const touched = new Uint16Array(partitionsMax);
+/** Requests that splitting is timed with, and how long a turn of them lasts at most. */
+const splitRequests = 100;
+const splitTurnSeconds = 0.03;
 
 /** @throws MILL_FILE_INVALID, MILL_FEATURE_INVALID */
 export async function runCompress(options: CompressOptions): Promise<CompressResult> {
@@ -84,9 +90,9 @@ export async function runCompress(options: CompressOptions): Promise<CompressRes
     const wanted = `enough records to learn from and to hold ${parameters.holdout} of them out`;
     throw fileInvalid({ file: log.path }, wanted, `${records}`);
   }
-  const hidden = hiddenUnitsOf(file).length;
+  const compressible = compressibleFrom(file, shape.parameters);
   const names = options.methods.filter((name) => {
-    const does = applies(name, { parameters: shape.parameters, hidden });
+    const does = applies(name, compressible);
     if (!does) options.onSkip(name);
     return does;
   });
@@ -115,16 +121,18 @@ export async function runCompress(options: CompressOptions): Promise<CompressRes
       `${seen}: it changed while it was read`,
     );
   }
-  const { candidates, copies, reports } = judging as Judging;
+  const { candidates, copies, requests, reports } = judging as Judging;
 
   const times = await forwardTimes(learner, candidates, timing);
+  const readLearned = createRowReader(learner.states);
   const packed = [...copies].flatMap(([format, rows]) => (rows === null ? [] : [{ format, rows }]));
   const reads = await readTimes(
     learner,
     packed.map(({ rows }) => rows),
-    () => readLearned(learner),
+    () => readLearned(learner.space),
     timing,
   );
+  const split = names.includes('split') ? await splitSpeeds(learner, requests, parameters, timing) : null;
   const qualities = reports();
   const bytes = rowBytes(learner.states);
   return {
@@ -140,6 +148,7 @@ export async function runCompress(options: CompressOptions): Promise<CompressRes
       units: hiddenUnitsOf(candidate.net.file),
       forwardMs: times[c],
       readMs: reads[1 + packed.findIndex(({ format }) => format === candidate.method.rows)],
+      split: candidate.method.requests === 'split' ? split : null,
       candidate,
     })),
     dispose() {
@@ -173,6 +182,7 @@ function createBatches(learner: LocalLearner, smaller: SmallerNets, batchExample
 interface Judging {
   readonly candidates: readonly Candidate[];
   readonly copies: ReadonlyMap<string, RowCopies | null>;
+  readonly requests: LogRequests;
   take(example: Example, isLast: boolean): Promise<void>;
   reports(): readonly QualityReport[];
 }
@@ -191,14 +201,17 @@ function startJudging(learner: LocalLearner, smaller: SmallerNets, names: readon
     candidates.map(({ method }) => method.rows),
   );
   const judges = createJudges(learner, candidates, copies);
+  const requests = createLogRequests(learner.net.file.seed);
   const batch: Example[] = [];
   return {
     candidates,
     copies,
+    requests,
     reports: judges.reports,
     async take(example, isLast) {
       addExample(learner, example, scored);
       batch.push(example);
+      requests.take(example);
       if (batch.length < scoredAtOnce && !isLast) return;
       await learner.score();
       await judges.judge(batch);
@@ -207,17 +220,15 @@ function startJudging(learner: LocalLearner, smaller: SmallerNets, names: readon
   };
 }
 
-/** Reads the rows of the newest batch as a shard would. */
-function readLearned({ states, space }: LocalLearner): void {
-  for (const [t, { keys, unique }] of space.batch.tables.entries()) {
-    if (unique > 0)
-      pullRows(
-        states.map(({ tables }) => tables[t]),
-        keys,
-        unique,
-        space.rows[t],
-        0,
-        touched,
-      );
-  }
+function splitSpeeds(
+  { net, states }: LocalLearner,
+  requests: LogRequests,
+  { candidates }: CompressParameters,
+  { rounds, nowMs }: Timing,
+): Promise<SplitSpeeds> {
+  return measureSplit(net, states, requests.draw(splitRequests, candidates), {
+    turns: rounds,
+    turnSeconds: splitTurnSeconds,
+    seconds: () => nowMs() / 1_000,
+  });
 }

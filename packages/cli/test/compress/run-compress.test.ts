@@ -26,6 +26,7 @@ const parameters: CompressParameters = {
   holdout: 0.25,
   fineTune: 0.3,
   batch: 4,
+  candidates: 20,
   zeros: 0.75,
   unitsKept: { narrow: 0.5, student: 0.25 },
   fromTeacher: 0.5,
@@ -78,7 +79,9 @@ test('compress: every method is judged by the same events, takes fewer bytes, an
   for (const { method, quality, rowBytes, denseBytes, forwardMs, readMs } of result.results.slice(1)) {
     expect([method, quality.count]).toEqual([method, 1_000]);
     expect(Math.abs(quality.auc - none.quality.auc), method).toBeLessThan(0.02);
-    expect(rowBytes + denseBytes, method).toBeLessThan(none.rowBytes + none.denseBytes);
+    // To split a net leaves it as it is.
+    if (method !== 'split')
+      expect(rowBytes + denseBytes, method).toBeLessThan(none.rowBytes + none.denseBytes);
     expect(forwardMs).toBeGreaterThan(0);
     expect(readMs).toBeGreaterThan(0);
   }
@@ -93,10 +96,26 @@ test('compress: every method is judged by the same events, takes fewer bytes, an
   expect(of.get('dense-int8')?.quality.logloss).not.toBe(none.quality.logloss);
 });
 
+test('compress: split requests are timed, and score each event as it is scored alone', async () => {
+  const { of, result } = await compressed(layers, ['split']);
+  const [none] = result.results;
+  const split = of.get('split');
+  expect(none.split).toBeNull();
+  expect(split?.quality).toEqual(none.quality);
+  const { whole = 0, fresh = 0, known = 0, scoreDifference = 1 } = split?.split ?? {};
+  expect(Math.min(whole, fresh, known)).toBeGreaterThan(0);
+  expect(scoreDifference).toBeLessThan(1e-5);
+});
+
 test('compress: what changes nothing of a model is skipped and said', async () => {
   const { result, skipped } = await compressed(ads);
-  expect(result.results.map(({ method }) => method)).toEqual(['none', 'rows-float16', 'rows-int8']);
-  expect(skipped).toEqual(methodNames.filter((name) => !name.startsWith('rows-')));
+  expect(result.results.map(({ method }) => method)).toEqual(['none', 'rows-float16', 'rows-int8', 'split']);
+  expect(skipped).toEqual(methodNames.filter((name) => !name.startsWith('rows-') && name !== 'split'));
+  const { skipped: alsoSplit } = await compressed({
+    ...ads,
+    fields: ads.fields.map((field) => ({ ...field, scope: 'item' as const })),
+  });
+  expect(alsoSplit).toContain('split');
 });
 
 test('compress: nets are pruned also where nearly all that is learned fine-tunes them', async () => {
