@@ -1,6 +1,6 @@
 /** Creates models: checks the file, writes it to the key-value store once, and tells one model from another of the same name. */
 import { fingerprintOf, tableLayouts } from '@millrace/core';
-import { parseModelFile, sameModel } from '@millrace/model';
+import { importsNet, openNet, parseModelFile, sameModel } from '@millrace/model';
 import { isName, jsonBytes, jsonFrom, MillraceError, type ModelFile } from '@millrace/protocol';
 import type { Bus, ClusterView } from '@millrace/runtime';
 
@@ -56,4 +56,15 @@ function refuseSharedTableIds(view: ClusterView, file: ModelFile): void {
     }
     taken.set(layout.tableId, `${file.name}/${layout.name}`);
   }
+}
+
+/** An imported net is opened before its model is stored: what does not fit is an error of who sends it, not of every node. */
+export async function refuseUnopened(
+  value: unknown,
+  readNet?: (file: string) => Promise<Uint8Array>,
+): Promise<void> {
+  const file = parseModelFile(value);
+  if (!importsNet(file)) return;
+  const net = await openNet(file, { wanted: 'auto', onSkip() {}, ...(readNet && { readNet }) });
+  net.dispose();
 }

@@ -40,7 +40,7 @@ import { isModelReady, statusOf } from './cluster-status.ts';
 import { createExperimentControl } from './experiment-control.ts';
 import { createImpressionLog } from './impression-log.ts';
 import { impressionOf, type Shown } from './impression-of.ts';
-import { storeModel } from './model-catalog.ts';
+import { refuseUnopened, storeModel } from './model-catalog.ts';
 import { ownWriteMsMax } from './own-write.ts';
 import { drawFor, rankedItems, rankingPlanFrom, shownPart } from './ranking.ts';
 import { release } from './release.ts';
@@ -320,7 +320,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       throw modelUnknown(name);
     },
     async createModel(name, value) {
-      await refuseUnopened(value, options);
+      await refuseUnopened(value, options.readNet);
       const created = await storeModel(bus, view, name, value);
       await view.waitFor(() => view.models.has(name), ownWriteMsMax);
       await reconcile();
@@ -367,14 +367,6 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       await impressions.close();
     },
   };
-}
-
-/** An imported net is opened before its model is stored: what does not fit is an error of who sends it, not of every node. */
-async function refuseUnopened(value: unknown, { readNet }: ScoringCoreOptions): Promise<void> {
-  const file = parseModelFile(value);
-  if (!importsNet(file)) return;
-  const net = await openNet(file, { wanted: 'auto', onSkip() {}, ...(readNet && { readNet }) });
-  net.dispose();
 }
 
 /** What every answer says of how it came about. */
