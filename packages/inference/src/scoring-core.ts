@@ -1,14 +1,7 @@
 /** The scoring core behind every protocol: keeps the models of the cluster served, scores, logs, takes outcomes. */
 import type { CopyFormat, RowSource } from '@millrace/client';
 import { type ExperimentsView, modelsApart, openExperiments, watchExperiments } from '@millrace/experiments';
-import {
-  type EngineName,
-  featuresOf,
-  importsNet,
-  type OpenNet,
-  openNet,
-  parseModelFile,
-} from '@millrace/model';
+import { type EngineName, featuresOf, importsNet, type OpenNet } from '@millrace/model';
 import {
   answeredScore,
   decodeHeads,
