@@ -105,11 +105,15 @@ function take(cluster: Cluster, step: Step): void {
   if (step.kind === 'tell') shard.told = { ready: new Set(shard.ready), epoch: shard.knownEpoch };
 }
 
-/** Live holders by the map that answer reads, by partition. */
+/**
+ * Live holders by the map that answer reads and will go on to, by partition. One that is letting go of what an earlier map took
+ * away does so before it learns that a newer one, after a crash of the others, gives it back.
+ */
 function answering({ map, shards }: Cluster): string[][] {
   return all.map((partition) => {
     if (map === null) return [];
-    return holdersOf(map, partition).filter((name) => shards.get(name)?.ready.has(partition));
+    const answers = (shard: Shard | undefined) => shard?.ready.has(partition) && !shard.releasing.has(partition);
+    return holdersOf(map, partition).filter((name) => answers(shards.get(name)));
   });
 }
 
