@@ -112,7 +112,8 @@ function take(cluster: Cluster, step: Step): void {
 function answering({ map, shards }: Cluster): string[][] {
   return all.map((partition) => {
     if (map === null) return [];
-    const answers = (shard: Shard | undefined) => shard?.ready.has(partition) && !shard.releasing.has(partition);
+    const answers = (shard: Shard | undefined) =>
+      shard?.ready.has(partition) && !shard.releasing.has(partition);
     return holdersOf(map, partition).filter((name) => answers(shards.get(name)));
   });
 }

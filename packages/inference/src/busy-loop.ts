@@ -4,9 +4,11 @@ import type { Clock } from '@millrace/runtime';
 
 /** The share is that of a time of this length at least, ms. */
 const windowMs = 50;
+/** Once busy, a thread is until it has a third less to do: what is made ready for one way of scoring should not be so for both. */
+const calmShare = 2 / 3;
 
 /**
- * @param busyFrom  share from which on it counts as busy; above 1: never.
+ * @param busyFrom  share from which on it counts as busy, until it falls below two thirds of that; above 1: never.
  * @param utilization  default: of this thread.
  */
 export function createBusyLoop(
@@ -21,7 +23,8 @@ export function createBusyLoop(
     const nowMs = clock.monotonicMs();
     if (nowMs - lastMs < windowMs) return isBusy;
     const current = utilization();
-    isBusy = utilization(current, last).utilization >= busyFrom;
+    const from = isBusy ? calmShare * busyFrom : busyFrom;
+    isBusy = utilization(current, last).utilization >= from;
     last = current;
     lastMs = nowMs;
     return isBusy;

@@ -25,12 +25,19 @@ test('busy loop: what counts is the share of the last while, looked at twenty ti
   expect(isBusy()).toBe(true);
   at.waited += 1;
   expect(isBusy()).toBe(false);
-  at.worked += 30;
-  at.waited += 31;
+  // Half of its time begins it, a third ends it.
+  at.worked += 49;
+  at.waited += 51;
   expect(isBusy()).toBe(false);
-  at.worked += 25;
-  at.waited += 25;
+  at.worked += 50;
+  at.waited += 50;
   expect(isBusy()).toBe(true);
+  at.worked += 34;
+  at.waited += 66;
+  expect(isBusy()).toBe(true);
+  at.worked += 33;
+  at.waited += 67;
+  expect(isBusy()).toBe(false);
 });
 
 test('busy loop: from 0 on it always is, beyond 1 it never is', () => {
