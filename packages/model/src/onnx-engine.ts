@@ -46,8 +46,8 @@ interface Busy {
 /** Sessions that score one version: in this thread, and in another one. */
 interface Sessions {
   readonly here: LazySession<InferenceSession>;
-  /** Null: there is no other thread. */
-  readonly aside: LazySession<ScoringSession> | null;
+  /** Null: there is no other thread, or it has failed this version, which it is not asked for again. */
+  aside: LazySession<ScoringSession> | null;
 }
 
 interface Scoring {
@@ -143,7 +143,10 @@ class OnnxProgram implements Program {
     const aside = this.#busy?.isBusy() === true ? openedAside(sessions) : null;
     if (aside === null) return scoreHere(sessions, tensors, wide, logits);
     // A thread that has ended costs no answer.
-    return score(aside, tensors, wide, logits).catch(() => scoreHere(sessions, tensors, wide, logits));
+    return score(aside, tensors, wide, logits).catch(() => {
+      loseAside(sessions);
+      return scoreHere(sessions, tensors, wide, logits);
+    });
   }
 
   async gradients(
@@ -278,11 +281,18 @@ function scoreHere(
 }
 
 /** Null: it is not there yet. Nobody waits for it. */
-function openedAside({ aside }: Sessions): ScoringSession | null {
+function openedAside(sessions: Sessions): ScoringSession | null {
+  const { aside } = sessions;
   if (aside === null) return null;
   aside.isScored = true;
-  if (aside.opened === null) aside.open().catch(() => {});
+  if (aside.opened === null) aside.open().catch(() => loseAside(sessions));
   return aside.opened;
+}
+
+/** To try at every call would be to write the whole model down for each. */
+function loseAside(sessions: Sessions): void {
+  sessions.aside?.release();
+  sessions.aside = null;
 }
 
 /** @param wide float32[rows], added to what the session gives; null: nothing is. */

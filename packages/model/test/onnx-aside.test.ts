@@ -123,6 +123,33 @@ test('onnx aside: what the other thread fails at this one does', async () => {
     await opened();
     expect(await logitsOf(program, loaded, input)).toEqual(wanted);
     expect(counts.runs).toBe(1);
+    // It is not asked again for these weights.
+    expect(await logitsOf(program, loaded, input)).toEqual(wanted);
+    expect(counts).toEqual({ opened: 1, runs: 1, released: 1 });
+  } finally {
+    engine.dispose();
+  }
+});
+
+test('onnx aside: a session that cannot be opened there is tried once a version, and costs no answer', async () => {
+  let tried = 0;
+  const engine = createOnnxEngine(
+    {
+      ...runtime,
+      openAside() {
+        tried += 1;
+        return Promise.reject(new Error('no room'));
+      },
+    },
+    () => true,
+  );
+  try {
+    const program = engine.compile(layered);
+    const loaded = program.load(initialParameters(layered, 3));
+    const input = inputFrom(referenceBatch(layered, 5, initialParameters(layered, 3), 5));
+    const wanted = await logitsOf(program, loaded, input);
+    for (let call = 0; call < 3; call += 1) expect(await logitsOf(program, loaded, input)).toEqual(wanted);
+    expect(tried).toBe(1);
   } finally {
     engine.dispose();
   }
