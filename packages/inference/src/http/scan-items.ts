@@ -18,20 +18,21 @@ import {
   wholeKind,
 } from '@millrace/model';
 import { featureCharsMax, featureValuesMax, scoreItemsMax } from '@millrace/protocol';
-
-const quote = 0x22;
-const comma = 0x2c;
-const minus = 0x2d;
-const point = 0x2e;
-const zero = 0x30;
-const nine = 0x39;
-const colon = 0x3a;
-const listBegin = 0x5b;
-const backslash = 0x5c;
-const listEnd = 0x5d;
-const begin = 0x7b;
-const end = 0x7d;
-const space = 0x20;
+import {
+  backslash,
+  begin,
+  colon,
+  comma,
+  end,
+  listBegin,
+  listEnd,
+  minus,
+  nine,
+  point,
+  quote,
+  space,
+  zero,
+} from './json-bytes.ts';
 
 /** With more of them, two numbers could be one in JavaScript. */
 const digitsMax = 15;

@@ -7,6 +7,7 @@ import { isUtf8 } from 'node:buffer';
 import type { ItemColumns } from '@millrace/model';
 import type { FastifyInstance } from 'fastify';
 import type { ReadJson } from './json-body.ts';
+import { backslash, begin, colon, comma, end, listBegin, listEnd, quote } from './json-bytes.ts';
 import { afterSpace, scanItems, textEnd } from './scan-items.ts';
 
 declare module 'fastify' {
@@ -19,15 +20,6 @@ declare module 'fastify' {
     scannedItems: ItemColumns | null;
   }
 }
-
-const quote = 0x22;
-const comma = 0x2c;
-const colon = 0x3a;
-const listBegin = 0x5b;
-const backslash = 0x5c;
-const listEnd = 0x5d;
-const begin = 0x7b;
-const end = 0x7d;
 
 const standIn = Buffer.from('[{}]');
 const itemsName = 'items';
