@@ -117,7 +117,7 @@ export interface FieldKeys {
 
 /**
  * Adds one occurrence of each key of some fields, all of one table, to the example in work, which is number `batch.rows`.
- * @param fields  places in `from`.
+ * @param fields  places of the fields.
  */
 export function addOccurrences(
   batch: SparseBatch,
