@@ -6,6 +6,7 @@
  * sum is one of its own, added last to each, so that an item comes to the same bits whether it is the first or not.
  */
 import { invariant } from '@millrace/protocol';
+import { copyWords, wordsOf } from './copy-words.ts';
 import type { NetInput } from './engine.ts';
 import type { FeaturePlan } from './feature-plan.ts';
 import type { SparseBatch } from './sparse-batch.ts';
@@ -24,7 +25,7 @@ export function gather(
   variances: Float32Array | null = null,
 ): void {
   const { wide, embeddings } = input;
-  const { soleSlots, embeddingFloats: width } = plan;
+  const { embeddingFloats: width } = plan;
   const shared = sharedSums(batch.rows);
   wide.fill(0, 0, batch.rows);
   embeddings.fill(0, 0, batch.rows * width);
@@ -36,6 +37,8 @@ export function gather(
     const words = wordsOf(weights);
     const takesWide = plan.hasWide && hasWide;
     const skip = hasWide ? 1 : 0;
+    // Occurrences that go to one slot follow each other: the first of them finds it empty.
+    let last = -1;
     for (let i = 0; i < occurrences; i += 1) {
       const row = keyOf[i] * dim;
       const example = exampleOf[i];
@@ -47,34 +50,34 @@ export function gather(
       const slot = slotOf[i];
       if (slot < 0) continue;
       const to = example * width + slot;
-      if (x === 1 && soleSlots[slot] === 1) copyWords(words, row + skip, embeddingWords, to, embeddingDim);
-      else for (let d = 0; d < embeddingDim; d += 1) embeddings[to + d] += x * weights[row + skip + d];
+      if (x === 1 && to !== last) copyWords(words, row + skip, embeddingWords, to, embeddingDim);
+      else addFloats(weights, row + skip, embeddings, to, embeddingDim, x);
+      last = to;
     }
   }
   spreadSums(batch, shared, wide);
   if (variances !== null) gatherVariances(plan, batch, rows, variances);
 }
 
-/** The same memory: a float32 is read as a float64 and rounded back, a word is moved. */
-function wordsOf({ buffer, byteOffset, length }: Float32Array): Int32Array {
-  return new Int32Array(buffer, byteOffset, length);
-}
-
-function copyWords(from: Int32Array, fromAt: number, to: Int32Array, toAt: number, count: number): void {
+/** to[toAt + d] += x · from[fromAt + d] */
+function addFloats(
+  from: Float32Array,
+  fromAt: number,
+  to: Float32Array,
+  toAt: number,
+  count: number,
+  x: number,
+): void {
   let d = 0;
-  for (; d + 8 <= count; d += 8) {
+  for (; d + 4 <= count; d += 4) {
     const source = fromAt + d;
     const target = toAt + d;
-    to[target] = from[source];
-    to[target + 1] = from[source + 1];
-    to[target + 2] = from[source + 2];
-    to[target + 3] = from[source + 3];
-    to[target + 4] = from[source + 4];
-    to[target + 5] = from[source + 5];
-    to[target + 6] = from[source + 6];
-    to[target + 7] = from[source + 7];
+    to[target] += x * from[source];
+    to[target + 1] += x * from[source + 1];
+    to[target + 2] += x * from[source + 2];
+    to[target + 3] += x * from[source + 3];
   }
-  for (; d < count; d += 1) to[toAt + d] = from[fromAt + d];
+  for (; d < count; d += 1) to[toAt + d] += x * from[fromAt + d];
 }
 
 let sums = new Float32Array(0) as Float32Array;

@@ -2,6 +2,7 @@
  * What the items of a request share stands in the first row of the request alone (NetInput.requests): most parts read it once.
  * Those that want whole rows have it copied to the others first.
  */
+import { copyWords, wordsOf } from './copy-words.ts';
 import type { NetInput } from './engine.ts';
 import type { NetShape } from './net-shape.ts';
 
@@ -40,13 +41,14 @@ export function spreadShared(
 ): void {
   if (requests === undefined || runs.length === 0) return;
   const { starts, count } = requests;
+  const words = wordsOf(embeddings);
+  const many = runs.length;
   for (let r = 0; r < count; r += 1) {
-    const end = r + 1 < count ? starts[r + 1] : rows;
-    for (let b = starts[r] + 1; b < end; b += 1) {
-      const [from, to] = [starts[r] * embeddingFloats, b * embeddingFloats];
-      for (let run = 0; run < runs.length; run += 2) {
-        for (let i = runs[run]; i < runs[run + 1]; i += 1) embeddings[to + i] = embeddings[from + i];
-      }
+    const first = starts[r] * embeddingFloats;
+    const end = (r + 1 < count ? starts[r + 1] : rows) * embeddingFloats;
+    for (let to = first + embeddingFloats; to < end; to += embeddingFloats) {
+      for (let run = 0; run < many; run += 2)
+        copyWords(words, first + runs[run], words, to + runs[run], runs[run + 1] - runs[run]);
     }
   }
 }
