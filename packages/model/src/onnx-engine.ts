@@ -14,6 +14,7 @@ import { createOnnxAside, type OnnxAside, type ScoringSession } from './onnx-asi
 import { OnnxFeeds, tensorOf } from './onnx-feeds.ts';
 import type { GraphWriter } from './onnx-graph.ts';
 import { forwardGraph, type GradientPlace, gradientsGraph } from './onnx-net.ts';
+import { OnnxRequestFeeds, type Requests } from './onnx-request-feeds.ts';
 import { type RequestsGraph, requestsGraph } from './onnx-requests.ts';
 import { type OnnxRuntime, requestThreads } from './onnx-runtime.ts';
 import { createLazySession, type LazySession } from './onnx-session.ts';
@@ -95,17 +96,13 @@ class OnnxProgram implements Program {
   readonly #onDispose: () => void;
   readonly #loaded = new Set<OnnxWeights>();
   readonly #rowFeeds: OnnxFeeds;
-  readonly #requestFeeds: OnnxFeeds;
+  readonly #requestFeeds: OnnxRequestFeeds | null;
   /** Null before rows by themselves are asked for. */
   #rows: GraphWriter | null = null;
   #backward: Backward | null = null;
   #newest: OnnxWeights | null = null;
   /** In place of offsets that a batch does not have. */
   #zeros = new Float32Array(0);
-  /** By row of the batch in work: its request. */
-  #requestOf = new Int32Array(0);
-  /** By request: what its items share. */
-  #sharedOf = new Float32Array(0);
 
   constructor(runtime: OnnxRuntime, shape: NetShape, busy: Busy | null, onDispose: () => void) {
     this.#runtime = runtime;
@@ -114,7 +111,7 @@ class OnnxProgram implements Program {
     this.#requests = requestsGraph(shape);
     this.#shared = sharedInputsOf(shape).shared;
     this.#rowFeeds = new OnnxFeeds(runtime.ort);
-    this.#requestFeeds = new OnnxFeeds(runtime.ort);
+    this.#requestFeeds = this.#requests && new OnnxRequestFeeds(runtime.ort, shape, this.#requests);
     this.#onDispose = onDispose;
   }
 
@@ -137,8 +134,10 @@ class OnnxProgram implements Program {
   forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> {
     const sessions = (loaded as OnnxWeights).scoring[input.requests === undefined ? 'rows' : 'requests'];
     if (this.#requests?.readsRows !== false) spreadShared(input, this.#shared, this.#shape.embeddingFloats);
-    const isSplit = input.requests !== undefined && this.#requests !== null;
-    const { tensors } = isSplit ? this.#feedRequests(this.#requests, input) : this.#feedRows(input);
+    const isSplit = input.requests !== undefined && this.#requestFeeds !== null;
+    const { tensors } = isSplit
+      ? this.#feedRequests(this.#requestFeeds, input, input.requests)
+      : this.#feedRows(input);
     const wide = isSplit && this.#shape.hasWide ? input.wide : null;
     const aside = this.#busy?.isBusy() === true ? openedAside(sessions) : null;
     if (aside === null) return scoreHere(sessions, tensors, wide, logits);
@@ -233,29 +232,10 @@ class OnnxProgram implements Program {
     return feeds;
   }
 
-  #feedRequests({ sharedPlaces }: RequestsGraph, input: NetInput): OnnxFeeds {
-    const { rows, embeddings, dense } = input;
-    const { starts, count } = input.requests as NonNullable<NetInput['requests']>;
-    const { slotFloats, embeddingFloats, denseFields } = this.#shape;
-    const width = sharedPlaces.length;
-    if (this.#requestOf.length < rows) this.#requestOf = new Int32Array(2 * rows);
-    if (this.#sharedOf.length < count * width) this.#sharedOf = new Float32Array(2 * count * width);
-    for (let r = 0; r < count; r += 1) {
-      const first = starts[r];
-      this.#requestOf.fill(r, first, r + 1 < count ? starts[r + 1] : rows);
-      for (let i = 0; i < width; i += 1) {
-        const place = sharedPlaces[i];
-        this.#sharedOf[r * width + i] =
-          place < slotFloats
-            ? embeddings[first * embeddingFloats + place]
-            : dense[first * denseFields + place - slotFloats];
-      }
-    }
-    const feeds = this.#requestFeeds;
-    feeds.put('shared', this.#sharedOf, count, width);
-    feeds.put('requestOf', this.#requestOf, count === 1 ? 1 : rows, 0);
-    this.#feedInputs(feeds, input);
-    return feeds;
+  #feedRequests(parts: OnnxRequestFeeds, input: NetInput, requests: Requests): OnnxFeeds {
+    parts.put(input, requests);
+    if (this.#requests?.readsRows) this.#feedInputs(parts.feeds, input);
+    return parts.feeds;
   }
 
   #feedInputs(feeds: OnnxFeeds, { rows, embeddings, dense }: NetInput): void {

@@ -143,6 +143,12 @@ export const wideCases: readonly NetCase[] = [
       { slots: 8, dense: 3, dim: 16 },
     ),
   ),
+  netCase('wide first layer alone', { layers: [{ units: 160 }] }, { slots: 7, dense: 0, dim: 16 }),
+  netCase(
+    'wide first layer beside fwfm, which reads whole rows',
+    { wide: true, fwfm: true, layers: [{ units: 128 }, { units: 4 }] },
+    { slots: 8, dense: 3, dim: 16 },
+  ),
 ];
 
 export function netCase(title: string, net: LayersNet, sizes: Sizes): NetCase {
