@@ -1,4 +1,5 @@
 export type { BatchingLimits } from './batcher.ts';
+export { scanItems } from './http/scan-items.ts';
 export { type HttpFace, type HttpOptions, startHttp } from './http/start-http.ts';
 export { inferenceSettings } from './inference-settings.ts';
 export { storeModel } from './model-catalog.ts';

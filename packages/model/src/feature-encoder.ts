@@ -3,9 +3,10 @@
  * their keys, crosses combine the keys of their fields. What depends on the request alone is hashed once a request.
  */
 import { hashBytes, hashInteger, hashPair, hashText } from '@millrace/core';
-import type { DenseTransform, Features, FeatureValue, FieldScope } from '@millrace/protocol';
+import type { Features, FeatureValue } from '@millrace/protocol';
 import { boundKey } from './bounded-key.ts';
-import type { DenseInput, FeaturePlan, KeyField, MomentField } from './feature-plan.ts';
+import { type ReadValue, writeDense, writeRaw } from './example-numbers.ts';
+import type { FeaturePlan, KeyField } from './feature-plan.ts';
 import {
   bucketOf,
   inputOf,
@@ -26,6 +27,7 @@ import {
   kindIn,
   lengthIn,
 } from './item-columns.ts';
+import { createKnownItems, unknown } from './known-items.ts';
 import {
   addOccurrence,
   addOccurrences,
@@ -58,7 +60,7 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     words: new Uint32Array(512),
     starts: new Int32Array(fields.length),
     counts: new Int32Array(fields.length),
-    xs: new Float64Array(fields.length),
+    xs: new Float32Array(fields.length),
     slots: Int32Array.from(fields, ({ slot }) => slot),
     steps: Int32Array.from(fields, ({ dim }) => dim),
     shared: Uint8Array.from(fields, ({ shared }) => (shared ? 1 : 0)),
@@ -90,9 +92,22 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
   let columns: ItemColumns | null = null;
   /** By column the item's entry, −1: none. */
   let entryOf = new Int32Array(64);
-  /** By field its column, −1: no item has it. */
+  /** By field its column, −1: no item has it; where they were looked for. */
   const columnOf = new Int32Array(plan.keyFields.length);
+  let hasColumns = false;
   const crossWords = new Uint32Array(2);
+  const known = createKnownItems(perItem, keys);
+  /** By table its fields among the items' own, by their places in `perItem`. */
+  const ownOf = plan.tables.map((_, table) =>
+    Int32Array.from([...perItem.keys()].filter((n) => fields[perItem[n]].table === table)),
+  );
+  /** An item that is not the first of its request adds its own keys to the batch and nothing else. */
+  const addsKeysAlone =
+    plan.denseInputs.length + plan.moments.length + plan.attended === 0 &&
+    plan.crosses.every(({ shared }) => shared) &&
+    fields.every(({ shared, scope }) => shared || scope === 'item');
+  /** Something else than keys is read of an item. */
+  const readsValues = [...plan.denseInputs, ...plan.moments].some(({ scope }) => scope === 'item');
 
   const reserve = (more: number) => {
     if (used + more <= room) return;
@@ -151,14 +166,33 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
   const findColumns = ({ names }: ItemColumns) => {
     for (const f of perItem) columnOf[f] = names.indexOf(fields[f].name);
     if (entryOf.length < names.length) entryOf = new Int32Array(2 * names.length);
+    hasColumns = true;
   };
-  /** As encodeField of each of the item's values. */
-  const encodeColumns = (found: ItemColumns, i: number, columns: number) => {
-    const { entries, starts: firstOf, text } = found;
+  const findEntries = (items: ItemColumns, i: number, columns: number) => {
+    const { entries, starts: firstOf } = items;
+    if (!hasColumns) findColumns(items);
     for (let column = 0; column < columns; column += 1) entryOf[column] = -1;
     const end = entryWords * firstOf[i + 1];
     for (let entry = entryWords * firstOf[i]; entry < end; entry += entryWords)
       entryOf[columnIn(entries[entry + 1])] = entry;
+  };
+  /** As encodeColumns; of an item that is known by what is known. */
+  const encodeKnown = (found: ItemColumns, i: number, columns: number) => {
+    const entry = known.entries[i];
+    if (entry < 0 || readsValues) findEntries(found, i, columns);
+    if (entry < 0) {
+      encodeColumns(found, i);
+      if (entry === unknown) known.keep(i, keys);
+      return;
+    }
+    const count = known.keysOf(entry);
+    reserve(count);
+    known.recall(entry, keys, used);
+    used += count;
+  };
+  /** As encodeField of each of the item's values. */
+  const encodeColumns = (found: ItemColumns, i: number) => {
+    const { entries, text } = found;
     reserve(own);
     let { words } = keys;
     for (let n = 0; n < own; n += 1) {
@@ -299,11 +333,24 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
         return;
       }
       columns = items;
-      findColumns(items);
-      for (let i = 0; i < items.length; i += 1) {
-        used = sharedUsed;
-        encodeColumns(items, i, items.names.length);
-        addExample(batch, i);
+      hasColumns = false;
+      if (plan.keepsItems) known.find(items);
+      else known.passOver(items);
+      const { entries } = known;
+      const { length } = items;
+      let i = 0;
+      while (i < length) {
+        if (addsKeysAlone && !isNew && batch.rows > 0 && entries[i] >= 0) {
+          const from = i;
+          while (i < length && entries[i] >= 0) i += 1;
+          for (let t = 0; t < ownOf.length; t += 1) known.add(batch, batch.tables[t], ownOf[t], from, i);
+          batch.rows += i - from;
+        } else {
+          used = sharedUsed;
+          encodeKnown(items, i, items.names.length);
+          addExample(batch, i);
+          i += 1;
+        }
       }
     },
   };
@@ -334,52 +381,4 @@ function runsOf(fields: readonly KeyField[], isWanted: (field: KeyField) => bool
 function weightOf(pooling: KeyField['pooling'], count: number): number {
   if (pooling === 'sum' || count === 0) return 1;
   return pooling === 'mean' ? 1 / count : 1 / Math.sqrt(count);
-}
-
-/** A value by scope and name; of the item in work. */
-type ReadValue = (scope: FieldScope, name: string) => FeatureValue | undefined;
-
-function writeDense(
-  batch: SparseBatch,
-  inputs: readonly DenseInput[],
-  readValue: ReadValue,
-  where: Where,
-): void {
-  const at = batch.rows * inputs.length;
-  if (at + inputs.length > batch.dense.length) {
-    const larger = new Float32Array(2 * (at + inputs.length));
-    larger.set(batch.dense);
-    batch.dense = larger;
-  }
-  for (let i = 0; i < inputs.length; i += 1) {
-    const { name, scope, transform } = inputs[i];
-    const value = readValue(scope, name);
-    const missing = value === undefined || value === null || value === '';
-    const place = scope === 'item' ? where : scope;
-    batch.dense[at + i] = missing ? 0 : inputOf(value, transform, place, name);
-  }
-}
-
-const anyNumber: DenseTransform = { type: 'none' };
-
-/** Keeps the values of fields with running moments as they came, until a dense version says what they are. */
-function writeRaw(
-  batch: SparseBatch,
-  fields: readonly MomentField[],
-  readValue: ReadValue,
-  where: Where,
-): void {
-  const at = batch.rows * fields.length;
-  if (at + fields.length > batch.raw.length) {
-    const larger = new Float32Array(2 * (at + fields.length));
-    larger.set(batch.raw);
-    batch.raw = larger;
-  }
-  for (let i = 0; i < fields.length; i += 1) {
-    const { name, scope } = fields[i];
-    const value = readValue(scope, name);
-    const missing = value === undefined || value === null || value === '';
-    const place = scope === 'item' ? where : scope;
-    batch.raw[at + i] = missing ? Number.NaN : inputOf(value, anyNumber, place, name);
-  }
 }

@@ -79,11 +79,11 @@ export interface FeaturePlan {
   /** True when a table keeps precisions, so that scores have a variance. */
   readonly hasVariance: boolean;
   readonly embeddingFloats: number;
-  /** uint8[embeddingFloats], 1 where a slot begins that an example fills with one row at most: there is nothing to sum. */
-  readonly soleSlots: Uint8Array;
   /** How many sequences are attended. */
   readonly attended: number;
   readonly moments: readonly MomentField[];
+  /** What items are encoded to is kept from request to request (known-items.ts). */
+  readonly keepsItems: boolean;
 }
 
 const noTransform: DenseTransform = { type: 'none' };
@@ -126,21 +126,10 @@ export function compileFeatures(file: ModelFile, shape: NetShape, valuesMax: num
     hasWide: shape.hasWide,
     hasVariance: shape.hasWide && tables.some(({ precision }) => precision !== null),
     embeddingFloats: shape.embeddingFloats,
-    soleSlots: soleSlotsOf(keyFields, shape.embeddingFloats),
     attended: shape.attention.length,
     moments: momentFields(file).map(({ name, scope = 'context' }) => ({ name, scope })),
+    keepsItems: true,
   };
-}
-
-/** Of all fields but lists that are pooled; of sequences that are attended each position. */
-function soleSlotsOf(fields: readonly KeyField[], embeddingFloats: number): Uint8Array {
-  const sole = new Uint8Array(embeddingFloats);
-  for (const { kind, slot, attended, dim, lengthMax } of fields) {
-    if (slot < 0 || (kind === 'list' && attended < 0)) continue;
-    const positions = attended < 0 ? 1 : lengthMax;
-    for (let position = 0; position < positions; position += 1) sole[slot + position * dim] = 1;
-  }
-  return sole;
 }
 
 /** What fields are compiled with. */

@@ -4,6 +4,7 @@
  *
  *   entry   int32[features, 2]   first byte; length, column and kind, packed      in the order of the text
  *   starts  int32[items + 1]     an item's first entry
+ *   begins  int32[items]         an item's first byte
  *
  * Of a name that an item has twice the last value counts, as with JSON.parse, which is the plain twin of all this.
  */
@@ -55,6 +56,7 @@ export class ItemColumns {
   readonly text: Buffer;
   readonly entries: Int32Array;
   readonly starts: Int32Array;
+  readonly begins: Int32Array;
   readonly #from: number;
   readonly #to: number;
   #features: readonly Features[] | null = null;
@@ -67,14 +69,23 @@ export class ItemColumns {
     names: readonly string[],
     entries: Int32Array,
     starts: Int32Array,
+    begins: Int32Array,
   ) {
     this.length = starts.length - 1;
     this.text = text;
     this.names = names;
     this.entries = entries;
     this.starts = starts;
+    this.begins = begins;
     this.#from = from;
     this.#to = to;
+  }
+
+  /** Behind the last byte of an item's last value, of a text without its quote; where it begins if it has none. */
+  endOf(item: number): number {
+    if (this.starts[item] === this.starts[item + 1]) return this.begins[item];
+    const last = entryWords * (this.starts[item + 1] - 1);
+    return this.entries[last] + lengthIn(this.entries[last + 1]);
   }
 
   /** The value of the entry whose words begin at `entries[at]`; as features have it. */

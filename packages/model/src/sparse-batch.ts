@@ -107,7 +107,7 @@ export interface FieldKeys {
   words: Uint32Array;
   readonly starts: Int32Array;
   readonly counts: Int32Array;
-  readonly xs: Float64Array;
+  readonly xs: Float32Array;
   /** Slot of a field's first key, −1: none; those of the next are `steps` further each. */
   readonly slots: Int32Array;
   readonly steps: Int32Array;
@@ -195,7 +195,7 @@ export function reserveLengths(batch: SparseBatch, attended: number): void {
 }
 
 /** Makes room for so many occurrences, each of a key of its own. */
-function reserve(batch: SparseBatch, table: TableBatch, more: number): void {
+export function reserve(batch: SparseBatch, table: TableBatch, more: number): void {
   while (table.occurrences + more > table.keyOf.length) growOccurrences(table);
   while (2 * (table.unique + more) > table.keys.length) {
     const keys = new Uint32Array(2 * table.keys.length);
@@ -206,7 +206,7 @@ function reserve(batch: SparseBatch, table: TableBatch, more: number): void {
 }
 
 /** Place of a key in `keys`; of a new one the next. @param low,high  int32. */
-function placeOf({ stamp }: SparseBatch, table: TableBatch, low: number, high: number): number {
+export function placeOf({ stamp }: SparseBatch, table: TableBatch, low: number, high: number): number {
   const { index, keys, mask } = table;
   let at = homeOf(low, high, mask);
   while (index[at] === stamp) {

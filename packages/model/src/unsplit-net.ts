@@ -16,5 +16,6 @@ export function unsplitPlan(plan: FeaturePlan): FeaturePlan {
     ...plan,
     keyFields: plan.keyFields.map((field) => ({ ...field, shared: false })),
     crosses: plan.crosses.map((cross) => ({ ...cross, shared: false })),
+    keepsItems: false,
   };
 }

@@ -46,8 +46,9 @@ const strangeNames = new Set(['__proto__', 'constructor']);
 let slab = new Int32Array(0);
 let slabUsed = 0;
 const slabWords = 128 * 1_024;
-/** By item of the request in work its first entry. */
+/** By item of the request in work its first entry and its first byte. */
 const starts = new Int32Array(scoreItemsMax + 1);
+const begins = new Int32Array(scoreItemsMax);
 /** An item takes three bytes at least and a feature five, comma and all. */
 const itemBytesMin = 3;
 const featureBytesMin = 5;
@@ -72,6 +73,7 @@ export function scanItems(body: Buffer, from: number): { items: ItemColumns; to:
   for (;;) {
     if (body[at] !== begin || items === scoreItemsMax) return null;
     starts[items] = found;
+    begins[items] = at;
     items += 1;
     at = afterSpace(body, at + 1);
     for (let column = 0; body[at] !== end; column += 1) {
@@ -107,15 +109,18 @@ export function scanItems(body: Buffer, from: number): { items: ItemColumns; to:
   }
   starts[items] = found;
   const to = at + 1;
-  slabUsed = put + items + 1;
+  const putBegins = put + items + 1;
+  slabUsed = putBegins + items;
   entries.set(starts.subarray(0, items + 1), put);
-  const [values, firsts] = [entries.subarray(first, put), entries.subarray(put, slabUsed)];
-  return { items: new ItemColumns(body, from, to, names, values, firsts), to };
+  entries.set(begins.subarray(0, items), putBegins);
+  const [values, firsts] = [entries.subarray(first, put), entries.subarray(put, putBegins)];
+  const bytes = entries.subarray(putBegins, slabUsed);
+  return { items: new ItemColumns(body, from, to, names, values, firsts, bytes), to };
 }
 
 /** Makes room for what a text of so many bytes may have. */
 function reserveSlab(bytes: number): void {
-  const words = entryWords * Math.ceil(bytes / featureBytesMin) + Math.ceil(bytes / itemBytesMin) + 1;
+  const words = entryWords * Math.ceil(bytes / featureBytesMin) + 2 * Math.ceil(bytes / itemBytesMin) + 1;
   if (slabUsed + words <= slab.length) return;
   slab = new Int32Array(Math.max(slabWords, words));
   slabUsed = 0;
