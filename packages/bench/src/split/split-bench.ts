@@ -10,11 +10,13 @@ import {
   partitionOf,
   tableLayouts,
 } from '@millrace/core';
+import { scanItems } from '@millrace/inference';
 import { measureSplit, type RequestFeatures } from '@millrace/learner';
 import {
   createBatchSpace,
   createFeatureEncoder,
   type EngineName,
+  type Items,
   type OpenNet,
   openNet,
 } from '@millrace/model';
@@ -129,7 +131,12 @@ function requestsOf({
       user: { user: `u${user}`, segment: `s${user % 12}`, country: `c${user % 30}` },
       context: { hour: String(Math.floor(draw() * 24)), device: `d${user % 4}`, placement: `p${user % 6}` },
       // Rank by a Zipf law of exponent 1: items^u is log-uniform.
-      items: Array.from({ length: candidates }, () => featuresOf(Math.floor(items ** draw()))),
+      items: asSent(Array.from({ length: candidates }, () => featuresOf(Math.floor(items ** draw())))),
     };
   });
+}
+
+/** Items as they come to a service, in JSON. */
+function asSent(items: readonly Features[]): Items {
+  return scanItems(Buffer.from(JSON.stringify(items)), 0)?.items ?? items;
 }

@@ -187,7 +187,7 @@ interface Figures {
 /** Items a second, from features to scores; ratios are against `whole`. */
 interface RequestFigures {
   readonly whole: number;
-  /** Split, where no item was seen before, and where most were. */
+  /** Split, where nothing is known of items from before, and where most are known. */
   readonly fresh: number;
   readonly freshSpeedup: number;
   readonly known: number;
@@ -231,7 +231,18 @@ function tableOf(figures: readonly Figures[]): string {
   const signed = (value: number) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(5)}`;
   const bytes = (count: number, ratio: number) => `${count.toLocaleString('en')} (${ratio.toFixed(2)})`;
   return textTable([
-    ['method', 'hidden units', 'row bytes', 'dense bytes', 'AUC', 'Δ', 'logloss', 'Δ', 'forward', 'requests'],
+    [
+      'method',
+      'hidden units',
+      'row bytes',
+      'dense bytes',
+      'AUC',
+      'Δ',
+      'logloss',
+      'Δ',
+      'forward',
+      'requests, new / known',
+    ],
     ...figures.map((line) => [
       line.method,
       line.units.join('-') || '–',
@@ -242,17 +253,16 @@ function tableOf(figures: readonly Figures[]): string {
       line.logloss.toFixed(5),
       line.method === 'none' ? '' : signed(line.loglossDelta),
       `${line.forwardSpeedup.toFixed(2)}×`,
-      line.requests === undefined ? '' : `${line.requests.freshSpeedup.toFixed(2)}×`,
+      line.requests === undefined
+        ? ''
+        : `${line.requests.freshSpeedup.toFixed(2)}× / ${line.requests.knownSpeedup.toFixed(2)}×`,
     ]),
   ]).join('\n');
 }
 
-function requestsText(
-  { whole, fresh, known, knownSpeedup, scoreDifference }: RequestFigures,
-  candidates: number,
-): string {
+function requestsText({ whole, fresh, known, scoreDifference }: RequestFigures, candidates: number): string {
   const count = (n: number) => n.toLocaleString('en');
-  return `requests of ${candidates} items: ${count(whole)} items a second whole, ${count(fresh)} split, ${count(known)} (${knownSpeedup.toFixed(2)}×) where items are known; scores differ by ${scoreDifference.toExponential(0)} at most`;
+  return `requests of ${candidates} items: ${count(whole)} items a second whole, ${count(fresh)} split, ${count(known)} where items are known from requests before; scores differ by ${scoreDifference.toExponential(0)} at most`;
 }
 
 function methodsFrom(text: string): readonly MethodName[] {

@@ -2,7 +2,9 @@
  * Requests as a service would send them, made of a log, whose records have one item each: user and context of a record, with the
  * items of others. Of a long log some records are kept, each with the same chance (reservoir sampling: Vitter's algorithm R).
  */
+import { scanItems } from '@millrace/inference';
 import type { RequestFeatures } from '@millrace/learner';
+import { featuresOf } from '@millrace/model';
 import type { Features } from '@millrace/protocol';
 import { uniformAt } from '@millrace/traffic';
 import type { Example } from '../log-file/index.ts';
@@ -40,10 +42,19 @@ export function createLogRequests(seed: number): LogRequests {
           const other = placeOf(others);
           return kept[(own + 1 + other) % kept.length].request.items[0];
         });
-        // As they come to a service: what a value of a log refers to is a piece of the file, which takes longer to read.
-        return JSON.parse(JSON.stringify(requestOf(kept[own], items))) as RequestFeatures;
+        return asSent(requestOf(kept[own], items));
       });
     },
+  };
+}
+
+/** As it comes to a service, in JSON; values of a log are pieces of the file, which take longer to read. */
+function asSent({ user, context, items }: RequestFeatures): RequestFeatures {
+  const text = Buffer.from(JSON.stringify(featuresOf(items)));
+  const shared = JSON.parse(JSON.stringify({ user, context })) as Pick<RequestFeatures, 'user' | 'context'>;
+  return {
+    ...shared,
+    items: scanItems(text, 0)?.items ?? (JSON.parse(text.toString()) as readonly Features[]),
   };
 }
 

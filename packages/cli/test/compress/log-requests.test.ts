@@ -1,3 +1,4 @@
+import { featuresOf } from '@millrace/model';
 import { expect, test } from 'vitest';
 import { createLogRequests } from '../../src/compress/log-requests.ts';
 import type { Example } from '../../src/log-file/index.ts';
@@ -23,7 +24,7 @@ test('log requests: user and context of one record with the items of others', ()
     const own = Number(context.hour);
     expect(user).toEqual({ user: `u${own}` });
     owners.add(own);
-    const found = Array.from(items as readonly { item: number }[], ({ item }) => item);
+    const found = Array.from(featuresOf(items) as readonly { item: number }[], ({ item }) => item);
     expect(found).toHaveLength(20);
     expect(found).not.toContain(own);
     expect(found.every((item) => item >= 0 && item < 4)).toBe(true);
@@ -32,7 +33,7 @@ test('log requests: user and context of one record with the items of others', ()
 });
 
 test('log requests: a log of one record has no other item', () => {
-  expect(requestsOf(1, 1, 1, 2)[0].items).toEqual([{ item: 0 }, { item: 0 }]);
+  expect(featuresOf(requestsOf(1, 1, 1, 2)[0].items)).toEqual([{ item: 0 }, { item: 0 }]);
 });
 
 test('log requests: the same seed draws the same, another one others', () => {
@@ -43,7 +44,7 @@ test('log requests: the same seed draws the same, another one others', () => {
 test('log requests: of a long log records of every part are drawn alike', () => {
   const records = 60_000;
   const items = requestsOf(records, 1, 40, 100).flatMap((request) =>
-    Array.from(request.items as readonly { item: number }[], ({ item }) => item),
+    Array.from(featuresOf(request.items) as readonly { item: number }[], ({ item }) => item),
   );
   // A third in each third, give or take five deviations of 4,000 draws.
   for (const third of [0, 1, 2]) {
