@@ -92,6 +92,8 @@ export interface ScoringCore extends ScoringService {
   readonly lostImpressions: number;
   /** Requests whose scores were no numbers; whoever asked got those of earlier weights, or an error. */
   readonly notFinite: number;
+  /** Items whose keys were known from a request before. */
+  readonly knownItems: number;
   close(): Promise<void>;
 }
 
@@ -345,6 +347,9 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     },
     get notFinite() {
       return counter.notFinite;
+    },
+    get knownItems() {
+      return [...served.values()].reduce((sum, { counts }) => sum + counts.knownItems, 0);
     },
     async close() {
       closed = true;

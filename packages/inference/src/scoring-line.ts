@@ -132,7 +132,9 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
     try {
       resetSpace(space);
       marks.count = 0;
+      const { knownItems } = encoder;
       const encoded = encodeTickets(encoder, space, tickets);
+      counts.knownItems += encoder.knownItems - knownItems;
       if (encoded.length === 0) return;
       shapes.note(space.batch.rows);
       span?.note({ 'millrace.model': model, 'millrace.rows': space.batch.rows });

@@ -96,7 +96,14 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
   opened = true;
   options.onOpened?.(net);
   const staleness = createStaleness();
-  const counts: ServedCounts = { scored: 0, batches: 0, degraded: 0, lastMs: null, stalenessMs: null };
+  const counts: ServedCounts = {
+    scored: 0,
+    batches: 0,
+    knownItems: 0,
+    degraded: 0,
+    lastMs: null,
+    stalenessMs: null,
+  };
   const shapes = createBatchShapes(options.limits.rowsMax);
   const shared = { clock, rows: options.rows, limits: options.limits, staleness, counts, shapes };
   const swaps = createSwaps(net, options);

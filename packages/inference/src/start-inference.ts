@@ -138,6 +138,10 @@ export async function startInference(options: InferenceOptions): Promise<Running
   await core.reconcile();
   const node = () => core.status().node;
   metrics.gauge({ name: 'mill_scored_items', help: 'Items scored since the start.' }, () => node().scored);
+  metrics.gauge(
+    { name: 'mill_known_items', help: 'Items whose keys were known from a request before, since the start.' },
+    () => core.knownItems,
+  );
   metrics.gauge({ name: 'mill_batches', help: 'Batches run since the start.' }, () => node().batches);
   metrics.gauge({ name: 'mill_queue_rows', help: 'Items that wait for a batch.' }, () => node().queueRows);
   metrics.gauge(

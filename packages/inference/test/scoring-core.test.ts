@@ -15,6 +15,7 @@ import {
 } from '@millrace/protocol';
 import type { Bus, MemoryBus } from '@millrace/runtime';
 import { expect, test } from 'vitest';
+import { scanItems } from '../src/http/scan-items.ts';
 import { layered, linear, openStage, sigmoid, turn } from './small-serving.ts';
 
 const counters: LearningCounters = {
@@ -98,6 +99,20 @@ test('scoring core: score: requests of one moment share one batch and one pull, 
   expect(a.scores[1]).toBe(b.scores[0]);
   expect([a.requestId, b.requestId]).toEqual(['made-1', 'made-2']);
   expect(core.status().node).toEqual({ scored: 3, batches: 1, meanBatchRows: 3, queueRows: 0 });
+});
+
+test('scoring core: score: items that come again in the same words are known, and score as before', async () => {
+  const { core, rows } = await openStage();
+  rows.weights.set('x', 1).set('y', 3);
+  const text = Buffer.from('[{"ad":"x"},{"ad":"y"},{"ad":"x"}]');
+  const ask = () => core.score({ items: scanItems(text, 0)?.items ?? [] });
+  const first = await ask();
+  expect(core.knownItems).toBe(0);
+  rows.weights.set('y', 2);
+  const second = await ask();
+  expect(core.knownItems).toBe(3);
+  expect(second.scores[0]).toBe(first.scores[0]);
+  expect(second.scores[1]).toBeCloseTo(sigmoid(2), 6);
 });
 
 test('scoring core: score: a bad item spoils its own request and no other of the batch', async () => {

@@ -59,7 +59,14 @@ test('inference: serves models that come while it runs, and says what it cannot 
   expect((await fetch(`${running.url}/health/ready`)).status).toBe(503);
   expect((await fetch(`${running.url}/health/live`)).status).toBe(200);
   const text = await metrics.text();
-  for (const name of ['mill_scored_items', 'mill_batches', 'mill_queue_rows', 'mill_lost_impressions']) {
+  const zeros = [
+    'mill_scored_items',
+    'mill_known_items',
+    'mill_batches',
+    'mill_queue_rows',
+    'mill_lost_impressions',
+  ];
+  for (const name of zeros) {
     expect(text).toMatch(new RegExp(`^${name}\\{service="inference"\\} 0$`, 'm'));
   }
   expect(text).toContain('mill_engine{model="ads",engine="plain",reason="named",service="inference"} 1');

@@ -49,6 +49,8 @@ export interface FeatureEncoder {
   addItem(batch: SparseBatch, item: Features, place: number): void;
   /** Appends all items of a request; as addItem would one after the other. @throws as addItem; the items before are in the batch then. */
   addItems(batch: SparseBatch, items: Items): void;
+  /** Items so far whose keys were known from a request before (known-items.ts). */
+  readonly knownItems: number;
 }
 
 const noFeatures: Features = {};
@@ -327,6 +329,9 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       sharedUsed = used;
     },
     addItem,
+    get knownItems() {
+      return known.found;
+    },
     addItems(batch, items) {
       if (!(items instanceof ItemColumns)) {
         for (let i = 0; i < items.length; i += 1) addItem(batch, items[i], i);

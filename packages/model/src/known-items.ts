@@ -41,6 +41,8 @@ export const passedOver = -2;
 export interface KnownItems {
   /** By item of the request where what is known of it begins, for `recall`; or `unknown`, or `passedOver`. */
   entries: Int32Array;
+  /** Items that were known so far. */
+  readonly found: number;
   /** Looks for the items of a request, which is in work until the next one. */
   find(items: ItemColumns): void;
   /** The items of a request, none of which is looked for. */
@@ -66,6 +68,7 @@ export function createKnownItems(own: Int32Array, keys: Pick<FieldKeys, 'slots' 
 
 class Items implements KnownItems {
   entries = new Int32Array(0);
+  found = 0;
   readonly #fields: Int32Array;
   readonly #fieldCount: number;
   /** Of the own fields. */
@@ -82,8 +85,9 @@ class Items implements KnownItems {
   #looksAtAll = true;
   /** Requests since the last one that was looked at, where only some are. */
   #skipped = 0;
+  /** Items asked for since the last look, and `found` at that time. */
   #asked = 0;
-  #found = 0;
+  #foundBefore = 0;
 
   constructor(fields: Int32Array, { slots, steps }: Pick<FieldKeys, 'slots' | 'steps'>) {
     this.#fields = fields;
@@ -310,7 +314,7 @@ class Items implements KnownItems {
       }
     }
     this.#asked += asked;
-    this.#found += found;
+    this.found += found;
   }
 
   #isItem(entry: number, i: number): boolean {
@@ -338,9 +342,9 @@ class Items implements KnownItems {
   }
 
   #look(): void {
-    this.#looksAtAll = this.#found >= worthwhile * this.#asked;
+    this.#looksAtAll = this.found - this.#foundBefore >= worthwhile * this.#asked;
     this.#asked = 0;
-    this.#found = 0;
+    this.#foundBefore = this.found;
   }
 }
 
