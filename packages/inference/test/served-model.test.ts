@@ -261,5 +261,6 @@ test('served model: counts items, batches and degraded items', async () => {
   rows.degraded = true;
   const { degraded, scores } = await ask(4);
   expect([degraded, scores.length]).toEqual([true, 4]);
-  expect(served.counts).toEqual({ scored: 9, batches: 2, degraded: 4, lastMs: 0, stalenessMs: null });
+  const counts = { scored: 9, batches: 2, knownItems: 0, degraded: 4, lastMs: 0, stalenessMs: null };
+  expect(served.counts).toEqual(counts);
 });
