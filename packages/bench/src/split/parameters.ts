@@ -10,7 +10,7 @@ export interface SplitParameters {
   readonly requests: number;
   /** A turn ends after so much processor time. */
   readonly turnSeconds: number;
-  /** Turns of each program; the fastest counts. */
+  /** Turns of each program; the median counts. */
   readonly turns: number;
 }
 
