@@ -42,6 +42,13 @@ async function open(): Promise<BlobStore> {
 
 blobConformance('nats blobs', async () => ({ blobs: await open(), end: async () => undefined }));
 
+function isAnswered(to: NatsConnection): Promise<boolean> {
+  return to.rtt().then(
+    () => true,
+    () => false,
+  );
+}
+
 /** Messages in the store's stream by kind of subject. */
 async function stored(): Promise<{ chunks: number; entries: number }> {
   const manager = await connection.jetstreamManager();
@@ -192,6 +199,8 @@ describe('nats blobs', () => {
     await server.restart();
     await eventually(() => bus.connected).toBe(true);
     expect(await contentOf(blobs, 'a')).toEqual(patternOf(10));
+    // What a connection sends before it has noticed that the server is another one is lost.
+    await eventually(() => isAnswered(connection)).toBe(true);
   });
 
   test('nats blobs: a listing of hundreds among large values is quick', async () => {
