@@ -113,7 +113,7 @@ test('known items: more of them than are kept, and longer ones, are encoded as e
   const [remembering, plain] = [createFeatureEncoder(plan), createFeatureEncoder(plan)];
   const long = 'y'.repeat(900);
   for (let round = 0; round < 40; round += 1) {
-    // Of each request a quarter is in all of them, which keeps it worth looking.
+    // Of each request half is in all of them, which keeps it worth looking.
     const items = Array.from({ length: 400 }, (_, i) => ({
       ad: i % 2 === 0 ? i : 1_000 * round + i,
       brand: `${long.slice(i % 3)}${i}`,
