@@ -180,7 +180,7 @@ class Items implements KnownItems {
     if (many === 0) return;
     let more = 0;
     for (let i = from; i < to; i += 1) more += words[entries[i] + keysAt];
-    reserve(batch, table, more);
+    reserve(table, more);
     const { keyOf, exampleOf, slotOf, xOf, sharedOf } = table;
     let at = table.occurrences;
     let example = batch.rows;
@@ -193,7 +193,7 @@ class Items implements KnownItems {
         let key = entry + words[field];
         const end = key + 2 * words[field + countAt];
         for (; key < end; key += 2) {
-          keyOf[at] = placeOf(batch, table, words[key], words[key + 1]);
+          keyOf[at] = placeOf(table, words[key], words[key + 1]);
           exampleOf[at] = example;
           slotOf[at] = slot;
           xOf[at] = x;

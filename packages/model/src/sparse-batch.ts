@@ -6,7 +6,8 @@
  *               items of a request share there is one, with its first item
  *
  * All arrays grow by doubling and are kept for the next batch. A key is found again by an open-addressing index whose
- * entries carry the batch's stamp, so that clearing costs nothing. Words of keys go from hand to hand as int32: a uint32 above
+ * entries carry the table's stamp, so that clearing costs nothing. Of the index a batch uses as much as the batch before it
+ * needed, and more once it has more keys: spread over what the largest batch needed, each key of a small one would be a cache miss. Words of keys go from hand to hand as int32: a uint32 above
  * 2^31 would be a number on the heap wherever a call is not inlined.
  */
 import type { FeaturePlan } from './feature-plan.ts';
@@ -25,7 +26,9 @@ export interface TableBatch {
   sharedOf: Uint8Array;
   /** By slot its stamp and its place in `keys`. */
   index: Int32Array;
-  /** index.length − 2; kept beside it, since to ask a typed array for its length costs as much as to find a key. */
+  /** Of entries of this batch. From 1 to stampMax. */
+  stamp: number;
+  /** Words of `index` in use − 2; at most index.length − 2. */
   mask: number;
 }
 
@@ -51,11 +54,11 @@ export interface SparseBatch {
   /** int32[requests]: the first example of each request. */
   starts: Int32Array;
   requests: number;
-  /** From 1 to stampMax. */
-  stamp: number;
 }
 
 const firstSize = 256;
+/** A slot is two words, and at most half of the slots are taken. */
+const indexWordsOf = (keys: number) => 4 * keys;
 const stampMax = 2 ** 31 - 1;
 
 export function createSparseBatch(plan: FeaturePlan): SparseBatch {
@@ -69,8 +72,9 @@ export function createSparseBatch(plan: FeaturePlan): SparseBatch {
       slotOf: new Int32Array(firstSize),
       xOf: new Float32Array(firstSize),
       sharedOf: new Uint8Array(firstSize),
-      index: new Int32Array(4 * firstSize),
-      mask: 4 * firstSize - 2,
+      index: new Int32Array(indexWordsOf(firstSize)),
+      stamp: 1,
+      mask: indexWordsOf(firstSize) - 2,
     })),
     dense: new Float32Array(firstSize * plan.denseInputs.length),
     lengths: new Int32Array(firstSize * plan.attended),
@@ -84,7 +88,6 @@ export function createSparseBatch(plan: FeaturePlan): SparseBatch {
     rows: 0,
     starts: new Int32Array(firstSize),
     requests: 0,
-    stamp: 1,
   };
 }
 
@@ -92,12 +95,12 @@ export function createSparseBatch(plan: FeaturePlan): SparseBatch {
 export function resetBatch(batch: SparseBatch): void {
   batch.rows = 0;
   batch.requests = 0;
-  batch.stamp = batch.stamp === stampMax ? 1 : batch.stamp + 1;
   batch.scaled.count = 0;
   for (const table of batch.tables) {
+    shrinkIndex(table);
+    clearIndex(table);
     table.unique = 0;
     table.occurrences = 0;
-    if (batch.stamp === 1) table.index.fill(0);
   }
 }
 
@@ -128,7 +131,7 @@ export function addOccurrences(
   const many = fields.length;
   let more = 0;
   for (let i = 0; i < many; i += 1) more += counts[fields[i]];
-  reserve(batch, table, more);
+  reserve(table, more);
   const { keyOf, exampleOf, slotOf, xOf, sharedOf } = table;
   const { rows } = batch;
   let at = table.occurrences;
@@ -137,7 +140,7 @@ export function addOccurrences(
     const end = starts[f] + counts[f];
     let slot = slots[f];
     for (let k = starts[f]; k < end; k += 1) {
-      keyOf[at] = placeOf(batch, table, words[2 * k] | 0, words[2 * k + 1] | 0);
+      keyOf[at] = placeOf(table, words[2 * k] | 0, words[2 * k + 1] | 0);
       exampleOf[at] = rows;
       slotOf[at] = slot;
       xOf[at] = xs[f];
@@ -159,9 +162,9 @@ export function addOccurrence(
   x: number,
   shared: 0 | 1 = 0,
 ): void {
-  reserve(batch, table, 1);
+  reserve(table, 1);
   const at = table.occurrences;
-  table.keyOf[at] = placeOf(batch, table, low | 0, high | 0);
+  table.keyOf[at] = placeOf(table, low | 0, high | 0);
   table.exampleOf[at] = batch.rows;
   table.slotOf[at] = slot;
   table.xOf[at] = x;
@@ -195,19 +198,19 @@ export function reserveLengths(batch: SparseBatch, attended: number): void {
 }
 
 /** Makes room for so many occurrences, each of a key of its own. */
-export function reserve(batch: SparseBatch, table: TableBatch, more: number): void {
+export function reserve(table: TableBatch, more: number): void {
   while (table.occurrences + more > table.keyOf.length) growOccurrences(table);
   while (2 * (table.unique + more) > table.keys.length) {
     const keys = new Uint32Array(2 * table.keys.length);
     keys.set(table.keys);
     table.keys = keys;
   }
-  while (4 * (table.unique + more) > table.index.length) growIndex(batch, table);
+  while (indexWordsOf(table.unique + more) > table.mask + 2) growIndex(table);
 }
 
 /** Place of a key in `keys`; of a new one the next. @param low,high  int32. */
-export function placeOf({ stamp }: SparseBatch, table: TableBatch, low: number, high: number): number {
-  const { index, keys, mask } = table;
+export function placeOf(table: TableBatch, low: number, high: number): number {
+  const { index, keys, mask, stamp } = table;
   let at = homeOf(low, high, mask);
   while (index[at] === stamp) {
     const place = index[at + 1];
@@ -246,15 +249,29 @@ function doubled(array: Int32Array): Int32Array<ArrayBuffer> {
   return larger;
 }
 
-function growIndex(batch: SparseBatch, table: TableBatch): void {
-  const index = new Int32Array(2 * table.index.length);
-  const mask = index.length - 2;
+function clearIndex(table: TableBatch): void {
+  table.stamp = table.stamp === stampMax ? 1 : table.stamp + 1;
+  if (table.stamp === 1) table.index.fill(0);
+}
+
+/** Leaves half of the index in use where that would have done for the keys there are. */
+function shrinkIndex(table: TableBatch): void {
+  const words = (table.mask + 2) / 2;
+  if (words >= indexWordsOf(Math.max(firstSize, table.unique))) table.mask = words - 2;
+}
+
+function growIndex(table: TableBatch): void {
+  const words = 2 * (table.mask + 2);
+  table.mask = words - 2;
+  if (words > table.index.length) {
+    table.index = new Int32Array(words);
+    table.stamp = 1;
+  } else clearIndex(table);
+  const { index, keys, mask, stamp } = table;
   for (let place = 0; place < table.unique; place += 1) {
-    let at = homeOf(table.keys[2 * place], table.keys[2 * place + 1], mask);
-    while (index[at] === batch.stamp) at = (at + 2) & mask;
-    index[at] = batch.stamp;
+    let at = homeOf(keys[2 * place], keys[2 * place + 1], mask);
+    while (index[at] === stamp) at = (at + 2) & mask;
+    index[at] = stamp;
     index[at + 1] = place;
   }
-  table.index = index;
-  table.mask = mask;
 }
