@@ -9,7 +9,7 @@ import { quantile, rounded } from '../common/statistics.ts';
 import { openLoadDriver } from './load-driver.ts';
 import { openMillraceStack } from './millrace-stack.ts';
 import type { ScoreParameters } from './parameters.ts';
-import { figuresOf, type RateFigures, searchRates } from './rate-search.ts';
+import { figuresOf, type RateFigures, searchRates, searchRunsMax } from './rate-search.ts';
 import { fieldNames, makeScoreRequests, modelName } from './workload.ts';
 
 export interface FreshnessResult {
@@ -42,8 +42,8 @@ const giveUpMs = 5_000;
 /** Nothing else changes a probe's rows, so any change is its click's. */
 const movedBy = 1e-5;
 
-export function freshnessStepsOf({ steps }: ScoreParameters): number {
-  return 4 + steps;
+export function freshnessStepsOf(parameters: ScoreParameters): number {
+  return 2 + searchRunsMax(1, parameters);
 }
 
 export async function runFreshnessBench(options: FreshnessBenchOptions): Promise<FreshnessResult> {

@@ -8,7 +8,7 @@ import { noAnswer } from './http-caller.ts';
 import { openLoadDriver } from './load-driver.ts';
 import { openMillraceStack } from './millrace-stack.ts';
 import type { ScoreParameters } from './parameters.ts';
-import { figuresOf, type RateFigures, searchRates } from './rate-search.ts';
+import { figuresOf, type RateFigures, searchRates, searchRunsMax } from './rate-search.ts';
 import { makeScoreRequests } from './workload.ts';
 
 export interface OverloadResult {
@@ -40,8 +40,8 @@ const requestsKept = 256;
 /** As many as a node serves at once. */
 const connections = 1_000;
 
-export function overloadStepsOf({ steps }: ScoreParameters): number {
-  return 4 + steps;
+export function overloadStepsOf(parameters: ScoreParameters): number {
+  return 2 + searchRunsMax(1, parameters);
 }
 
 export async function runOverloadBench(options: OverloadBenchOptions): Promise<OverloadResult> {

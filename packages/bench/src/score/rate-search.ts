@@ -1,9 +1,10 @@
-/** Finds for each stack the highest rate at which its p99 holds: bisection, the stacks in turns. */
+/** Finds for each stack the highest rate at which its p99 holds, the stacks in turns. */
 import { MillraceError } from '@millrace/protocol';
 import { rounded } from '../common/statistics.ts';
 import type { LoadDriver } from './load-driver.ts';
 import type { LoadFigures } from './load-process.ts';
 import type { ScoreParameters } from './parameters.ts';
+import { createRateBounds, noteRun, type RateBounds } from './rate-bounds.ts';
 import type { ScoringStack } from './stack.ts';
 
 export type RateFigures = Pick<LoadFigures, 'requestsPerSecond' | 'msP50' | 'msP95' | 'msP99'>;
@@ -15,21 +16,28 @@ export interface RateTried extends RateFigures {
   readonly holds: boolean;
 }
 
-export interface RateSearch {
+export interface RateFound {
+  /** All runs. */
+  readonly tried: readonly RateTried[];
+  /** At the highest rate that holds. */
+  readonly best: LoadFigures;
+}
+
+interface Search {
   readonly stack: ScoringStack;
   readonly tried: RateTried[];
-  /** The highest rate known to hold, and the lowest known not to, requests a second. */
-  low: number;
-  high: number;
-  /** At `low`. */
-  best: LoadFigures;
+  readonly bounds: RateBounds<LoadFigures>;
 }
 
 /** Callers of the closed loop that gives a first idea of the rate. */
 const closedInFlight = 32;
-/** Of that rate an open loop can hold no more than this. */
-const openOverClosed = 1.25;
-const firstShare = 0.7;
+/** Of that rate an open loop is asked first. */
+const firstShare = 0.875;
+
+/** Runs that searchRates takes at most where each stack holds one of its rates. */
+export function searchRunsMax(stacks: number, { steps }: Pick<ScoreParameters, 'steps'>): number {
+  return stacks * (2 + 3 * steps);
+}
 
 /**
  * @param next  told before each run.
@@ -40,7 +48,7 @@ export async function searchRates(
   driver: LoadDriver,
   { steps, stepMs, warmMs, msP99Max, seed }: ScoreParameters,
   next: (doing: string) => void,
-): Promise<readonly RateSearch[]> {
+): Promise<readonly RateFound[]> {
   let runs = 0;
   const drive = (stack: ScoringStack, rate: number | null): Promise<LoadFigures> => {
     next(`${stack.name}, ${rate === null ? 'as fast as it can' : `${Math.round(rate)} requests/s`}`);
@@ -53,41 +61,35 @@ export async function searchRates(
       seed: seed + runs,
     });
   };
-  const searches: RateSearch[] = [];
+  const searches: Search[] = [];
   for (const stack of stacks) {
     // The first run has the code compiled and the caches filled.
     await drive(stack, null);
     const closed = await drive(stack, null);
-    const high = openOverClosed * closed.requestsPerSecond;
-    const search: RateSearch = { stack, tried: [], low: 0, high, best: closed };
-    note(search, null, closed, false);
-    searches.push(search);
+    const bounds = createRateBounds<LoadFigures>(firstShare * closed.requestsPerSecond);
+    searches.push({ stack, tried: [triedFrom(stack, null, closed, false)], bounds });
   }
   // One that has held no rate yet goes on, so that there is a figure to tell.
-  const isOpen =
-    (step: number) =>
-    ({ low }: RateSearch) =>
-      step < steps || (low === 0 && step < 2 * steps);
-  for (let step = 0; searches.some(isOpen(step)); step += 1) {
-    for (const search of searches.filter(isOpen(step))) {
-      const rate = step === 0 ? firstShare * search.high : (search.low + search.high) / 2;
-      const figures = await drive(search.stack, rate);
+  const isOpen = ({ bounds: { decided, low } }: Search) =>
+    decided < steps || (low === 0 && decided < 2 * steps);
+  while (searches.some(isOpen)) {
+    for (const { stack, tried, bounds } of searches.filter(isOpen)) {
+      const { rate } = bounds;
+      const figures = await drive(stack, rate);
       const holds = isHeld(figures, msP99Max);
-      note(search, rate, figures, holds);
-      if (holds) {
-        search.low = rate;
-        search.best = figures;
-      } else search.high = rate;
+      tried.push(triedFrom(stack, rate, figures, holds));
+      noteRun(bounds, { holds, msP99: figures.msP99OfAll ?? Number.POSITIVE_INFINITY, figures });
     }
   }
-  const unmet = searches.find(({ low }) => low === 0);
-  if (unmet) {
-    throw new MillraceError(
-      'MILL_OVERLOADED',
-      `${unmet.stack.name} held none of the rates tried at a p99 of ${msP99Max} ms, the lowest ${Math.round(unmet.high)}/s`,
-    );
-  }
-  return searches;
+  return searches.map(({ stack, tried, bounds: { best, high } }) => {
+    if (best === null) {
+      throw new MillraceError(
+        'MILL_OVERLOADED',
+        `${stack.name} held none of the rates tried at a p99 of ${msP99Max} ms, the lowest ${Math.round(high)}/s`,
+      );
+    }
+    return { tried, best };
+  });
 }
 
 export function figuresOf({ requestsPerSecond, msP50, msP95, msP99 }: RateFigures): RateFigures {
@@ -98,7 +100,11 @@ function isHeld({ msP99OfAll, unsent }: LoadFigures, msP99Max: number): boolean 
   return msP99OfAll !== null && msP99OfAll <= msP99Max && unsent === 0;
 }
 
-function note(search: RateSearch, rate: number | null, figures: LoadFigures, holds: boolean): void {
-  const entry = { stack: search.stack.name, rate: rate === null ? null : rounded(rate), holds };
-  search.tried.push({ ...entry, ...figuresOf(figures) });
+function triedFrom(
+  { name }: ScoringStack,
+  rate: number | null,
+  figures: LoadFigures,
+  holds: boolean,
+): RateTried {
+  return { stack: name, rate: rate === null ? null : rounded(rate), holds, ...figuresOf(figures) };
 }

@@ -5,7 +5,7 @@ import { rounded } from '../common/statistics.ts';
 import { openLoadDriver } from './load-driver.ts';
 import { openMillraceStack } from './millrace-stack.ts';
 import type { ScoreParameters } from './parameters.ts';
-import { figuresOf, type RateFigures, type RateTried, searchRates } from './rate-search.ts';
+import { figuresOf, type RateFigures, type RateTried, searchRates, searchRunsMax } from './rate-search.ts';
 import { openReferenceStack } from './reference-stack.ts';
 import { type ScoringStack, scoresFrom } from './stack.ts';
 import { makeScoreRequests } from './workload.ts';
@@ -33,7 +33,7 @@ const comparedRequests = 20;
 const scoreDifferenceAllowed = 1e-4;
 
 export function stepsOf({ steps, withReference }: ScoreBenchOptions): number {
-  return 3 + (withReference ? 2 : 1) * (steps + 2);
+  return 2 + searchRunsMax(withReference ? 2 : 1, { steps });
 }
 
 export async function runScoreBench(options: ScoreBenchOptions): Promise<ScoreResult> {
