@@ -34,6 +34,14 @@ export const commonSettings = defineConfig({
     default: 'info',
     sentence: 'Least severe level that is logged.',
   },
+  heapGrowthPercent: {
+    env: 'MILL_HEAP_GROWTH_PERCENT',
+    parser: wholeSetting({ min: 0, max: 10_000 }),
+    default: 400,
+    unit: '%',
+    sentence:
+      'How much the JavaScript heap may grow over what the last full collection left before the next; 0: as Node.js has it. Rows are not on it.',
+  },
   metricsHost: {
     env: 'MILL_METRICS_HOST',
     parser: textSetting(),

@@ -52,6 +52,7 @@ export {
   wholeSetting,
 } from './config-parsers.ts';
 export { createDirectoryBlobs } from './directory-blobs.ts';
+export { setHeapGrowth } from './heap-growth.ts';
 export { type KeyFile, type KeyFileOptions, openKeyFile } from './key-file.ts';
 export { createLogger, type Logger, type LoggerOptions, type LogLevel, logLevels } from './logger.ts';
 export { createMemoryBlobs } from './memory-blobs.ts';

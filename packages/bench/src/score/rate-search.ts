@@ -29,14 +29,17 @@ interface Search {
   readonly bounds: RateBounds<LoadFigures>;
 }
 
-/** Callers of the closed loop that gives a first idea of the rate. */
+/** Callers of the closed loop that warms a stack up, and gives a first idea of its rate. */
 const closedInFlight = 32;
+/** A stack is warm, its code compiled and its caches full, after so many requests, or so many runs where it is slow. */
+const warmRequests = 8_000;
+const warmRunsMax = 4;
 /** Of that rate an open loop is asked first. */
 const firstShare = 0.875;
 
 /** Runs that searchRates takes at most where each stack holds one of its rates. */
 export function searchRunsMax(stacks: number, { steps }: Pick<ScoreParameters, 'steps'>): number {
-  return stacks * (2 + 3 * steps);
+  return stacks * (warmRunsMax + 1 + 3 * steps);
 }
 
 /**
@@ -63,8 +66,9 @@ export async function searchRates(
   };
   const searches: Search[] = [];
   for (const stack of stacks) {
-    // The first run has the code compiled and the caches filled.
-    await drive(stack, null);
+    let answered = 0;
+    for (let run = 0; run < warmRunsMax && answered < warmRequests; run += 1)
+      answered += (await drive(stack, null)).answered;
     const closed = await drive(stack, null);
     const bounds = createRateBounds<LoadFigures>(firstShare * closed.requestsPerSecond);
     searches.push({ stack, tried: [triedFrom(stack, null, closed, false)], bounds });

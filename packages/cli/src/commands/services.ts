@@ -27,6 +27,7 @@ import {
   type Security,
   type Service,
   securitySettings,
+  setHeapGrowth,
   systemClock,
   type TlsPair,
   unknownSettings,
@@ -204,6 +205,7 @@ function serviceCommand(
 
 async function runProcess(name: string, start: (shell: Shell) => Promise<void>): Promise<void> {
   const common = readCommon();
+  setHeapGrowth(common.heapGrowthPercent);
   const security = await readSecurity(readConfig(securitySettings, process.env), systemClock.now());
   const logger = createLogger({ service: name, level: common.logLevel });
   await runService({
