@@ -32,8 +32,8 @@ interface Search {
 /** Callers of the closed loop that warms a stack up, and gives a first idea of its rate. */
 const closedInFlight = 32;
 /** A stack is warm, its code compiled and its caches full, after so many requests, or so many runs where it is slow. */
-const warmRequests = 8_000;
-const warmRunsMax = 4;
+const warmRequests = 20_000;
+const warmRunsMax = 8;
 /** Of that rate an open loop is asked first. */
 const firstShare = 0.875;
 
