@@ -7,8 +7,9 @@
  *
  * All arrays grow by doubling and are kept for the next batch. A key is found again by an open-addressing index whose
  * entries carry the table's stamp, so that clearing costs nothing. Of the index a batch uses as much as the batch before it
- * needed, and more once it has more keys: spread over what the largest batch needed, each key of a small one would be a cache miss. Words of keys go from hand to hand as int32: a uint32 above
- * 2^31 would be a number on the heap wherever a call is not inlined.
+ * needed, and more once it has more keys: spread over what the largest batch needed, each key of a small one would be a
+ * cache miss. Words of keys go from hand to hand as int32: a uint32 above 2^31 would be a number on the heap wherever a call is
+ * not inlined.
  */
 import type { FeaturePlan } from './feature-plan.ts';
 

@@ -3,7 +3,7 @@
  *
  * V8 chooses this by how fast objects come to stay. In a service that keeps nearly nothing of a request it comes to 8 MB, and the
  * memory of buffers, which every body is, counts among them: under load that is a full collection every few hundred requests, each
- * 10 ms of the main thread and five times that of the threads beside it (ADR 39).
+ * 10 ms of the main thread, after 50 to 100 ms of marking in threads beside it (ADR 39).
  */
 import { setFlagsFromString } from 'node:v8';
 

@@ -24,5 +24,4 @@ for (let round = 0; round < rounds; round += 1) {
   }
   await new Promise((resolve) => setImmediate(resolve));
 }
-await new Promise((resolve) => setTimeout(resolve, 20));
 process.stdout.write(JSON.stringify({ collections, kept: kept.length }));

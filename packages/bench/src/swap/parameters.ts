@@ -19,7 +19,7 @@ export interface SwapParameters {
 export const fullSize: SwapParameters = {
   swaps: 100,
   pairs: 10,
-  swapEveryMs: 1_000,
+  swapEveryMs: 500,
   versions: 4,
   callers: 8,
   pauseMs: 4,
