@@ -8,6 +8,11 @@ import { connect, type Socket } from 'node:net';
 export type OnAnswer = (status: number, sentMs: number) => void;
 
 export interface HttpCaller {
+  /**
+   * Opens all connections that there may be, as a service has them before its load comes: Node accepts one a turn of its loop, so on a
+   * busy server the first request of a new connection waits for many turns. Resolves once each is open or has failed.
+   */
+  open(): Promise<void>;
   /** Sends bytes that requestBytes made, on a connection that is free or the first that becomes so. */
   send(request: Uint8Array, onAnswer: OnAnswer): void;
   close(): void;
@@ -115,6 +120,10 @@ export function createHttpCaller(url: URL, connectionsMax: number): HttpCaller {
   };
 
   return {
+    async open() {
+      while (lines.size < connectionsMax) free.push(open());
+      await Promise.all([...lines].map(({ socket }) => connectedOrClosed(socket)));
+    },
     send(request, onAnswer) {
       const waiting = { request, onAnswer };
       const line = free.pop() ?? (lines.size < connectionsMax ? open() : undefined);
@@ -126,4 +135,12 @@ export function createHttpCaller(url: URL, connectionsMax: number): HttpCaller {
       for (const { socket } of lines) socket.destroy();
     },
   };
+}
+
+function connectedOrClosed(socket: Socket): Promise<void> {
+  if (!socket.connecting) return Promise.resolve();
+  return new Promise((resolve) => {
+    socket.once('connect', resolve);
+    socket.once('close', () => resolve());
+  });
 }

@@ -20,7 +20,7 @@ export interface LoadOrder {
   /** Requests due before this are not counted, ms. */
   readonly warmMs: number;
   readonly seed: number;
-  /** At most; default 256. */
+  /** Opened before the first request is due; default 256. */
   readonly connections?: number;
   /** Where a request's time begins: when it was due (default), or when it was sent. */
   readonly from?: 'due' | 'sent';
@@ -64,6 +64,7 @@ async function drive(order: LoadOrder): Promise<LoadFigures> {
   const latenciesMs: number[] = [];
   const refused: Record<number, number> = {};
   const random = randomFrom(order.seed);
+  await caller.open();
   const startMs = performance.now();
   const endMs = startMs + order.runMs;
   let underway = 0;
