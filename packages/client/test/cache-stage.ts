@@ -74,6 +74,8 @@ interface AnswerOptions {
   readonly silent?: number;
   /** Answered with the rows as they were when it was asked, unless newer ones were read since: it was long on its way. */
   readonly isOld?: boolean;
+  /** Answered with the rows as they were at this sequence, by a replica that is behind. */
+  readonly asOf?: number;
 }
 
 export interface CacheStage {
@@ -123,7 +125,13 @@ export function openCacheStage(
       return new Promise<{ degraded: boolean }>((resolve) => {
         const early = { ...request, out: request.out.slice(), marks: createReadMarks() };
         writeAnswer(early, states);
-        const answer = ({ silent, isOld }: AnswerOptions) => {
+        const answer = ({ silent, isOld, asOf }: AnswerOptions) => {
+          if (asOf !== undefined) {
+            writeAsOf(request, asOf);
+            floor.set('ads', wordsOf(request), request.marks.count);
+            resolve({ degraded: false });
+            return;
+          }
           const wasRead = isOld && floor.admits('ads', wordsOf(early), early.marks.count);
           const degraded = wasRead ? copyAnswer(early, request) : writeAnswer(request, states, silent);
           floor.set('ads', wordsOf(request), request.marks.count);
@@ -165,6 +173,21 @@ export function openCacheStage(
           row: currentRow(states[partition], layout, table, key),
         });
       }
+    }
+  };
+
+  const rowAt = (table: number, key: number, at: number): readonly number[] => {
+    const known = (versions.get(`${table} ${key}`) ?? []).filter((version) => version.sequence <= at).at(-1);
+    return known?.row ?? firstRow(layouts[table], key);
+  };
+  const writeAsOf = ({ layout, keys, places, count, out, marks }: PullRequest, at: number) => {
+    const table = layouts.findIndex(({ tableId }) => tableId === layout.tableId);
+    for (let i = 0; i < (places?.count ?? count); i += 1) {
+      const place = places?.list ? places.list[places.from + i] : i;
+      const [low, high] = [keys[2 * place], keys[2 * place + 1]];
+      const key = [...keysMet].find((met) => keyOf(met)[0] === low && keyOf(met)[1] === high) as number;
+      out.set(rowAt(table, key, at), place * layout.dim);
+      addReadMark(marks, partitionOf(low, high, partitions), at);
     }
   };
 
@@ -236,12 +259,7 @@ export function openCacheStage(
         onAbsent: 'default',
       };
     },
-    rowAt(table, key, at) {
-      const known = (versions.get(`${table} ${key}`) ?? [])
-        .filter((version) => version.sequence <= at)
-        .at(-1);
-      return known?.row ?? firstRow(layouts[table], key);
-    },
+    rowAt,
   };
 }
 

@@ -160,6 +160,26 @@ test('hot row cache: an answer that is newer than the cache tears a partition, w
   expect(stage.cache.counts.torn).toBe(1);
 });
 
+test('hot row cache: an answer that is older than a cached row tears a partition too', async () => {
+  const stage = await warmStage([a, b]);
+  const before = stage.states[0].sequence;
+  stage.block(0, 0, [a]);
+  flush(stage);
+  const request = stage.request(0, [a, b, c]);
+  const pulling = stage.cache.pull(request);
+  await turn();
+  expect(stage.asked[0].request.places?.count).toBe(1);
+  stage.answer({ asOf: before });
+  await turn();
+  expect(stage.asked[0].request.places?.count).toBe(3);
+  stage.answer();
+  await pulling;
+  const { sequence } = stage.states[0];
+  expect(marksOf(request)).toEqual([[0, sequence]]);
+  expect(rowsOf(request, 0)).toEqual([a, b, c].map((key) => stage.rowAt(0, key, sequence)));
+  expect(stage.cache.counts.torn).toBe(1);
+});
+
 test('hot row cache: nothing is torn where the notice was there before the answer', async () => {
   const stage = await warmStage([a, b]);
   const request = stage.request(0, [a, b, c]);
