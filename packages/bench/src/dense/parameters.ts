@@ -27,7 +27,7 @@ export const fullSize: DenseParameters = {
   ],
   rows: [1, 8, 32, 128, 512],
   headlineRows: 128,
-  rounds: 7,
+  rounds: 21,
   turnMs: 40,
 };
 
