@@ -14,7 +14,7 @@ export interface ScoreParameters {
   readonly denseLearningRate: number;
   /** A rate holds while 99 of 100 requests are answered within this; one that is refused is not. */
   readonly msP99Max: number;
-  /** Rates tried for each stack, each in two to four runs, in turns. */
+  /** Rates tried for each stack, each in two or three runs, in turns. */
   readonly steps: number;
   /** Of a run. */
   readonly stepMs: number;

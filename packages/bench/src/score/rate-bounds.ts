@@ -1,19 +1,16 @@
 /**
  * The search for the highest rate that holds, apart from what is driven: which rate to try next, by how those before went.
- * What else the machine does makes runs worse and never better. So a rate holds once two runs of it do, and does not once three do
- * not: a pause now and then decides nothing.
+ * A rate is driven until two runs of it agree, so that one pause of the machine decides nothing.
  */
 
-const heldWanted = 2;
-const failedWanted = 3;
-/** Runs of one rate, at most. */
-export const runsMax = heldWanted + failedWanted - 1;
+/** Of up to three runs. */
+const votesWanted = 2;
 /** Until one has failed the next rate is so much higher. */
 const growth = 1.25;
 
 export interface RateRun<Figures> {
   readonly holds: boolean;
-  /** What runs are ordered by: of those that held the slower one speaks for its rate. */
+  /** What runs are ordered by: the middle one speaks for its rate. */
   readonly msP99: number;
   readonly figures: Figures;
 }
@@ -24,7 +21,7 @@ export interface RateBounds<Figures> {
   /** The highest rate known to hold, 0: none; the lowest known not to, Infinity: none. */
   low: number;
   high: number;
-  /** Of the runs that held at `low` the slower; null: nothing holds yet. */
+  /** Of the runs at `low` the middle one, of two the slower; null: nothing holds yet. */
   best: Figures | null;
   /** Rates that are decided. */
   decided: number;
@@ -41,19 +38,17 @@ export function createRateBounds<Figures>(firstRate: number): RateBounds<Figures
 export function noteRun<Figures>(bounds: RateBounds<Figures>, run: RateRun<Figures>): void {
   const { runs, rate } = bounds;
   runs.push(run);
-  const wanted = run.holds ? heldWanted : failedWanted;
-  if (runs.filter(({ holds }) => holds === run.holds).length < wanted) return;
+  if (runs.filter(({ holds }) => holds === run.holds).length < votesWanted) return;
   if (run.holds) {
     bounds.low = rate;
-    bounds.best = slowerOf(runs);
+    bounds.best = middleOf(runs);
   } else bounds.high = rate;
   bounds.runs = [];
   bounds.decided += 1;
   bounds.rate = bounds.high === Number.POSITIVE_INFINITY ? growth * rate : (bounds.low + bounds.high) / 2;
 }
 
-/** Of those that held. */
-function slowerOf<Figures>(runs: readonly RateRun<Figures>[]): Figures {
-  const held = runs.filter(({ holds }) => holds);
-  return held.reduce((slower, run) => (run.msP99 > slower.msP99 ? run : slower)).figures;
+function middleOf<Figures>(runs: readonly RateRun<Figures>[]): Figures {
+  const ordered = runs.toSorted((a, b) => a.msP99 - b.msP99);
+  return ordered[ordered.length >> 1].figures;
 }

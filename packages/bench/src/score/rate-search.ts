@@ -4,7 +4,7 @@ import { rounded } from '../common/statistics.ts';
 import type { LoadDriver } from './load-driver.ts';
 import type { LoadFigures } from './load-process.ts';
 import type { ScoreParameters } from './parameters.ts';
-import { createRateBounds, noteRun, type RateBounds, runsMax } from './rate-bounds.ts';
+import { createRateBounds, noteRun, type RateBounds } from './rate-bounds.ts';
 import type { ScoringStack } from './stack.ts';
 
 export type RateFigures = Pick<LoadFigures, 'requestsPerSecond' | 'msP50' | 'msP95' | 'msP99'>;
@@ -39,7 +39,7 @@ const firstShare = 0.875;
 
 /** Runs that searchRates takes at most where each stack holds one of its rates. */
 export function searchRunsMax(stacks: number, { steps }: Pick<ScoreParameters, 'steps'>): number {
-  return stacks * (warmRunsMax + 1 + runsMax * steps);
+  return stacks * (warmRunsMax + 1 + 3 * steps);
 }
 
 /**
