@@ -1,4 +1,5 @@
 export type { BatchingLimits } from './batcher.ts';
+export { jsonText } from './http/json-words.ts';
 export { scanItems } from './http/scan-items.ts';
 export { type HttpFace, type HttpOptions, startHttp } from './http/start-http.ts';
 export { inferenceSettings } from './inference-settings.ts';

@@ -15,6 +15,7 @@ import {
 } from '@millrace/protocol';
 import type { Bus, MemoryBus } from '@millrace/runtime';
 import { expect, test } from 'vitest';
+import { jsonText } from '../src/http/json-words.ts';
 import { scanItems } from '../src/http/scan-items.ts';
 import { layered, linear, openStage, sigmoid, turn } from './small-serving.ts';
 
@@ -104,7 +105,7 @@ test('scoring core: score: requests of one moment share one batch and one pull, 
 test('scoring core: score: items that come again in the same words are known, and score as before', async () => {
   const { core, rows } = await openStage();
   rows.weights.set('x', 1).set('y', 3);
-  const text = Buffer.from('[{"ad":"x"},{"ad":"y"},{"ad":"x"}]');
+  const text = jsonText(Buffer.from('[{"ad":"x"},{"ad":"y"},{"ad":"x"}]'));
   const ask = () => core.score({ items: scanItems(text, 0)?.items ?? [] });
   const first = await ask();
   expect(core.knownItems).toBe(0);

@@ -27,7 +27,8 @@ import {
   kindIn,
   lengthIn,
 } from './item-columns.ts';
-import { createKnownItems, unknown } from './known-items.ts';
+import { createKnownItems, passedOver, unknown } from './known-items.ts';
+import { createPlainItems } from './plain-items.ts';
 import {
   addOccurrence,
   addOccurrences,
@@ -108,6 +109,10 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     plan.denseInputs.length + plan.moments.length + plan.attended === 0 &&
     plan.crosses.every(({ shared }) => shared) &&
     fields.every(({ shared, scope }) => shared || scope === 'item');
+  const plain =
+    addsKeysAlone && perItem.every((f) => isSingle[f] === 1)
+      ? createPlainItems(Array.from(perItem, (f) => fields[f]))
+      : null;
   /** Something else than keys is read of an item. */
   const readsValues = [...plan.denseInputs, ...plan.moments].some(({ scope }) => scope === 'item');
 
@@ -343,19 +348,32 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       else known.passOver(items);
       const { entries } = known;
       const { length } = items;
+      plain?.begin(items);
       let i = 0;
       while (i < length) {
-        if (addsKeysAlone && !isNew && batch.rows > 0 && entries[i] >= 0) {
+        const isAlone = addsKeysAlone && !isNew && batch.rows > 0;
+        if (isAlone && entries[i] >= 0) {
           const from = i;
           while (i < length && entries[i] >= 0) i += 1;
           for (let t = 0; t < ownOf.length; t += 1) known.add(batch, batch.tables[t], ownOf[t], from, i);
           batch.rows += i - from;
-        } else {
-          used = sharedUsed;
-          encodeKnown(items, i, items.names.length);
-          addExample(batch, i);
-          i += 1;
+          continue;
         }
+        if (isAlone && plain !== null && entries[i] === passedOver) {
+          let to = i + 1;
+          while (to < length && entries[to] === passedOver) to += 1;
+          const count = plain.hash(i, to) - i;
+          if (count > 0) {
+            for (let t = 0; t < ownOf.length; t += 1) plain.add(batch, batch.tables[t], ownOf[t], count);
+            batch.rows += count;
+            i += count;
+            continue;
+          }
+        }
+        used = sharedUsed;
+        encodeKnown(items, i, items.names.length);
+        addExample(batch, i);
+        i += 1;
       }
     },
   };

@@ -50,7 +50,7 @@ export function isHashedAsIs(kind: number): boolean {
 export class ItemColumns {
   /** Items. */
   readonly length: number;
-  /** By column. */
+  /** By column; some may be of no item. The same list in many requests. */
   readonly names: readonly string[];
   /** UTF-8. */
   readonly text: Buffer;

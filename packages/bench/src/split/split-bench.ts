@@ -10,7 +10,7 @@ import {
   partitionOf,
   tableLayouts,
 } from '@millrace/core';
-import { scanItems } from '@millrace/inference';
+import { jsonText, scanItems } from '@millrace/inference';
 import { measureSplit, type RequestFeatures } from '@millrace/learner';
 import {
   createBatchSpace,
@@ -138,5 +138,5 @@ function requestsOf({
 
 /** Items as they come to a service, in JSON. */
 function asSent(items: readonly Features[]): Items {
-  return scanItems(Buffer.from(JSON.stringify(items)), 0)?.items ?? items;
+  return scanItems(jsonText(Buffer.from(JSON.stringify(items))), 0)?.items ?? items;
 }

@@ -2,7 +2,7 @@
  * Requests as a service would send them, made of a log, whose records have one item each: user and context of a record, with the
  * items of others. Of a long log some records are kept, each with the same chance (reservoir sampling: Vitter's algorithm R).
  */
-import { scanItems } from '@millrace/inference';
+import { jsonText, scanItems } from '@millrace/inference';
 import type { RequestFeatures } from '@millrace/learner';
 import { featuresOf } from '@millrace/model';
 import type { Features } from '@millrace/protocol';
@@ -54,7 +54,7 @@ function asSent({ user, context, items }: RequestFeatures): RequestFeatures {
   const shared = JSON.parse(JSON.stringify({ user, context })) as Pick<RequestFeatures, 'user' | 'context'>;
   return {
     ...shared,
-    items: scanItems(text, 0)?.items ?? (JSON.parse(text.toString()) as readonly Features[]),
+    items: scanItems(jsonText(text), 0)?.items ?? (JSON.parse(text.toString()) as readonly Features[]),
   };
 }
 

@@ -8,7 +8,9 @@ import type { ItemColumns } from '@millrace/model';
 import type { FastifyInstance } from 'fastify';
 import type { ReadJson } from './json-body.ts';
 import { backslash, begin, colon, comma, end, listBegin, listEnd, quote } from './json-bytes.ts';
-import { afterSpace, scanItems, textEnd } from './scan-items.ts';
+import { jsonText, textEnd } from './json-words.ts';
+import { scanItems } from './scan-items.ts';
+import { afterSpace } from './scan-values.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -53,12 +55,13 @@ export function askedIn<Body>(request: {
  * @returns its items, and the body with one empty item in their place, which is JSON if and only if the body is; null: not taken.
  */
 export function scanBody(body: Buffer): { items: ItemColumns; rest: Buffer } | null {
+  const text = jsonText(body);
   let found: { items: ItemColumns; from: number; to: number } | null = null;
   let at = afterSpace(body, 0);
   if (body[at] !== begin) return null;
   at = afterSpace(body, at + 1);
   while (body[at] === quote) {
-    const nameEnd = textEnd(body, at + 1);
+    const nameEnd = textEnd(text, at + 1);
     if (nameEnd < 0) return null;
     const isItems = isName(body, at + 1, nameEnd);
     at = afterSpace(body, nameEnd + 1);
@@ -67,7 +70,7 @@ export function scanBody(body: Buffer): { items: ItemColumns; rest: Buffer } | n
     if (isItems) {
       // Of two the last would count, and the first would have to be checked all the same.
       if (found !== null || body[at] !== listBegin) return null;
-      const scanned = scanItems(body, at);
+      const scanned = scanItems(text, at);
       if (scanned === null) return null;
       found = { ...scanned, from: at };
       at = scanned.to;
