@@ -13,9 +13,9 @@ import {
   type DenseVersion,
   type FeatureEncoder,
   type FeaturePlan,
-  gatherSpace,
   type Program,
   resetSpace,
+  scoreSpace,
   tablesToPull,
 } from '@millrace/model';
 import { isMillraceError, MillraceError, type ModelFile, partitionsDefault } from '@millrace/protocol';
@@ -101,7 +101,7 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
 
   const pass = async (space: BatchSpace) => {
     const { version, loaded, scales } = options.dense();
-    await net.program.forward(loaded, gatherSpace(space, scales), space.logits);
+    await scoreSpace(net.program, loaded, scales, space);
     return version;
   };
   const finitePass = async (space: BatchSpace, encoded: readonly EncodedTicket[]) => {

@@ -2,16 +2,17 @@
  * Memory of one batch on its way through features, rows and net; kept for the next batch and grown to the largest. A batch
  * owns its space from the first example to the last score, so a node that overlaps batches has several.
  */
-import type { NetInput } from './engine.ts';
+import type { LoadedWeights, NetInput, Program } from './engine.ts';
 import type { FeaturePlan } from './feature-plan.ts';
-import { gather } from './gather.ts';
+import { gather, gatherVariances } from './gather.ts';
 import { denseOf, type Scales } from './moments.ts';
+import { sharedFloats } from './shared-arrays.ts';
 import { createSparseBatch, resetBatch, type SparseBatch } from './sparse-batch.ts';
 
 export interface BatchSpace {
   readonly plan: FeaturePlan;
   readonly batch: SparseBatch;
-  /** For each table float32[unique, dim]: where pulled rows go. */
+  /** For each table float32[unique, dim]: where pulled rows go; in memory that threads share. */
   readonly rows: Float32Array[];
   wide: Float32Array;
   embeddings: Float32Array;
@@ -26,7 +27,7 @@ export function createBatchSpace(plan: FeaturePlan): BatchSpace {
   return {
     plan,
     batch: createSparseBatch(plan),
-    rows: plan.tables.map(() => new Float32Array(0)),
+    rows: plan.tables.map(() => sharedFloats(0)),
     wide: new Float32Array(0),
     embeddings: new Float32Array(0),
     dense: new Float32Array(0),
@@ -44,7 +45,8 @@ export function resetSpace(space: BatchSpace): void {
 export function tablesToPull(space: BatchSpace) {
   return space.batch.tables.map((table, t) => {
     const layout = space.plan.tables[t];
-    space.rows[t] = atLeast(space.rows[t], table.unique * layout.dim);
+    const floats = table.unique * layout.dim;
+    if (space.rows[t].length < floats) space.rows[t] = sharedFloats(roomFor(floats));
     return { layout, keys: table.keys, count: table.unique, out: space.rows[t] };
   });
 }
@@ -59,8 +61,7 @@ export function gatherSpace(space: BatchSpace, scales: Scales): NetInput {
   space.wide = atLeast(space.wide, rows);
   space.embeddings = atLeast(space.embeddings, rows * plan.embeddingFloats);
   space.logits = atLeast(space.logits, rows);
-  if (plan.moments.length > 0) space.dense = atLeast(space.dense, rows * plan.denseInputs.length);
-  const dense = denseOf(plan, batch, scales, space.dense);
+  const dense = denseInputs(space, scales);
   const requests = { starts: batch.starts, count: batch.requests };
   const input = {
     rows,
@@ -70,12 +71,53 @@ export function gatherSpace(space: BatchSpace, scales: Scales): NetInput {
     lengths: batch.lengths,
     requests,
   };
-  if (plan.hasVariance) space.variances = atLeast(space.variances, rows);
-  gather(plan, batch, space.rows, input, plan.hasVariance ? space.variances : null);
+  gather(plan, batch, space.rows, input);
+  putVariances(space);
   return input;
+}
+
+/**
+ * Scores the batch of which the rows were pulled: writes `logits` and `variances`. Where the engine has another thread gather, the
+ * bits are the same.
+ * @param scales as for gatherSpace.
+ */
+export async function scoreSpace(
+  program: Program,
+  loaded: LoadedWeights,
+  scales: Scales,
+  space: BatchSpace,
+): Promise<void> {
+  const { batch, plan } = space;
+  if (program.forwardBeside !== undefined) {
+    space.logits = atLeast(space.logits, batch.rows);
+    const dense = denseInputs(space, scales);
+    const made = program.forwardBeside(loaded, { plan, batch, rows: space.rows, dense }, space.logits);
+    if (made !== null && (await made)) {
+      putVariances(space);
+      return;
+    }
+  }
+  await program.forward(loaded, gatherSpace(space, scales), space.logits);
+}
+
+function putVariances(space: BatchSpace): void {
+  const { plan, batch } = space;
+  if (!plan.hasVariance) return;
+  space.variances = atLeast(space.variances, batch.rows);
+  gatherVariances(plan, batch, space.rows, space.variances);
+}
+
+function denseInputs(space: BatchSpace, scales: Scales): Float32Array {
+  const { batch, plan } = space;
+  if (plan.moments.length > 0) space.dense = atLeast(space.dense, batch.rows * plan.denseInputs.length);
+  return denseOf(plan, batch, scales, space.dense);
 }
 
 /** `array` when it holds `floats`, else a larger one. */
 export function atLeast(array: Float32Array, floats: number): Float32Array {
-  return array.length >= floats ? array : new Float32Array(Math.max(64, 2 ** Math.ceil(Math.log2(floats))));
+  return array.length >= floats ? array : new Float32Array(roomFor(floats));
+}
+
+function roomFor(floats: number): number {
+  return Math.max(64, 2 ** Math.ceil(Math.log2(floats)));
 }

@@ -4,6 +4,7 @@
  *
  *   logit[b] = wide[b] + Σ_parts part(slots[b] ++ dense[b])      slots: the embeddings, attended sequences pooled (NetShape)
  */
+import type { GatherBatch, GatherPlan } from './gather.ts';
 import type { NetShape } from './net-shape.ts';
 
 /** Engine names, best first; the order in which `auto` tries them. */
@@ -49,6 +50,16 @@ export interface NetInput {
   readonly requests?: { readonly starts: Int32Array; readonly count: number };
 }
 
+/** One batch of requests before it is gathered. Arrays of `batch` and `rows` lie in memory that threads share; owned by the caller. */
+export interface RowsInput {
+  readonly plan: GatherPlan;
+  readonly batch: GatherBatch & { readonly lengths: Int32Array };
+  /** For each table float32[unique, dim]. */
+  readonly rows: readonly Float32Array[];
+  /** As NetInput's. */
+  readonly dense: Float32Array;
+}
+
 /** Results of one training step; filled by the engine, owned by the caller, grown by the caller. */
 export interface Gradients {
   /** float32[rows]: logits at the weights used. */
@@ -89,6 +100,12 @@ export interface Program {
   reload?(loaded: LoadedWeights, weights: Float32Array): void;
   /** Writes `rows` logits to `logits`. */
   forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> | undefined;
+  /**
+   * As `forward` of what `gather` makes of the input, requests and all, both in another thread. Absent: the engine has none.
+   * @returns null where there is no need for it, or it is not ready; a promise of false where it failed. Then `forward` has to be
+   *   called, and `logits` mean nothing.
+   */
+  forwardBeside?(loaded: LoadedWeights, input: RowsInput, logits: Float32Array): Promise<boolean> | null;
   /**
    * Forward and backward of
    *   loss_b = shown_b · ln(1 + exp(z_b)) − clicked_b · z_b,   z_b = logit_b + offset_b

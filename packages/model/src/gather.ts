@@ -9,20 +9,36 @@ import { invariant } from '@millrace/protocol';
 import { copyWords, wordsOf } from './copy-words.ts';
 import type { NetInput } from './engine.ts';
 import type { FeaturePlan } from './feature-plan.ts';
-import type { SparseBatch } from './sparse-batch.ts';
+import type { SparseBatch, TableBatch } from './sparse-batch.ts';
+
+/** What `gather` goes by: of a FeaturePlan what another thread can be told. */
+export interface GatherPlan {
+  readonly embeddingFloats: number;
+  readonly hasWide: boolean;
+  readonly tables: readonly {
+    readonly dim: number;
+    readonly embeddingDim: number;
+    readonly hasWide: boolean;
+  }[];
+}
+
+/** What `gather` reads of a SparseBatch. */
+export interface GatherBatch extends Pick<SparseBatch, 'rows' | 'starts' | 'requests'> {
+  readonly tables: readonly Pick<
+    TableBatch,
+    'occurrences' | 'keyOf' | 'exampleOf' | 'slotOf' | 'xOf' | 'sharedOf'
+  >[];
+}
 
 /**
  * Fills `input` for the batch. `input`'s arrays must hold batch.rows examples.
  * @param rows for each table float32[unique, dim]: the pulled rows in order of the batch's keys.
- * @param variances float32[batch.rows], written: the logit's variance Σ x²/(prior + precision) over the wide weights of tables
- *   that keep precisions; null when nobody asks.
  */
 export function gather(
-  plan: FeaturePlan,
-  batch: SparseBatch,
+  plan: GatherPlan,
+  batch: GatherBatch,
   rows: readonly Float32Array[],
   input: Pick<NetInput, 'wide' | 'embeddings'>,
-  variances: Float32Array | null = null,
 ): void {
   const { wide, embeddings } = input;
   const { embeddingFloats: width } = plan;
@@ -56,7 +72,6 @@ export function gather(
     }
   }
   spreadSums(batch, shared, wide);
-  if (variances !== null) gatherVariances(plan, batch, rows, variances);
 }
 
 /** to[toAt + d] += x · from[fromAt + d] */
@@ -90,7 +105,7 @@ function sharedSums(examples: number): Float32Array {
 }
 
 /** Adds what a request's first example has in `shared` to all of its examples. */
-function spreadSums({ starts, requests, rows }: SparseBatch, shared: Float32Array, out: Float32Array): void {
+function spreadSums({ starts, requests, rows }: GatherBatch, shared: Float32Array, out: Float32Array): void {
   for (let r = 0; r < requests; r += 1) {
     const sum = shared[starts[r]];
     const end = r + 1 < requests ? starts[r + 1] : rows;
@@ -98,7 +113,12 @@ function spreadSums({ starts, requests, rows }: SparseBatch, shared: Float32Arra
   }
 }
 
-function gatherVariances(
+/**
+ * The logits' variances Σ x²/(prior + precision) over the wide weights of tables that keep precisions.
+ * @param rows as for gather.
+ * @param variances float32[batch.rows], written.
+ */
+export function gatherVariances(
   plan: FeaturePlan,
   batch: SparseBatch,
   rows: readonly Float32Array[],

@@ -4,6 +4,7 @@ export {
   createBatchSpace,
   gatherSpace,
   resetSpace,
+  scoreSpace,
   tablesToPull,
 } from './batch-space.ts';
 export {

@@ -1,28 +1,39 @@
 /**
  * Scores by ONNX Runtime in a thread of their own. The library holds up the thread that calls it until it is done; a thread that
- * has requests to read and answer meanwhile hands the call to this one. What is handed over is copied into shared memory and out
- * of it: some microseconds, and two wake-ups of a thread, for which an idle caller would wait longer than for the net.
+ * has requests to read and answer meanwhile hands the call to this one, and with it what comes just before: to gather rows into the
+ * net's inputs. A batch and its rows lie in memory that both threads share, so that nothing is copied and the order for a call is a
+ * few numbers: two wake-ups of a thread, for which an idle caller would wait longer than for the net.
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { MillraceError } from '@millrace/protocol';
-import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import { invariant, MillraceError } from '@millrace/protocol';
+import type { InferenceSession } from 'onnxruntime-node';
+import type { RowsInput } from './engine.ts';
+import type { GatherBatch, GatherPlan } from './gather.ts';
+import type { NetShape } from './net-shape.ts';
+import type { RequestSides } from './onnx-requests.ts';
+import { sharedFloats } from './shared-arrays.ts';
 
-/** What a session of the library can do that is used of it to score. */
-export interface ScoringSession {
-  run(
-    feeds: Readonly<Record<string, Tensor>>,
-  ): Promise<{ readonly [name: string]: { readonly data: Tensor['data'] } }>;
+/** A session of the library in the other thread, which scores requests. */
+export interface AsideSession {
+  /** Writes a logit a row. One call at a time. */
+  score(input: RowsInput, logits: Float32Array): Promise<void>;
   release(): Promise<void>;
 }
 
-/** An input of one call: where it lies in the session's memory. */
-export interface AsideFeed {
-  readonly name: string;
-  readonly type: 'float32' | 'int32';
-  /** In four bytes. */
-  readonly at: number;
-  readonly dims: readonly number[];
+/** What the thread has to know of a net beside its graph. */
+export interface AsideNet {
+  readonly shape: NetShape;
+  /** Null: a request's items share nothing, and are rows. */
+  readonly sides: RequestSides | null;
+}
+
+/** What a batch is gathered from, in memory that is shared. Arrays are made anew as batches grow, and told again then. */
+export interface AsideArrays {
+  readonly plan: GatherPlan;
+  readonly starts: Int32Array;
+  readonly tables: readonly Omit<GatherBatch['tables'][number], 'occurrences'>[];
+  readonly rows: readonly Float32Array[];
 }
 
 /** What the thread is told. */
@@ -33,17 +44,21 @@ export type AsideOrder =
       readonly session: number;
       readonly model: Uint8Array;
       readonly options: InferenceSession.SessionOptions;
+      readonly net: AsideNet;
     }
   | {
-      readonly type: 'run';
+      readonly type: 'score';
       readonly id: number;
       readonly session: number;
-      readonly feeds: readonly AsideFeed[];
-      /** Where the session's inputs lie and its output is written, when that is new. */
-      readonly memory?: SharedArrayBuffer;
-      /** Where the output is written, in four bytes. */
-      readonly out: number;
+      /** Which of the session's batches, and its arrays where they are new. */
+      readonly batch: number;
+      readonly arrays?: AsideArrays;
       readonly rows: number;
+      readonly requests: number;
+      /** By table. */
+      readonly occurrences: readonly number[];
+      /** Where logits are written, numbers and lengths read, one behind the other, when that is new. */
+      readonly memory?: SharedArrayBuffer;
     }
   | { readonly type: 'release'; readonly id: number; readonly session: number };
 
@@ -54,12 +69,9 @@ export interface AsideAnswer {
   readonly failure?: string;
 }
 
-/** The graphs' one output. */
-export const asideOutput = 'logits';
-
 export interface OnnxAside {
   /** @param model  an ONNX file with the output `logits`, [rows, …] of one float a row. Rejects when the thread has ended. */
-  open(model: Uint8Array, options: InferenceSession.SessionOptions): Promise<ScoringSession>;
+  open(model: Uint8Array, options: InferenceSession.SessionOptions, net: AsideNet): Promise<AsideSession>;
   /** Ends the thread; what it is asked meanwhile is rejected. May be called again. */
   close(): void;
 }
@@ -116,11 +128,12 @@ export function createOnnxAside(): OnnxAside {
     });
 
   return {
-    async open(model, options) {
+    async open(model, options, net) {
       sessions += 1;
       const session = sessions;
-      await ask({ type: 'open', id: ++orders, session, model, options });
-      return new AsideSession(
+      await ask({ type: 'open', id: ++orders, session, model, options, net });
+      return new OwnSession(
+        net,
         (order) => ask({ ...order, id: ++orders, session }),
         () => ended === null,
       );
@@ -134,55 +147,101 @@ export function createOnnxAside(): OnnxAside {
 
 type Order<Type extends AsideOrder['type']> = Omit<Extract<AsideOrder, { type: Type }>, 'id' | 'session'>;
 
-class AsideSession implements ScoringSession {
-  readonly #ask: (order: Order<'run'> | Order<'release'>) => Promise<void>;
-  readonly #isThere: () => boolean;
-  #floats: Float32Array = new Float32Array(0);
-  #ints: Int32Array = new Int32Array(0);
+type Ask = (order: Order<'score'> | Order<'release'>) => Promise<void>;
 
-  constructor(ask: (order: Order<'run'> | Order<'release'>) => Promise<void>, isThere: () => boolean) {
+class OwnSession implements AsideSession {
+  readonly #net: AsideNet;
+  readonly #ask: Ask;
+  readonly #isThere: () => boolean;
+  /** By batch, of which its caller has a few: its place among them, and what the thread was told of it. */
+  readonly #told = new Map<RowsInput['batch'], { readonly place: number; arrays: AsideArrays }>();
+  #floats: Float32Array = sharedFloats(0);
+  #ints: Int32Array = new Int32Array(this.#floats.buffer);
+
+  constructor(net: AsideNet, ask: Ask, isThere: () => boolean) {
+    this.#net = net;
     this.#ask = ask;
     this.#isThere = isThere;
   }
 
-  async run(feeds: Readonly<Record<string, Tensor>>) {
-    const [rows, words] = sizesOf(feeds);
-    const memory = this.#reserve(words);
-    const placed: AsideFeed[] = [];
-    let at = 0;
-    for (const name of Object.keys(feeds)) {
-      const { data, dims } = feeds[name];
-      const type = data instanceof Float32Array ? 'float32' : 'int32';
-      if (data instanceof Float32Array) this.#floats.set(data, at);
-      else this.#ints.set(data as Int32Array, at);
-      placed.push({ name, type, at, dims });
-      at += data.length;
-    }
-    await this.#ask({ type: 'run', feeds: placed, out: at, rows, ...(memory && { memory }) });
-    return { [asideOutput]: { data: this.#floats.subarray(at, at + rows) } };
+  async score(input: RowsInput, logits: Float32Array): Promise<void> {
+    const { batch, dense } = input;
+    const { denseFields, attention } = this.#net.shape;
+    const { rows, requests, tables, lengths } = batch;
+    const numbers = rows * denseFields;
+    const counts = rows * attention.length;
+    const memory = this.#reserve(rows + numbers + counts);
+    const floats = this.#floats;
+    if (numbers > 0) floats.set(dense.subarray(0, numbers), rows);
+    if (counts > 0) this.#ints.set(lengths.subarray(0, counts), rows + numbers);
+    const { place, arrays } = this.#placeOf(input);
+    await this.#ask({
+      type: 'score',
+      batch: place,
+      rows,
+      requests,
+      occurrences: tables.map(({ occurrences }) => occurrences),
+      ...(arrays && { arrays }),
+      ...(memory && { memory }),
+    });
+    logits.set(floats.subarray(0, rows));
   }
 
   async release(): Promise<void> {
     if (this.#isThere()) await this.#ask({ type: 'release' });
   }
 
+  /** The batch's place; its arrays where the thread does not know them. */
+  #placeOf(input: RowsInput): { readonly place: number; readonly arrays: AsideArrays | null } {
+    const { batch, rows, plan } = input;
+    const told = this.#told.get(batch);
+    if (told !== undefined && isTold(told.arrays, input)) return { place: told.place, arrays: null };
+    const { embeddingFloats, hasWide, tables } = plan;
+    const arrays: AsideArrays = {
+      plan: {
+        embeddingFloats,
+        hasWide,
+        tables: tables.map(({ dim, embeddingDim, hasWide }) => ({ dim, embeddingDim, hasWide })),
+      },
+      starts: batch.starts,
+      tables: batch.tables.map(({ keyOf, exampleOf, slotOf, xOf, sharedOf }) => ({
+        keyOf,
+        exampleOf,
+        slotOf,
+        xOf,
+        sharedOf,
+      })),
+      rows: [...rows],
+    };
+    const all = [arrays.starts, ...rows, ...arrays.tables.flatMap((table) => Object.values(table))];
+    // Of other memory the thread would get a copy, and read that of this call in all calls to come.
+    invariant(
+      all.every(({ buffer }) => buffer instanceof SharedArrayBuffer),
+      'what another thread gathers lies in shared memory',
+    );
+    const place = told?.place ?? this.#told.size;
+    this.#told.set(batch, { place, arrays });
+    return { place, arrays };
+  }
+
   /** New memory, where what there is does not hold so many words. */
   #reserve(words: number): SharedArrayBuffer | null {
     if (words <= this.#floats.length) return null;
-    const memory = new SharedArrayBuffer(4 * 2 ** Math.ceil(Math.log2(words)));
-    this.#floats = new Float32Array(memory);
-    this.#ints = new Int32Array(memory);
-    return memory;
+    const floats = sharedFloats(2 ** Math.ceil(Math.log2(words)));
+    this.#floats = floats;
+    this.#ints = new Int32Array(floats.buffer);
+    return floats.buffer;
   }
 }
 
-/** Rows of a call, which are those of the input that has most, and words of all that it reads and writes. */
-function sizesOf(feeds: Readonly<Record<string, Tensor>>): readonly [number, number] {
-  let rows = 0;
-  let words = 0;
-  for (const name of Object.keys(feeds)) {
-    rows = Math.max(rows, feeds[name].dims[0]);
-    words += feeds[name].data.length;
-  }
-  return [rows, words + rows];
+function isTold(arrays: AsideArrays, { batch, rows }: RowsInput): boolean {
+  return (
+    arrays.starts === batch.starts &&
+    arrays.rows.every((of, t) => of === rows[t]) &&
+    arrays.tables.every(
+      (of, t) =>
+        // They grow together.
+        of.keyOf === batch.tables[t].keyOf && of.sharedOf === batch.tables[t].sharedOf,
+    )
+  );
 }

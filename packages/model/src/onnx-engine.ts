@@ -8,17 +8,16 @@
  * loaded, if the version before it was asked for such scores.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { Engine, Gradients, LoadedWeights, NetInput, Program } from './engine.ts';
+import type { Engine, Gradients, LoadedWeights, NetInput, Program, RowsInput } from './engine.ts';
 import type { NetShape } from './net-shape.ts';
-import { createOnnxAside, type OnnxAside, type ScoringSession } from './onnx-aside.ts';
-import { OnnxFeeds, tensorOf } from './onnx-feeds.ts';
+import { type AsideSession, createOnnxAside, type OnnxAside } from './onnx-aside.ts';
+import { tensorOf } from './onnx-feeds.ts';
 import type { GraphWriter } from './onnx-graph.ts';
+import { logitsOutput, type OnnxFed, OnnxInputs, putLogits } from './onnx-inputs.ts';
 import { forwardGraph, type GradientPlace, gradientsGraph } from './onnx-net.ts';
-import { OnnxRequestFeeds, type Requests } from './onnx-request-feeds.ts';
 import { type RequestsGraph, requestsGraph } from './onnx-requests.ts';
 import { type OnnxRuntime, requestThreads } from './onnx-runtime.ts';
 import { createLazySession, type LazySession } from './onnx-session.ts';
-import { sharedInputsOf, spreadShared } from './shared-inputs.ts';
 
 /** @param isBusy  asked at each call for scores (OpenNetOptions.isBusy). Absent: this thread makes them all. */
 export function createOnnxEngine(runtime: OnnxRuntime, isBusy: (() => boolean) | null = null): Engine {
@@ -44,17 +43,15 @@ interface Busy {
   readonly aside: OnnxAside;
 }
 
-/** Sessions that score one version: in this thread, and in another one. */
-interface Sessions {
-  readonly here: LazySession<InferenceSession>;
+/** Sessions that score one version: rows by themselves and requests in this thread, requests in another one. */
+interface Scoring {
+  readonly rows: LazySession<InferenceSession>;
+  readonly requests: LazySession<InferenceSession>;
   /** Null: there is no other thread, or it has failed this version, which it is not asked for again. */
-  aside: LazySession<ScoringSession> | null;
+  aside: LazySession<AsideSession> | null;
 }
 
-interface Scoring {
-  readonly rows: Sessions;
-  readonly requests: Sessions;
-}
+const kinds = ['rows', 'requests', 'aside'] as const;
 
 class OnnxWeights implements LoadedWeights {
   readonly parameters: Float32Array;
@@ -71,10 +68,7 @@ class OnnxWeights implements LoadedWeights {
 
   /** May be called again. */
   dispose(): void {
-    for (const { here, aside } of [this.scoring.rows, this.scoring.requests]) {
-      here.release();
-      aside?.release();
-    }
+    for (const kind of kinds) this.scoring[kind]?.release();
     this.#onDispose(this);
   }
 }
@@ -91,12 +85,10 @@ class OnnxProgram implements Program {
   readonly #shape: NetShape;
   /** Null: a request's items share nothing, and are rows. */
   readonly #requests: RequestsGraph | null;
-  readonly #shared: Int32Array;
   readonly #busy: Busy | null;
   readonly #onDispose: () => void;
   readonly #loaded = new Set<OnnxWeights>();
-  readonly #rowFeeds: OnnxFeeds;
-  readonly #requestFeeds: OnnxRequestFeeds | null;
+  readonly #inputs: OnnxInputs;
   /** Null before rows by themselves are asked for. */
   #rows: GraphWriter | null = null;
   #backward: Backward | null = null;
@@ -109,9 +101,7 @@ class OnnxProgram implements Program {
     this.#busy = busy;
     this.#shape = shape;
     this.#requests = requestsGraph(shape);
-    this.#shared = sharedInputsOf(shape).shared;
-    this.#rowFeeds = new OnnxFeeds(runtime.ort);
-    this.#requestFeeds = this.#requests && new OnnxRequestFeeds(runtime.ort, shape, this.#requests);
+    this.#inputs = new OnnxInputs(runtime.ort, shape, this.#requests);
     this.#onDispose = onDispose;
   }
 
@@ -121,31 +111,36 @@ class OnnxProgram implements Program {
       this.#loaded.delete(gone),
     );
     this.#loaded.add(loaded);
-    for (const kind of ['rows', 'requests'] as const) {
+    for (const kind of kinds) {
       // A failure is that of the forward that waits for it, or tries again.
-      for (const place of ['here', 'aside'] as const)
-        if (this.#newest?.scoring[kind][place]?.isScored === true)
-          loaded.scoring[kind][place]?.open().catch(() => {});
+      if (this.#newest?.scoring[kind]?.isScored === true) loaded.scoring[kind]?.open().catch(() => {});
     }
     this.#newest = loaded;
     return loaded;
   }
 
   forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> {
-    const sessions = (loaded as OnnxWeights).scoring[input.requests === undefined ? 'rows' : 'requests'];
-    if (this.#requests?.readsRows !== false) spreadShared(input, this.#shared, this.#shape.embeddingFloats);
-    const isSplit = input.requests !== undefined && this.#requestFeeds !== null;
-    const { tensors } = isSplit
-      ? this.#feedRequests(this.#requestFeeds, input, input.requests)
-      : this.#feedRows(input);
-    const wide = isSplit && this.#shape.hasWide ? input.wide : null;
-    const aside = this.#busy?.isBusy() === true ? openedAside(sessions) : null;
-    if (aside === null) return scoreHere(sessions, tensors, wide, logits);
+    const { scoring } = loaded as OnnxWeights;
+    const session = scoring[input.requests === undefined ? 'rows' : 'requests'];
+    const fed = this.#inputs.feed(input);
+    session.isScored = true;
+    if (session.opened !== null) return score(session.opened, fed, logits);
+    return session.open().then((made) => score(made, fed, logits));
+  }
+
+  forwardBeside(loaded: LoadedWeights, input: RowsInput, logits: Float32Array): Promise<boolean> | null {
+    if (this.#busy?.isBusy() !== true) return null;
+    const { scoring } = loaded as OnnxWeights;
+    const session = openedAside(scoring);
+    if (session === null) return null;
     // A thread that has ended costs no answer.
-    return score(aside, tensors, wide, logits).catch(() => {
-      loseAside(sessions);
-      return scoreHere(sessions, tensors, wide, logits);
-    });
+    return session.score(input, logits).then(
+      () => true,
+      () => {
+        loseAside(scoring);
+        return false;
+      },
+    );
   }
 
   async gradients(
@@ -163,7 +158,7 @@ class OnnxProgram implements Program {
     if (this.#zeros.length < rows) this.#zeros = new Float32Array(rows);
     const feeds = {
       ...weights.tensors,
-      ...this.#feedRows(input).tensors,
+      ...this.#inputs.rows(input),
       shown: this.#tensor(shown, [rows]),
       clicked: this.#tensor(clicked, [rows]),
       offsets: this.#tensor(input.offsets ?? this.#zeros, [rows]),
@@ -192,21 +187,25 @@ class OnnxProgram implements Program {
   #scoringOf(parameters: Float32Array): Scoring {
     const runtime = this.#runtime;
     const aside = this.#busy?.aside;
-    const sessionsOf = (graph: () => GraphWriter, threads: number): Sessions => {
-      const made = () => graph().withConstants('forward', parameters);
-      return {
-        here: createLazySession(() => runtime.open(made(), threads)),
-        aside: aside ? createLazySession(() => runtime.openAside(aside, made(), threads)) : null,
-      };
-    };
+    const shape = this.#shape;
     const rows = () => {
-      this.#rows ??= forwardGraph(this.#shape);
-      return this.#rows;
+      this.#rows ??= forwardGraph(shape);
+      return this.#rows.withConstants('forward', parameters);
     };
-    const requests = this.#requests?.graph;
+    const split = this.#requests;
+    const requests = split === null ? rows : () => split.graph.withConstants('forward', parameters);
+    const threads = requestThreads(shape);
+    const sides = split && {
+      sharedPlaces: split.sharedPlaces,
+      ownPlaces: split.ownPlaces,
+      readsRows: split.readsRows,
+    };
     return {
-      rows: sessionsOf(rows, 0),
-      requests: sessionsOf(requests === undefined ? rows : () => requests, requestThreads(this.#shape)),
+      rows: createLazySession(() => runtime.open(rows(), 0)),
+      requests: createLazySession(() => runtime.open(requests(), threads)),
+      aside: aside
+        ? createLazySession(() => runtime.openAside(aside, requests(), threads, { shape, sides }))
+        : null,
     };
   }
 
@@ -222,69 +221,31 @@ class OnnxProgram implements Program {
     );
   }
 
-  #feedRows(input: NetInput): OnnxFeeds {
-    const { rows } = input;
-    const { hasWide, attention } = this.#shape;
-    const feeds = this.#rowFeeds;
-    if (hasWide) feeds.put('wide', input.wide, rows, 0);
-    this.#feedInputs(feeds, input);
-    if (attention.length > 0) feeds.put('lengths', input.lengths, rows, attention.length);
-    return feeds;
-  }
-
-  #feedRequests(parts: OnnxRequestFeeds, input: NetInput, requests: Requests): OnnxFeeds {
-    parts.put(input, requests);
-    if (this.#requests?.readsRows) this.#feedInputs(parts.feeds, input);
-    return parts.feeds;
-  }
-
-  #feedInputs(feeds: OnnxFeeds, { rows, embeddings, dense }: NetInput): void {
-    const { embeddingFloats, denseFields } = this.#shape;
-    if (embeddingFloats > 0) feeds.put('embeddings', embeddings, rows, embeddingFloats);
-    if (denseFields > 0) feeds.put('dense', dense, rows, denseFields);
-  }
-
   #tensor(values: Float32Array, dims: readonly number[]): Tensor {
     return tensorOf(this.#runtime.ort, values, dims);
   }
 }
 
-function scoreHere(
-  { here }: Sessions,
-  feeds: Readonly<Record<string, Tensor>>,
-  wide: Float32Array | null,
-  logits: Float32Array,
-): Promise<void> {
-  here.isScored = true;
-  if (here.opened !== null) return score(here.opened, feeds, wide, logits);
-  return here.open().then((made) => score(made, feeds, wide, logits));
-}
-
 /** Null: it is not there yet. Nobody waits for it. */
-function openedAside(sessions: Sessions): ScoringSession | null {
-  const { aside } = sessions;
+function openedAside(scoring: Scoring): AsideSession | null {
+  const { aside } = scoring;
   if (aside === null) return null;
   aside.isScored = true;
-  if (aside.opened === null) aside.open().catch(() => loseAside(sessions));
+  if (aside.opened === null) aside.open().catch(() => loseAside(scoring));
   return aside.opened;
 }
 
 /** To try at every call would be to write the whole model down for each. */
-function loseAside(sessions: Sessions): void {
-  sessions.aside?.release();
-  sessions.aside = null;
+function loseAside(scoring: Scoring): void {
+  scoring.aside?.release();
+  scoring.aside = null;
 }
 
-/** @param wide float32[rows], added to what the session gives; null: nothing is. */
 async function score(
-  session: ScoringSession,
-  feeds: Readonly<Record<string, Tensor>>,
-  wide: Float32Array | null,
+  session: InferenceSession,
+  { tensors, wide }: OnnxFed,
   logits: Float32Array,
 ): Promise<void> {
-  const results = await session.run(feeds);
-  const found = results.logits.data as Float32Array;
-  // Few floats: to copy them takes less than to hand in where they go.
-  if (wide === null) logits.set(found);
-  else for (let b = 0; b < found.length; b += 1) logits[b] = wide[b] + found[b];
+  const results = await session.run(tensors);
+  putLogits(results[logitsOutput].data as Float32Array, wide, logits);
 }

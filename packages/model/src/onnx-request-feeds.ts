@@ -3,7 +3,7 @@ import { copyWords, wordsOf } from './copy-words.ts';
 import type { NetInput } from './engine.ts';
 import type { NetShape } from './net-shape.ts';
 import { OnnxFeeds } from './onnx-feeds.ts';
-import type { RequestsGraph } from './onnx-requests.ts';
+import type { RequestSides } from './onnx-requests.ts';
 import type { Ort } from './onnx-runtime.ts';
 import { runsOf } from './shared-inputs.ts';
 
@@ -17,7 +17,7 @@ export class OnnxRequestFeeds {
   /** By row of the batch in work: its request. */
   #requestOf = new Int32Array(0);
 
-  constructor(ort: Ort, shape: NetShape, { sharedPlaces, ownPlaces }: RequestsGraph) {
+  constructor(ort: Ort, shape: NetShape, { sharedPlaces, ownPlaces }: RequestSides) {
     this.feeds = new OnnxFeeds(ort);
     this.#shape = shape;
     this.#shared = new Side(shape, sharedPlaces);

@@ -21,14 +21,18 @@ import { termOf } from './onnx-net.ts';
 import type { OnnxExamples } from './onnx-part.ts';
 import { runsOf } from './shared-inputs.ts';
 
-export interface RequestsGraph {
-  readonly graph: GraphWriter;
+/** What a graph for requests reads, apart by its sides. */
+export interface RequestSides {
   /** What the input `shared` has of each request, places of [slots, dense]. */
   readonly sharedPlaces: Int32Array;
   /** What the input `own` has of each row. */
   readonly ownPlaces: Int32Array;
   /** True when a part reads whole rows, so that what is shared has to stand in each. */
   readonly readsRows: boolean;
+}
+
+export interface RequestsGraph extends RequestSides {
+  readonly graph: GraphWriter;
 }
 
 /** What parts read of a batch; places are of [slots, dense]. */

@@ -6,7 +6,7 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import type { EngineName } from './engine.ts';
 import type { NetShape } from './net-shape.ts';
-import type { OnnxAside, ScoringSession } from './onnx-aside.ts';
+import type { AsideNet, AsideSession, OnnxAside } from './onnx-aside.ts';
 import type { Graph } from './onnx-proto.ts';
 import { modelBytes } from './onnx-proto.ts';
 
@@ -24,8 +24,8 @@ export interface OnnxRuntime {
    * @param threads 0: the library's choice, one a core.
    */
   open(graph: Graph, threads: number): Promise<InferenceSession>;
-  /** The same in another thread; the graph has one output, logits. */
-  openAside(aside: OnnxAside, graph: Graph, threads: number): Promise<ScoringSession>;
+  /** The same in another thread, for requests; the graph has one output, logits. */
+  openAside(aside: OnnxAside, graph: Graph, threads: number, net: AsideNet): Promise<AsideSession>;
 }
 
 const providers: Readonly<Record<OnnxEngineName, string>> = {
@@ -69,7 +69,7 @@ export async function openOnnxRuntime(name: OnnxEngineName): Promise<OnnxRuntime
     name,
     ort,
     open: (graph, threads) => ort.InferenceSession.create(modelBytes(graph), optionsOf(threads)),
-    openAside: (aside, graph, threads) => aside.open(modelBytes(graph), optionsOf(threads)),
+    openAside: (aside, graph, threads, net) => aside.open(modelBytes(graph), optionsOf(threads), net),
   };
   // A provider that is not here says so when it is first asked for.
   const probe = await runtime.open(probeGraph, 1);

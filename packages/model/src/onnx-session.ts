@@ -1,7 +1,10 @@
 /** A session that is opened when it is first wanted; one that could not be opened is opened anew by the next who wants it. */
-import type { ScoringSession } from './onnx-aside.ts';
 
-export interface LazySession<Session extends ScoringSession> {
+interface Released {
+  release(): Promise<void>;
+}
+
+export interface LazySession<Session extends Released> {
   /** Set by who has scored with it. */
   isScored: boolean;
   /** The session once it is there, else null. */
@@ -11,7 +14,7 @@ export interface LazySession<Session extends ScoringSession> {
   release(): void;
 }
 
-export function createLazySession<Session extends ScoringSession>(
+export function createLazySession<Session extends Released>(
   make: () => Promise<Session>,
 ): LazySession<Session> {
   let opening: Promise<Session> | null = null;

@@ -5,13 +5,14 @@
  *   occurrence  (key, example, slot, x) one a feature of an example: x · row goes into the example's wide sum and slot; of what all
  *               items of a request share there is one, with its first item
  *
- * All arrays grow by doubling and are kept for the next batch. A key is found again by an open-addressing index whose
+ * All arrays grow by doubling and are kept for the next batch; those that gather reads lie in memory that threads share. A key is found again by an open-addressing index whose
  * entries carry the table's stamp, so that clearing costs nothing. Of the index a batch uses as much as the batch before it
  * needed, and more once it has more keys: spread over what the largest batch needed, each key of a small one would be a
  * cache miss. Words of keys go from hand to hand as int32: a uint32 above 2^31 would be a number on the heap wherever a call is
  * not inlined.
  */
 import type { FeaturePlan } from './feature-plan.ts';
+import { sharedBytes, sharedFloats, sharedInts } from './shared-arrays.ts';
 
 export interface TableBatch {
   keys: Uint32Array;
@@ -68,11 +69,11 @@ export function createSparseBatch(plan: FeaturePlan): SparseBatch {
       keys: new Uint32Array(2 * firstSize),
       unique: 0,
       occurrences: 0,
-      keyOf: new Int32Array(firstSize),
-      exampleOf: new Int32Array(firstSize),
-      slotOf: new Int32Array(firstSize),
-      xOf: new Float32Array(firstSize),
-      sharedOf: new Uint8Array(firstSize),
+      keyOf: sharedInts(firstSize),
+      exampleOf: sharedInts(firstSize),
+      slotOf: sharedInts(firstSize),
+      xOf: sharedFloats(firstSize),
+      sharedOf: sharedBytes(firstSize),
       index: new Int32Array(indexWordsOf(firstSize)),
       stamp: 1,
       mask: indexWordsOf(firstSize) - 2,
@@ -87,7 +88,7 @@ export function createSparseBatch(plan: FeaturePlan): SparseBatch {
       count: 0,
     },
     rows: 0,
-    starts: new Int32Array(firstSize),
+    starts: sharedInts(firstSize),
     requests: 0,
   };
 }
@@ -188,7 +189,7 @@ export function noteScaled({ tables, scaled }: SparseBatch, table: number, field
 
 /** Notes that the example in work is the first of its request. */
 export function noteRequest(batch: SparseBatch): void {
-  if (batch.requests === batch.starts.length) batch.starts = doubled(batch.starts);
+  if (batch.requests === batch.starts.length) batch.starts = doubledShared(batch.starts);
   batch.starts[batch.requests] = batch.rows;
   batch.requests += 1;
 }
@@ -233,19 +234,25 @@ function homeOf(low: number, high: number, mask: number): number {
 }
 
 function growOccurrences(table: TableBatch): void {
-  table.keyOf = doubled(table.keyOf);
-  table.exampleOf = doubled(table.exampleOf);
-  table.slotOf = doubled(table.slotOf);
-  const x = new Float32Array(2 * table.xOf.length);
+  table.keyOf = doubledShared(table.keyOf);
+  table.exampleOf = doubledShared(table.exampleOf);
+  table.slotOf = doubledShared(table.slotOf);
+  const x = sharedFloats(2 * table.xOf.length);
   x.set(table.xOf);
   table.xOf = x;
-  const shared = new Uint8Array(2 * table.sharedOf.length);
+  const shared = sharedBytes(2 * table.sharedOf.length);
   shared.set(table.sharedOf);
   table.sharedOf = shared;
 }
 
 function doubled(array: Int32Array): Int32Array<ArrayBuffer> {
   const larger = new Int32Array(2 * array.length);
+  larger.set(array);
+  return larger;
+}
+
+function doubledShared(array: Int32Array): Int32Array {
+  const larger = sharedInts(2 * array.length);
   larger.set(array);
   return larger;
 }

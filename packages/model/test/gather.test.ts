@@ -6,7 +6,7 @@
 import type { ModelFile } from '@millrace/protocol';
 import { expect, test } from 'vitest';
 import { compileNet } from '../src/compile-model.ts';
-import { gather, scatter } from '../src/gather.ts';
+import { gather, gatherVariances, scatter } from '../src/gather.ts';
 import { initialParameters } from '../src/initial-parameters.ts';
 import { logloss, sigmoid } from '../src/logloss.ts';
 import { createPlainEngine } from '../src/plain-engine.ts';
@@ -275,7 +275,8 @@ test('gather: the variance of a logit is Σ x²/(prior + precision) over its wid
   const variances = new Float32Array(3).fill(9);
   // Rows of weight and precision, in order of first occurrence: a, price, b.
   const rows = [Float32Array.of(0.5, 2, 0.25, 4, -1, 0), Float32Array.of(7, 8)];
-  gather(plan, batch, rows, input, variances);
+  gather(plan, batch, rows, input);
+  gatherVariances(plan, batch, rows, variances);
   expect([...input.wide]).toEqual([0.5 + 3 * 0.25 + 7, 8 - 1, 7]);
   // 1/(2 + 2) + 9/(2 + 4); 1/(2 + 0); no weight that keeps a precision.
   expect([...variances]).toEqual([1.75, 0.5, 0]);
@@ -339,7 +340,8 @@ test('gather: the items of a request come to what each comes to alone, to the bi
     const rows = Float32Array.from({ length: unique * 5 }, (_, i) =>
       Math.abs(Math.sin(keys[2 * Math.floor(i / 5)] + (i % 5))),
     );
-    gather(plan, batch, [rows], input, variances);
+    gather(plan, batch, [rows], input);
+    gatherVariances(plan, batch, [rows], variances);
     const requests = { starts: batch.starts, count: batch.requests };
     const whole = { ...input, rows: batch.rows, dense: batch.dense, lengths: batch.lengths, requests };
     spreadShared(whole, sharedInputsOf(compileNet(file)).shared, width);
