@@ -3,7 +3,7 @@ import type { CopyFormat, RowSource } from '@millrace/client';
 import { type ExperimentsView, modelsApart, openExperiments, watchExperiments } from '@millrace/experiments';
 import { type EngineName, featuresOf, importsNet, type OpenNet } from '@millrace/model';
 import {
-  answeredScore,
+  answeredScores,
   decodeHeads,
   headsSubject,
   joinWindowMsDefault,
@@ -241,7 +241,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
       const bytes = new Uint8Array(scores.buffer, scores.byteOffset, scores.byteLength);
       logWithShadow(scored, { ...request, requestId }, input, { items: featuresOf(items), scores: bytes });
     }
-    return { ...answerOf(scored, requestId), scores: Array.from(scores, answeredScore) };
+    return { ...answerOf(scored, requestId), scores: answeredScores(scores) };
   };
 
   const rank = async (request: RankAsked, caller?: Caller): Promise<RankResponse> => {

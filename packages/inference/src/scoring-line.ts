@@ -215,6 +215,10 @@ function encodeTickets(
   tickets: readonly Ticket<ScoreInput, Scored>[],
 ): readonly EncodedTicket[] {
   const encoded: EncodedTicket[] = [];
+  encoder.expect(
+    space.batch,
+    tickets.reduce((rows, ticket) => rows + ticket.rows, 0),
+  );
   for (const ticket of tickets) {
     const from = space.batch.rows;
     const occurrencesFrom = occurrencesOf(space);

@@ -18,6 +18,7 @@ import {
   type Where,
   wrong,
 } from './feature-values.ts';
+import { fieldRuns } from './field-runs.ts';
 import {
   columnIn,
   entryWords,
@@ -35,11 +36,14 @@ import {
   type FieldKeys,
   noteRequest,
   noteScaled,
+  reserve,
   reserveLengths,
   type SparseBatch,
 } from './sparse-batch.ts';
 
 export interface FeatureEncoder {
+  /** Makes room for what so many items will have at least, at once: a batch that grows with each request looks all its keys up anew. */
+  expect(batch: SparseBatch, items: number): void;
   /** Takes the part that all items of a request share. Throws MILL_FEATURE_INVALID. */
   beginRequest(user: Features, context: Features): void;
   /**
@@ -82,9 +86,9 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
   const buckets = Int32Array.from(fields, ({ buckets }) => buckets);
   const isSingle = Uint8Array.from(fields, ({ kind }) => (kind === 'single' ? 1 : 0));
   const attended = placesOf(({ attended }) => attended >= 0);
-  const every = runsOf(fields, () => true);
+  const every = fieldRuns(fields, () => true);
   /** Fields whose keys each item has for itself. */
-  const unshared = runsOf(fields, ({ shared }) => !shared);
+  const unshared = fieldRuns(fields, ({ shared }) => !shared);
   let sharedUsed = 0;
   /** No item of the request is in a batch yet. */
   let isNew = true;
@@ -116,7 +120,7 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
   /** Something else than keys is read of an item. */
   const readsValues = [...plan.denseInputs, ...plan.moments].some(({ scope }) => scope === 'item');
 
-  const reserve = (more: number) => {
+  const reserveKeys = (more: number) => {
     if (used + more <= room) return;
     room = 2 * (used + more);
     const larger = new Uint32Array(2 * room);
@@ -124,7 +128,7 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
     keys.words = larger;
   };
   const addText = (field: KeyField, text: string, from = 0, to = text.length) => {
-    reserve(1);
+    reserveKeys(1);
     hashText(text, field.seedLow, field.seedHigh, keys.words, 2 * used, from, to);
     if (field.buckets > 0) boundKey(keys.words, 2 * used, field.buckets, field);
     used += 1;
@@ -135,7 +139,7 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       addText(field, textOf(value, where, field.name));
       return;
     }
-    reserve(1);
+    reserveKeys(1);
     hashInteger(value, field.seedLow, field.seedHigh, keys.words, 2 * used);
     if (field.buckets > 0) boundKey(keys.words, 2 * used, field.buckets, field);
     used += 1;
@@ -193,14 +197,14 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       return;
     }
     const count = known.keysOf(entry);
-    reserve(count);
+    reserveKeys(count);
     known.recall(entry, keys, used);
     used += count;
   };
   /** As encodeField of each of the item's values. */
   const encodeColumns = (found: ItemColumns, i: number) => {
     const { entries, text } = found;
-    reserve(own);
+    reserveKeys(own);
     let { words } = keys;
     for (let n = 0; n < own; n += 1) {
       const f = perItem[n];
@@ -212,7 +216,7 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       const told = entries[entry + 1];
       if (isSingle[f] === 0 || !isHashedAsIs(kindIn(told))) {
         encodeField(f, found.value(entry), i);
-        reserve(own);
+        reserveKeys(own);
         words = keys.words;
         continue;
       }
@@ -321,6 +325,9 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
   };
 
   return {
+    expect(batch, items) {
+      for (let t = 0; t < ownOf.length; t += 1) reserve(batch.tables[t], items * ownOf[t].length);
+    },
     beginRequest(newUser, newContext) {
       user = newUser;
       context = newContext;
@@ -377,27 +384,6 @@ export function createFeatureEncoder(plan: FeaturePlan): FeatureEncoder {
       }
     },
   };
-}
-
-/** Fields of one table that follow each other; one with running moments stands alone. */
-interface FieldRun {
-  readonly table: number;
-  /** Places in the plan. */
-  readonly fields: Int32Array;
-  /** Place among the fields with running moments, −1: none. */
-  readonly moments: number;
-}
-
-function runsOf(fields: readonly KeyField[], isWanted: (field: KeyField) => boolean): readonly FieldRun[] {
-  const runs: { table: number; fields: number[]; moments: number }[] = [];
-  fields.forEach((field, f) => {
-    if (!isWanted(field)) return;
-    const { table, moments } = field;
-    const last = runs.at(-1);
-    if (last?.table === table && last.moments < 0 && moments < 0) last.fields.push(f);
-    else runs.push({ table, fields: [f], moments });
-  });
-  return runs.map((run) => ({ ...run, fields: Int32Array.from(run.fields) }));
 }
 
 /** What each of so many values of a list counts. */

@@ -9,3 +9,10 @@ const scale = 1e12;
 export function answeredScore(score: number): number {
   return score >= scoreMin ? Math.round(score * scale) / scale : score;
 }
+
+export function answeredScores(scores: Float32Array): number[] {
+  const count = scores.length;
+  const answered = new Array<number>(count);
+  for (let i = 0; i < count; i += 1) answered[i] = answeredScore(scores[i]);
+  return answered;
+}

@@ -1,4 +1,4 @@
-export { answeredScore } from './answered-score.ts';
+export { answeredScore, answeredScores } from './answered-score.ts';
 export * from './arm-notice.ts';
 export {
   type BatchRecord,

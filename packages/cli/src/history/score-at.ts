@@ -2,7 +2,7 @@
 
 import type { ScoreInput } from '@millrace/inference';
 import type { EngineName } from '@millrace/model';
-import { answeredScore, MillraceError, type ModelFile, type Sequence } from '@millrace/protocol';
+import { answeredScores, MillraceError, type ModelFile, type Sequence } from '@millrace/protocol';
 import {
   foldDenseAt,
   foldPartitionAt,
@@ -60,7 +60,7 @@ export async function scoreAt(options: ScoreAtOptions): Promise<PastScore> {
     const version = await useDenseOf(options, model, timeMs);
     const scores = await model.score();
     return {
-      scores: Array.from(scores, answeredScore),
+      scores: answeredScores(scores),
       engine: model.net.engine.name,
       version,
       sequence: Math.max(0, ...sequences),
