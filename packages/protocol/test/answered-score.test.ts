@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { answeredScore } from '../src/answered-score.ts';
+import { answeredScore, answeredScores } from '../src/answered-score.ts';
 
 test('answered score: a float32 comes back to the bit, and has twelve decimals at most', () => {
   fc.assert(
@@ -14,5 +14,7 @@ test('answered score: a float32 comes back to the bit, and has twelve decimals a
 });
 
 test('answered score: what is no score stays as it is', () => {
-  expect([0, 2 ** -20, Number.NaN, 1].map(answeredScore)).toEqual([0, 2 ** -20, Number.NaN, 1]);
+  const scores = [0, 2 ** -20, Number.NaN, 1];
+  expect(scores.map(answeredScore)).toEqual(scores);
+  expect(answeredScores(Float32Array.from(scores))).toEqual(scores);
 });

@@ -70,11 +70,33 @@ const model: ModelFile = {
   loss: 'logloss',
   seed: 7,
 };
-const plan = compileFeatures(model, compileNet(model), featureValuesMax);
-const encoder = createFeatureEncoder(plan);
+/** Items have one key a field and nothing else, of two tables; what was encoded before is not looked for. */
+const plainModel: ModelFile = {
+  ...model,
+  fields: [
+    { name: 'ad', type: 'sparse', scope: 'item', table: 'both' },
+    { name: 'adv', type: 'sparse', scope: 'item', table: 'wide', buckets: 5 },
+    { name: 'size', type: 'sparse', scope: 'item', table: 'both' },
+    { name: 'ünü', type: 'sparse', scope: 'item', table: 'wide' },
+    { name: 'who', type: 'sparse', scope: 'user', table: 'both' },
+  ],
+  crosses: [],
+  net: { wide: true, layers: [{ units: 2 }] },
+};
+const ways = [model, plainModel].map((file) => {
+  const plan = {
+    ...compileFeatures(file, compileNet(file), featureValuesMax),
+    keepsItems: file !== plainModel,
+  };
+  return { plan, encoder: createFeatureEncoder(plan) };
+});
 
-/** All that the encoder makes of two requests of these items, or the error of the first. */
+/** All that the encoders make of two requests of these items, or the error of the first. */
 function encoded(of: Items): unknown {
+  return ways.map((way) => encodedBy(way, of));
+}
+
+function encodedBy({ plan, encoder }: (typeof ways)[number], of: Items): unknown {
   const batch = createSparseBatch(plan);
   try {
     for (const who of ['eve', 'bob']) {
@@ -122,6 +144,77 @@ test('score body: an item has the last value of a name that it has twice', () =>
   for (const twice of ['{"ad":1,"ad":2}', '{"ad":1,"ad":null}', '{"ad":"x","other":1,"ad":"y"}']) {
     const scanned = scan(`{"items":[${twice},{"ad":3}]}`)!;
     expect(encoded(scanned.items)).toEqual(encoded([JSON.parse(twice) as Features, { ad: 3 }]));
+  }
+});
+
+/** Items with the same few names in one order, now and then without one, with other space or another order. */
+const alike = fc.record({
+  order: fc.shuffledSubarray(names.filter((name) => name !== '')),
+  rows: fc.array(fc.array(fc.oneof(number, text, value), { minLength: 10, maxLength: 10 }), {
+    minLength: 2,
+    maxLength: 40,
+  }),
+  odd: fc.nat(50),
+  space: spaces,
+});
+
+test('score body: items that are written as the one before, and those that are not', () => {
+  let taken = 0;
+  fc.assert(
+    fc.property(alike, ({ order, rows, odd, space }) => {
+      const of = rows.map((values, i) => {
+        const all = order.map((name, n) => [name, values[n]] as const);
+        if (i !== odd) return Object.fromEntries(all);
+        return Object.fromEntries(i % 2 === 0 ? all.slice(1) : all.toReversed());
+      });
+      const written = JSON.stringify({ items: of }, null, space);
+      const scanned = scan(written);
+      if (scanned === null) return;
+      taken += 1;
+      const parsed = (JSON.parse(written) as { items: Features[] }).items;
+      expect(scanned.items.features()).toEqual(parsed);
+      expect(encoded(scanned.items)).toEqual(encoded(parsed));
+    }),
+    { numRuns: 500 },
+  );
+  expect(taken).toBeGreaterThan(50);
+});
+
+test.each([
+  ['a gap between items before the first', '{"items":[},{"ad":1,"adv":2}]}'],
+  ['a gap within an item before the first', '{"items":[,"adv":1}]}'],
+  ['a gap within an item behind an empty one', '{"items":[{},"adv":1}]}'],
+  ['a gap between items behind an empty one', '{"items":[{}},{"ad":1}]}'],
+  ['a gap and no value', '{"items":[{"ad":1,"adv":2},{"ad":}]}'],
+  ['a gap at the end', '{"items":[{"ad":1,"adv":2},{"ad":'],
+  ['a gap that is cut off', '{"items":[{"ad":1,"adv":2},{"ad"'],
+  ['a value that begins with 0', '{"items":[{"ad":1,"adv":2},{"ad":01,"adv":2}]}'],
+  ['a value of 16 digits', '{"items":[{"ad":1,"adv":2},{"ad":1234567890123456,"adv":2}]}'],
+  ['a value with an exponent', '{"items":[{"ad":1,"adv":2},{"ad":1e3,"adv":2}]}'],
+  ['a value with a control character', '{"items":[{"ad":1,"adv":2},{"ad":"abcd\n","adv":2}]}'],
+  ['a value that is too long', `{"items":[{"ad":1,"adv":2},{"ad":"${'x'.repeat(1_025)}","adv":2}]}`],
+  ['too many items', `{"items":[${Array(2_001).fill('{"ad":1,"adv":2}')}]}`],
+])(
+  'score body: what stood between values of requests before means nothing else elsewhere: %s',
+  (_title, body) => {
+    expect(scan('{"items":[{"ad":1,"adv":2},{"ad":3,"adv":4}]}')).not.toBeNull();
+    expect(scan(body)).toBeNull();
+    expect(scan(`{"items":[${Array(2_000).fill('{"ad":1,"adv":2}')}]}`)?.items.length).toBe(2_000);
+  },
+);
+
+test('score body: more names than there are columns for, over many requests, and names that are very long', () => {
+  const long = 'n'.repeat(20_000);
+  for (let r = 0; r < 12; r += 1) {
+    const of = Array.from({ length: 3 }, (_, i) => ({
+      ad: i,
+      ...Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`n${100 * r + n}`, n])),
+      [`${long}${r}`]: 'x',
+      adv: `${r}`,
+    }));
+    const scanned = scan(JSON.stringify({ items: of }))!;
+    expect(scanned.items.features()).toEqual(of);
+    expect(encoded(scanned.items)).toEqual(encoded(of));
   }
 });
 
