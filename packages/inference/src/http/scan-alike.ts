@@ -84,7 +84,8 @@ export function noteGap(
 export function scanAlike(text: JsonText, entries: Int32Array, scan: Scan): void {
   const { starts, begins } = scan;
   const toBegin = beginWithin;
-  let { at, put, found, items, place, placesBefore } = scan;
+  const { placesBefore } = scan;
+  let { at, put, found, items, place } = scan;
   for (;;) {
     const foreseen = place === placesBefore ? 0 : place;
     if (foreseen >= places) break;
@@ -102,7 +103,6 @@ export function scanAlike(text: JsonText, entries: Int32Array, scan: Scan): void
       starts[items] = found;
       begins[items] = at + toBegin;
       items += 1;
-      placesBefore = place;
       place = 0;
     }
     entries[put] = from + within;
@@ -117,7 +117,6 @@ export function scanAlike(text: JsonText, entries: Int32Array, scan: Scan): void
   scan.found = found;
   scan.items = items;
   scan.place = place;
-  scan.placesBefore = placesBefore;
 }
 
 /** As scanValue. */

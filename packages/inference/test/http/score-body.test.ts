@@ -142,8 +142,9 @@ test('score body: what is scanned is what JSON.parse makes of it, and is encoded
 
 test('score body: an item has the last value of a name that it has twice', () => {
   for (const twice of ['{"ad":1,"ad":2}', '{"ad":1,"ad":null}', '{"ad":"x","other":1,"ad":"y"}']) {
-    const scanned = scan(`{"items":[${twice},{"ad":3}]}`)!;
-    expect(encoded(scanned.items)).toEqual(encoded([JSON.parse(twice) as Features, { ad: 3 }]));
+    const scanned = scan(`{"items":[${twice},{"ad":3},${twice}]}`)!;
+    const parsed = JSON.parse(twice) as Features;
+    expect(encoded(scanned.items)).toEqual(encoded([parsed, { ad: 3 }, parsed]));
   }
 });
 
@@ -180,28 +181,41 @@ test('score body: items that are written as the one before, and those that are n
   expect(taken).toBeGreaterThan(50);
 });
 
+const two = '{"ad":1,"adv":2},{"ad":3,"adv":4}';
+
 test.each([
   ['a gap between items before the first', '{"items":[},{"ad":1,"adv":2}]}'],
   ['a gap within an item before the first', '{"items":[,"adv":1}]}'],
   ['a gap within an item behind an empty one', '{"items":[{},"adv":1}]}'],
   ['a gap between items behind an empty one', '{"items":[{}},{"ad":1}]}'],
-  ['a gap and no value', '{"items":[{"ad":1,"adv":2},{"ad":}]}'],
-  ['a gap at the end', '{"items":[{"ad":1,"adv":2},{"ad":'],
-  ['a gap that is cut off', '{"items":[{"ad":1,"adv":2},{"ad"'],
-  ['a value that begins with 0', '{"items":[{"ad":1,"adv":2},{"ad":01,"adv":2}]}'],
-  ['a value of 16 digits', '{"items":[{"ad":1,"adv":2},{"ad":1234567890123456,"adv":2}]}'],
-  ['a value with an exponent', '{"items":[{"ad":1,"adv":2},{"ad":1e3,"adv":2}]}'],
-  ['a value with a control character', '{"items":[{"ad":1,"adv":2},{"ad":"abcd\n","adv":2}]}'],
-  ['a value that is too long', `{"items":[{"ad":1,"adv":2},{"ad":"${'x'.repeat(1_025)}","adv":2}]}`],
+  ['a gap and no value', `{"items":[${two},{"ad":}]}`],
+  ['a gap at the end', `{"items":[${two},{"ad":`],
+  ['a gap that is cut off', `{"items":[${two},{"ad"`],
+  ['a value that begins with 0', `{"items":[${two},{"ad":01,"adv":2}]}`],
+  ['a value of 16 digits', `{"items":[${two},{"ad":1234567890123456,"adv":2}]}`],
+  ['a value with an exponent', `{"items":[${two},{"ad":1e3,"adv":2}]}`],
+  ['a value with an escape', `{"items":[${two},{"ad":"abcd\\n","adv":2}]}`],
+  ['a value with a control character', `{"items":[${two},{"ad":"abcd\n","adv":2}]}`],
+  ['a value that is too long', `{"items":[${two},{"ad":"${'x'.repeat(1_025)}","adv":2}]}`],
+  ['an object as value', `{"items":[${two},{"ad":{},"adv":2}]}`],
   ['too many items', `{"items":[${Array(2_001).fill('{"ad":1,"adv":2}')}]}`],
 ])(
   'score body: what stood between values of requests before means nothing else elsewhere: %s',
   (_title, body) => {
-    expect(scan('{"items":[{"ad":1,"adv":2},{"ad":3,"adv":4}]}')).not.toBeNull();
+    expect(scan(`{"items":[${two}]}`)).not.toBeNull();
     expect(scan(body)).toBeNull();
     expect(scan(`{"items":[${Array(2_000).fill('{"ad":1,"adv":2}')}]}`)?.items.length).toBe(2_000);
   },
 );
+
+test('score body: what stands before the first value is no gap, and what has items without a value in it is none', () => {
+  scan('{"items":[{"ad":1}]}');
+  expect(scan('{"items":[{"ad":1},{},{"ad":2{"ad":3}]}')).toBeNull();
+  const of = [{ ad: 1 }, {}, { ad: 2 }, {}, { ad: 3 }, { ad: 4 }, {}, {}, { ad: 5 }];
+  const scanned = scan(JSON.stringify({ items: of }))!;
+  expect(scanned.items.length).toBe(of.length);
+  expect(encoded(scanned.items)).toEqual(encoded(of));
+});
 
 test('score body: more names than there are columns for, over many requests, and names that are very long', () => {
   const long = 'n'.repeat(20_000);
