@@ -3,8 +3,8 @@
  * has ended and the next begins, and how the next value is called; it says so anew in each item, nearly always with the same bytes.
  * Once they have been read (scan-items.ts) they are only compared.
  *
- * The one loop here sees every byte of nearly all requests, so it calls nothing for whole numbers and texts, and keeps what it works
- * with out of objects and modules: a constant of another module is loaded at each use.
+ * The one loop here sees every byte of nearly all requests. It is small enough for all that whole numbers and texts take to be put
+ * into it, and keeps what it works with out of objects and modules.
  */
 import { columnsMax, entryWords, lengthsMax, packed, textKind, wholeKind } from '@millrace/model';
 import { featureCharsMax, scoreItemsMax } from '@millrace/protocol';
