@@ -2,9 +2,11 @@
 
 import { areFinite, momentFloats } from '@millrace/core';
 import { featureValuesMax, invariant, type ModelFile } from '@millrace/protocol';
+import { createBatchSpace, scoreSpace, tablesToPull } from './batch-space.ts';
 import { compileNet } from './compile-model.ts';
 import type { DenseVersion } from './dense-versions.ts';
 import type { Engine, EngineName, Program } from './engine.ts';
+import { createFeatureEncoder } from './feature-encoder.ts';
 import { compileFeatures, type FeaturePlan } from './feature-plan.ts';
 import { scalesFrom } from './moments.ts';
 import { hasMatrices } from './net-shape.ts';
@@ -79,15 +81,12 @@ export async function warmUp(
   { plan, program, dense }: Pick<FrozenNet, 'plan' | 'program' | 'dense'>,
   rows: number,
 ): Promise<boolean> {
-  const logits = new Float32Array(rows);
-  const input = {
-    rows,
-    wide: new Float32Array(rows),
-    embeddings: new Float32Array(rows * plan.embeddingFloats),
-    dense: new Float32Array(rows * plan.denseInputs.length),
-    lengths: new Int32Array(rows * plan.attended),
-    requests: { starts: Int32Array.of(0), count: 1 },
-  };
-  await program.forward(dense.loaded, input, logits);
-  return areFinite(logits);
+  const space = createBatchSpace(plan);
+  const encoder = createFeatureEncoder(plan);
+  encoder.beginRequest({}, {});
+  for (let place = 0; place < rows; place += 1) encoder.addItem(space.batch, {}, place);
+  // Nothing is pulled: a bias, which all items have, is 0.
+  tablesToPull(space);
+  await scoreSpace(program, dense.loaded, dense.scales, space);
+  return areFinite(space.logits.subarray(0, rows));
 }
