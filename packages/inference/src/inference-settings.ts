@@ -141,7 +141,7 @@ export const inferenceSettings = defineConfig({
   queueDelayMsTarget: {
     env: 'MILL_QUEUE_DELAY_MS_TARGET',
     parser: numberSetting({ min: 0.1, max: 600_000 }),
-    default: 5,
+    default: 15,
     unit: 'ms',
     sentence:
       'The same once waits have been over this for 100 ms without a break: a queue that stands is kept short, a burst may be long.',
