@@ -14,7 +14,7 @@ export interface ScoreParameters {
   readonly denseLearningRate: number;
   /** A rate holds while 99 of 100 requests are answered within this; one that is refused is not. */
   readonly msP99Max: number;
-  /** Rates tried for each stack, each in two or three runs, in turns. */
+  /** Runs of each stack, in turns, each at a rate that follows from how those before went. */
   readonly steps: number;
   /** Of a run. */
   readonly stepMs: number;
@@ -35,7 +35,7 @@ export const fullSize: ScoreParameters = {
   log: false,
   denseLearningRate: 0.001,
   msP99Max: 50,
-  steps: 6,
+  steps: 30,
   stepMs: 4_000,
   warmMs: 1_000,
   seed: 1,
@@ -46,7 +46,7 @@ export const smokeSize: ScoreParameters = {
   ...fullSize,
   rows: 10_000,
   cacheRows: 16_384,
-  steps: 2,
+  steps: 4,
   stepMs: 500,
   warmMs: 200,
 };

@@ -4,7 +4,7 @@ import { rounded } from '../common/statistics.ts';
 import type { LoadDriver } from './load-driver.ts';
 import type { LoadFigures } from './load-process.ts';
 import type { ScoreParameters } from './parameters.ts';
-import { createRateBounds, noteRun, type RateBounds } from './rate-bounds.ts';
+import { createRateStaircase, highestHeld, noteRun, type RateStaircase } from './rate-staircase.ts';
 import type { ScoringStack } from './stack.ts';
 
 export type RateFigures = Pick<LoadFigures, 'requestsPerSecond' | 'msP50' | 'msP95' | 'msP99'>;
@@ -26,7 +26,7 @@ export interface RateFound {
 interface Search {
   readonly stack: ScoringStack;
   readonly tried: RateTried[];
-  readonly bounds: RateBounds<LoadFigures>;
+  readonly staircase: RateStaircase<LoadFigures>;
 }
 
 /** Callers of the closed loop that warms a stack up, and gives a first idea of its rate. */
@@ -37,9 +37,9 @@ const warmRunsMax = 8;
 /** Of that rate an open loop is asked first. */
 const firstShare = 0.875;
 
-/** Runs that searchRates takes at most where each stack holds one of its rates. */
+/** Runs that searchRates takes at most where each stack holds two of its rates. */
 export function searchRunsMax(stacks: number, { steps }: Pick<ScoreParameters, 'steps'>): number {
-  return stacks * (warmRunsMax + 1 + 3 * steps);
+  return stacks * (warmRunsMax + 1 + steps);
 }
 
 /**
@@ -70,29 +70,31 @@ export async function searchRates(
     for (let run = 0; run < warmRunsMax && answered < warmRequests; run += 1)
       answered += (await drive(stack, null)).answered;
     const closed = await drive(stack, null);
-    const bounds = createRateBounds<LoadFigures>(firstShare * closed.requestsPerSecond);
-    searches.push({ stack, tried: [triedFrom(stack, null, closed, false)], bounds });
+    const staircase = createRateStaircase<LoadFigures>(firstShare * closed.requestsPerSecond);
+    searches.push({ stack, tried: [triedFrom(stack, null, closed, false)], staircase });
   }
   // One that has held no rate yet goes on, so that there is a figure to tell.
-  const isOpen = ({ bounds: { decided, low } }: Search) =>
-    decided < steps || (low === 0 && decided < 2 * steps);
+  const isOpen = ({ staircase: { runs } }: Search) =>
+    runs.length < steps || (runs.length < 2 * steps && highestHeld(runs) === null);
   while (searches.some(isOpen)) {
-    for (const { stack, tried, bounds } of searches.filter(isOpen)) {
-      const { rate } = bounds;
+    for (const { stack, tried, staircase } of searches.filter(isOpen)) {
+      const { rate } = staircase;
       const figures = await drive(stack, rate);
       const holds = isHeld(figures, msP99Max);
       tried.push(triedFrom(stack, rate, figures, holds));
-      noteRun(bounds, { holds, msP99: figures.msP99OfAll ?? Number.POSITIVE_INFINITY, figures });
+      noteRun(staircase, holds, figures);
     }
   }
-  return searches.map(({ stack, tried, bounds: { best, high } }) => {
+  return searches.map(({ stack, tried, staircase: { runs } }) => {
+    const best = highestHeld(runs);
     if (best === null) {
+      const lowest = Math.round(Math.min(...runs.map(({ rate }) => rate)));
       throw new MillraceError(
         'MILL_OVERLOADED',
-        `${stack.name} held none of the rates tried at a p99 of ${msP99Max} ms, the lowest ${Math.round(high)}/s`,
+        `${stack.name} held none of the rates tried at a p99 of ${msP99Max} ms, the lowest ${lowest}/s`,
       );
     }
-    return { tried, best };
+    return { tried, best: best.figures };
   });
 }
 
