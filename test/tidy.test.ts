@@ -136,7 +136,7 @@ const shell: Readonly<Record<string, readonly (keyof typeof effects)[]>> = {
   'packages/inference/src/batcher.ts': ['timers'],
   'packages/inference/src/next-turn.ts': ['timers'],
   'packages/inference/src/http/start-http.ts': ['timers'],
-  'packages/inference/src/http/time-limit.ts': ['timers'],
+  'packages/inference/src/time-limit.ts': ['timers'],
   // Ids of requests that brought none.
   'packages/inference/src/start-inference.ts': ['randomness'],
   // Runs in other people's processes: defaults of what its options take.

@@ -34,6 +34,8 @@ export interface ServedCounts {
   /** Items scored, and the batches they came in. */
   scored: number;
   batches: number;
+  /** Forward passes that another thread did. */
+  passesBeside: number;
   /** Items whose keys were known from a request before (model, known-items.ts). */
   knownItems: number;
   degraded: number;

@@ -94,6 +94,8 @@ export interface ScoringCore extends ScoringService {
   readonly notFinite: number;
   /** Items whose keys were known from a request before. */
   readonly knownItems: number;
+  /** Forward passes that another thread did. */
+  readonly passesBeside: number;
   close(): Promise<void>;
 }
 
@@ -350,6 +352,9 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     },
     get knownItems() {
       return [...served.values()].reduce((sum, { counts }) => sum + counts.knownItems, 0);
+    },
+    get passesBeside() {
+      return [...served.values()].reduce((sum, { counts }) => sum + counts.passesBeside, 0);
     },
     async close() {
       closed = true;

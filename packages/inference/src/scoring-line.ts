@@ -101,7 +101,7 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
 
   const pass = async (space: BatchSpace) => {
     const { version, loaded, scales } = options.dense();
-    await scoreSpace(net.program, loaded, scales, space);
+    if (await scoreSpace(net.program, loaded, scales, space)) counts.passesBeside += 1;
     return version;
   };
   const finitePass = async (space: BatchSpace, encoded: readonly EncodedTicket[]) => {

@@ -99,6 +99,7 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
   const counts: ServedCounts = {
     scored: 0,
     batches: 0,
+    passesBeside: 0,
     knownItems: 0,
     degraded: 0,
     lastMs: null,

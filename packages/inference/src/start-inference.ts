@@ -143,6 +143,13 @@ export async function startInference(options: InferenceOptions): Promise<Running
     () => core.knownItems,
   );
   metrics.gauge({ name: 'mill_batches', help: 'Batches run since the start.' }, () => node().batches);
+  metrics.gauge(
+    {
+      name: 'mill_passes_beside',
+      help: 'Forward passes that the thread beside did, of all since the start.',
+    },
+    () => core.passesBeside,
+  );
   metrics.gauge({ name: 'mill_queue_rows', help: 'Items that wait for a batch.' }, () => node().queueRows);
   metrics.gauge(
     { name: 'mill_lost_impressions', help: 'Impressions that the log did not take.' },

@@ -253,6 +253,20 @@ test('served model: an engine that fails fails its batch, and the next one is co
   expect((await score(1)).version).toBe(0);
 });
 
+test('served model: counts the passes that another thread has done', async () => {
+  const { served, score } = await serve();
+  const { program } = served.net;
+  let answer: Promise<boolean> | null = Promise.resolve(true);
+  program.forwardBeside = () => answer;
+  await score(1);
+  await score(1);
+  answer = Promise.resolve(false);
+  await score(1);
+  answer = null;
+  await score(1);
+  expect(served.counts).toMatchObject({ batches: 4, passesBeside: 2 });
+});
+
 test('served model: counts items, batches and degraded items', async () => {
   const { rows, served } = await serve();
   const ask = (count: number) =>
@@ -261,6 +275,13 @@ test('served model: counts items, batches and degraded items', async () => {
   rows.degraded = true;
   const { degraded, scores } = await ask(4);
   expect([degraded, scores.length]).toEqual([true, 4]);
-  const counts = { scored: 9, batches: 2, knownItems: 0, degraded: 4, lastMs: 0, stalenessMs: null };
-  expect(served.counts).toEqual(counts);
+  expect(served.counts).toEqual({
+    scored: 9,
+    batches: 2,
+    passesBeside: 0,
+    knownItems: 0,
+    degraded: 4,
+    lastMs: 0,
+    stalenessMs: null,
+  });
 });

@@ -63,6 +63,7 @@ test('inference: serves models that come while it runs, and says what it cannot 
     'mill_scored_items',
     'mill_known_items',
     'mill_batches',
+    'mill_passes_beside',
     'mill_queue_rows',
     'mill_lost_impressions',
   ];

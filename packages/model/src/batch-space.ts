@@ -80,13 +80,14 @@ export function gatherSpace(space: BatchSpace, scales: Scales): NetInput {
  * Scores the batch of which the rows were pulled: writes `logits` and `variances`. Where the engine has another thread gather, the
  * bits are the same.
  * @param scales as for gatherSpace.
+ * @returns whether another thread did.
  */
 export async function scoreSpace(
   program: Program,
   loaded: LoadedWeights,
   scales: Scales,
   space: BatchSpace,
-): Promise<void> {
+): Promise<boolean> {
   const { batch, plan } = space;
   if (program.forwardBeside !== undefined) {
     space.logits = atLeast(space.logits, batch.rows);
@@ -94,10 +95,11 @@ export async function scoreSpace(
     const made = program.forwardBeside(loaded, { plan, batch, rows: space.rows, dense }, space.logits);
     if (made !== null && (await made)) {
       putVariances(space);
-      return;
+      return true;
     }
   }
   await program.forward(loaded, gatherSpace(space, scales), space.logits);
+  return false;
 }
 
 function putVariances(space: BatchSpace): void {

@@ -107,7 +107,7 @@ test('batch space: scores are those of the other thread where it makes them, els
     pull.out[at] = 2;
     pull.out[dim + at] = 6;
     const of = program(made);
-    await scoreSpace(of, loaded, noScales, space);
+    expect(await scoreSpace(of, loaded, noScales, space)).toBe(made === true);
     expect({ calls: of.calls, logits: [...space.logits.subarray(0, 2)] }).toEqual(wanted);
     expect([...space.variances.subarray(0, 2)]).toEqual([1 / 4, 1 / 8]);
   }

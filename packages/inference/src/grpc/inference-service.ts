@@ -1,4 +1,5 @@
 /** GRPCInferenceService of the Open Inference Protocol, with the model repository extension. */
+import type { Clock } from '@millrace/runtime';
 import { refusedPart } from '../refused-part.ts';
 import type { ScoringService } from '../scoring-service.ts';
 import { type InferAnswer, infer, type Parameters } from '../tensors/infer.ts';
@@ -47,7 +48,7 @@ export interface InferMessage {
   readonly raw_input_contents: readonly Buffer[];
 }
 
-export function inferenceAnswers(service: ScoringService): Readonly<Record<string, Answer>> {
+export function inferenceAnswers(service: ScoringService, clock: Clock): Readonly<Record<string, Answer>> {
   const found = ({ name, version }: NamedMessage) => {
     const file = service.fileOf(name);
     versionNamed(service, name, version);
@@ -75,6 +76,7 @@ export function inferenceAnswers(service: ScoringService): Readonly<Record<strin
         outputs: message.outputs.map(({ name }) => name),
       },
       caller,
+      clock,
     );
     return {
       model_name: message.model_name,

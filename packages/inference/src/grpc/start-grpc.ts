@@ -62,7 +62,7 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcFace> {
   const native = tolerant(protos.service(nativeServiceName));
   server.addService(native, unaryMethods(calls, nativeAnswers(service)));
   const inference = tolerant(protos.service(inferenceServiceName));
-  const answers = inferenceAnswers(service);
+  const answers = inferenceAnswers(service, clock);
   const streams = inferStreams(calls, answers.ModelInfer);
   server.addService(inference, { ...unaryMethods(calls, answers), ...streams.methods });
   const health = healthService(service, ['', nativeServiceName, inferenceServiceName], clock);

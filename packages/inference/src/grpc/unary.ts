@@ -12,9 +12,9 @@ import {
 import { MillraceError } from '@millrace/protocol';
 import type { Clock } from '@millrace/runtime';
 import type { Logger } from '../http/refusals.ts';
-import { within } from '../http/time-limit.ts';
 import { priorityFrom, priorityHeader } from '../priority.ts';
 import type { Caller, ScoringService } from '../scoring-service.ts';
+import { within } from '../time-limit.ts';
 import type { Span, Tracing } from '../tracing/span.ts';
 import { grpcStatusOf, type StatusName, serviceErrorFrom } from './grpc-refusals.ts';
 

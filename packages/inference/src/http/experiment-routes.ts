@@ -1,5 +1,6 @@
 /** Experiments: how they do, and changes of them, which want an admin's key (access.ts). */
 import type { FastifyInstance } from 'fastify';
+import { within } from '../time-limit.ts';
 import { answer, answers } from './answer-schemas.ts';
 import {
   experimentParamsSchema,
@@ -8,7 +9,6 @@ import {
 } from './experiment-schemas.ts';
 import type { RouteOptions } from './routes.ts';
 import { modelParamsSchema, noQuerySchema } from './schemas.ts';
-import { within } from './time-limit.ts';
 
 interface OfModel {
   readonly Params: { readonly name: string };

@@ -6,13 +6,13 @@ import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import { priorityFrom, priorityHeader } from '../priority.ts';
 import type { Caller, ScoringService } from '../scoring-service.ts';
+import { within } from '../time-limit.ts';
 import { answer, answers } from './answer-schemas.ts';
 import { isOverdue } from './deadlines.ts';
 import { lineTypes } from './outcome-lines.ts';
 import { modelParamsSchema, noQuerySchema, rejectedQuerySchema } from './schemas.ts';
 import { askedIn } from './score-body.ts';
 import { scoreJson } from './score-json.ts';
-import { within } from './time-limit.ts';
 import { spanOf } from './trace-requests.ts';
 
 /** What all routes that wait for the service share. */

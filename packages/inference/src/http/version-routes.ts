@@ -2,10 +2,10 @@
 import type { SetLabelRequest, TakeVersionRequest, VersionPolicy } from '@millrace/protocol';
 import type { FastifyInstance } from 'fastify';
 import { refusedPart } from '../refused-part.ts';
+import { within } from '../time-limit.ts';
 import { answer, answers } from './answer-schemas.ts';
 import type { RouteOptions } from './routes.ts';
 import { modelParamsSchema, noQuerySchema } from './schemas.ts';
-import { within } from './time-limit.ts';
 import { labelParamsSchema, reasonQuerySchema, versionParamsSchema } from './version-schemas.ts';
 
 interface OfModel {

@@ -1,8 +1,11 @@
 /** Inference as the Open Inference Protocol has it, below both of its faces. */
 import { liveLabel } from '@millrace/protocol';
+import { type Clock, systemClock } from '@millrace/runtime';
 import { refusedPart, shownValue } from '../refused-part.ts';
 import type { Caller, ScoringService } from '../scoring-service.ts';
+import { within } from '../time-limit.ts';
 import { columnsFrom } from './columns.ts';
+import { termsFrom } from './request-terms.ts';
 import { groupsFrom, type RowScores, scoreRows } from './score-rows.ts';
 import { scoreOutput } from './signature.ts';
 import type { Tensor } from './tensor.ts';
@@ -31,12 +34,13 @@ export interface InferAnswer {
 /**
  * Scores the rows of the inputs. An impression is logged only where the parameter `log` is true: callers of this protocol
  * probe, warm up and measure with requests that nobody was shown.
- * @throws MILL_MODEL_UNKNOWN, MILL_VERSION_UNKNOWN, MILL_BAD_REQUEST, and what ScoringService.score throws
+ * @throws MILL_MODEL_UNKNOWN, MILL_VERSION_UNKNOWN, MILL_BAD_REQUEST, MILL_TIMEOUT, and what ScoringService.score throws
  */
 export async function infer(
   service: ScoringService,
   request: InferRequest,
-  caller?: Caller,
+  asker?: Caller,
+  clock: Clock = systemClock,
 ): Promise<InferAnswer> {
   const file = service.fileOf(request.model);
   for (const output of request.outputs) {
@@ -45,13 +49,15 @@ export async function infer(
   }
   const { log = false } = request.parameters;
   if (typeof log !== 'boolean') throw refusedPart('parameters.log', 'true or false', shownValue(log));
-  const scored = await scoreRows(groupsFrom(columnsFrom(file, request.inputs)), {
+  const { caller, timeoutMs } = termsFrom(request.parameters, asker, clock);
+  const work = scoreRows(groupsFrom(columnsFrom(file, request.inputs)), {
     service,
     file,
     version: request.version,
     logAs: log ? { requestId: request.id === '' ? undefined : request.id } : null,
     caller,
   });
+  const scored = await (timeoutMs === null ? work : within(timeoutMs, work));
   return {
     scores: scored.scores,
     shape: scored.shape,

@@ -89,6 +89,7 @@ def talk(name, client, url):
         told["parameters"] = scores_of(
             server.infer("ads", inputs_of(client), priority=1, timeout=1_000_000, parameters={"log": False})
         )
+        told["late"] = refusal_of(lambda: server.infer("ads", inputs_of(client), timeout=1))
         (http_only if client is over_http else grpc_only)(server, told)
 
 
@@ -121,9 +122,11 @@ def grpc_only(server, told):
     server.async_stream_infer("ads", inputs_of(over_grpc), request_id="s0")
     server.async_stream_infer("other", inputs_of(over_grpc), request_id="s1")
     server.async_stream_infer("ads", inputs_of(over_grpc, wide=True), request_id="s2", enable_empty_final_response=True)
+    server.async_stream_infer("ads", inputs_of(over_grpc), request_id="s3", timeout=1)
+    server.async_stream_infer("ads", inputs_of(over_grpc), request_id="s4", priority=3)
     told["stream"] = [
         error.message() if error else [answer.get_response().id, scores_of(answer)]
-        for answer, error in (heard_back.get(timeout=30) for _ in range(3))
+        for answer, error in (heard_back.get(timeout=30) for _ in range(5))
     ]
     server.stop_stream()
 

@@ -8,10 +8,11 @@ import { rename, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { ModelFile } from '@millrace/protocol';
+import { systemClock } from '@millrace/runtime';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
+import { startGrpc } from '../../src/grpc/start-grpc.ts';
 import { startHttp } from '../../src/http/start-http.ts';
-import { openGrpc } from '../grpc/grpc-clients.ts';
 import { linear, openStage, quietLogger, sigmoid } from '../small-serving.ts';
 
 const run = promisify(execFile);
@@ -43,20 +44,25 @@ test.skipIf(whyNot !== null)(
   async () => {
     const { core, rows, events } = await openStage([linear, lists]);
     rows.weights.set('a', 1).set('b', -2).set('9007199254740993', 3);
+    const given = { service: core, logger: quietLogger, port: 0 };
     const http = await startHttp({
-      service: core,
-      logger: quietLogger,
+      ...given,
       registry: new Registry(),
-      port: 0,
       connectionsMax: 16,
       requestTimeoutMs: 5_000,
     });
-    const { face } = await openGrpc({ service: core });
+    const grpc = await startGrpc({
+      ...given,
+      registry: new Registry(),
+      clock: systemClock,
+      newIncidentId: () => 'incident-1',
+      requestTimeoutMs: 5_000,
+    });
     const script = fileURLToPath(new URL('conversation.py', import.meta.url));
-    const { stdout } = await run(python, [script, new URL(http.url).host, face.address], {
+    const { stdout } = await run(python, [script, new URL(http.url).host, grpc.address], {
       timeout: talkMsMax,
     });
-    await http.close();
+    await Promise.all([http.close(), grpc.close()]);
     const heard = JSON.parse(stdout);
     const scores = [1, -2, 0].map((z) => Math.fround(sigmoid(z)));
     const wide = scores.map((score) => [score]);
@@ -111,7 +117,14 @@ test.skipIf(whyNot !== null)(
       ['s0', scores],
       'MILL_MODEL_UNKNOWN: there is no model "other"',
       ['s2', wide],
+      expect.stringMatching(/^MILL_TIMEOUT: /),
+      ['s4', scores],
     ]);
+    expect(heard.grpc.late).toEqual([
+      'StatusCode.DEADLINE_EXCEEDED',
+      expect.stringMatching(/^MILL_TIMEOUT: /),
+    ]);
+    expect(heard.http.late).toEqual(['504', expect.stringMatching(/^MILL_TIMEOUT: /)]);
     expect(heard.grpc.typed).toEqual([[2, 1], scores.slice(0, 2)]);
     expect(heard.grpc.wrong[0]).toBe('StatusCode.INVALID_ARGUMENT');
     expect(heard.grpc.version[0]).toBe('StatusCode.NOT_FOUND');

@@ -1,4 +1,5 @@
 /** Open Inference Protocol v2 over REST, with the binary tensor and model repository extensions. */
+import type { Clock } from '@millrace/runtime';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { refusedPart, shownValue } from '../../refused-part.ts';
 import { checkOf } from '../../request-checks.ts';
@@ -15,19 +16,23 @@ import {
   serverMetadata,
 } from '../../tensors/metadata.ts';
 import { versionNamed } from '../../tensors/version-address.ts';
+import { within } from '../../time-limit.ts';
 import { type ForeignOptions, hidden, speakForeign } from '../foreign-scope.ts';
 import { routeUnknown } from '../route-unknown.ts';
 import { callerOf } from '../routes.ts';
-import { within } from '../time-limit.ts';
 import { sendInferAnswer } from './infer-answer.ts';
 import { type CutBody, cutBody, inferBodyFrom } from './infer-body.ts';
+
+export interface OipOptions extends ForeignOptions {
+  readonly clock?: Clock | undefined;
+}
 
 interface OfModel {
   readonly Params: { readonly model: string; readonly version?: string };
   readonly Body: CutBody | undefined;
 }
 
-export async function addOipRoutes(app: FastifyInstance, options: ForeignOptions): Promise<void> {
+export async function addOipRoutes(app: FastifyInstance, options: OipOptions): Promise<void> {
   await app.register(
     async (scope) => {
       speakForeign(scope, options.refuser, cutBody);
@@ -54,7 +59,7 @@ function addServerRoutes(scope: FastifyInstance, service: ScoringService): void 
   );
 }
 
-function addModelRoutes(scope: FastifyInstance, { service, requestTimeoutMs }: ForeignOptions): void {
+function addModelRoutes(scope: FastifyInstance, { service, requestTimeoutMs, clock }: OipOptions): void {
   scope.get('/models/stats', hidden, async () => modelStatistics(service, namesOf(service)));
   /** Checks name and version before anything is said of a model. */
   const found = ({ params: { model, version } }: FastifyRequest<OfModel>) => {
@@ -65,7 +70,7 @@ function addModelRoutes(scope: FastifyInstance, { service, requestTimeoutMs }: F
   const onInfer = async (request: FastifyRequest<OfModel>, reply: FastifyReply) => {
     const { model, version = '' } = request.params;
     const body = inferBodyFrom(request.body ?? { json: undefined, binary: Buffer.alloc(0) });
-    const work = infer(service, { ...body, model, version }, callerOf(reply.raw));
+    const work = infer(service, { ...body, model, version }, callerOf(reply.raw), clock);
     return sendInferAnswer(reply, model, body, await within(requestTimeoutMs, work));
   };
   for (const path of ['/models/:model', '/models/:model/versions/:version']) {
