@@ -23,7 +23,11 @@ const rightCalls: Readonly<Record<string, readonly (readonly [string, object])[]
       'ModelInfer',
       {
         model_name: 'demo',
-        parameters: { log: { bool_param: false } },
+        parameters: {
+          log: { bool_param: false },
+          priority: { uint64_param: 1 },
+          timeout: { int64_param: 5_000_000 },
+        },
         inputs: [
           { name: 'user', datatype: 'BYTES', shape: [1], contents: { bytes_contents: [Buffer.from('u')] } },
           { name: 'item', datatype: 'INT64', shape: [2], contents: { int64_contents: [1, 2] } },

@@ -53,7 +53,12 @@ export const httpProtocols: Readonly<Record<string, readonly (readonly [string, 
   oip: [
     [
       '/v2/models/demo/infer',
-      { id: 'i', parameters: { log: false }, inputs: tensors, outputs: [{ name: 'score' }] },
+      {
+        id: 'i',
+        parameters: { log: false, priority: 1, timeout: 5_000_000 },
+        inputs: tensors,
+        outputs: [{ name: 'score' }],
+      },
     ],
     ['/v2/models/demo/versions/0/infer', { inputs: tensors, parameters: { binary_data_output: true } }],
     ['/v2/repository/index', { ready: true }],
