@@ -50,6 +50,8 @@ export interface Batcher<Request, Result> {
 export interface Ticket<Request, Result> {
   readonly request: Request;
   readonly rows: number;
+  /** When it came, monotonic ms. */
+  readonly sinceMs: number;
   resolve(result: Result): void;
   reject(error: unknown): void;
 }
@@ -69,7 +71,6 @@ const lateMs = (delayUs: number) => Math.max(turnMsMax, delayUs / 1_000);
 
 interface Queued<Request, Result> extends Ticket<Request, Result> {
   readonly priority: Priority;
-  readonly sinceMs: number;
 }
 
 /** Why a request that has waited is not worth running any more; null: it is. Asked when its batch leaves. */

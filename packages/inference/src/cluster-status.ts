@@ -14,6 +14,7 @@ import {
   type ShardStatus,
 } from '@millrace/protocol';
 import type { ClusterView, ShardSight } from '@millrace/runtime';
+import { totalsOf } from './served-counts.ts';
 import type { ServedModel } from './served-model.ts';
 
 /** Moves listed; a cluster that has just started moves every partition of up to 4,096, and nobody reads them all. */
@@ -34,17 +35,13 @@ export function statusOf(
   { view, cluster }: { readonly view: ClusterView; readonly cluster: string },
   served: ReadonlyMap<string, ServedModel>,
 ): ClusterStatus {
-  const node = { scored: 0, batches: 0, queueRows: 0 };
-  for (const model of served.values()) {
-    node.scored += model.counts.scored;
-    node.batches += model.counts.batches;
-    node.queueRows += model.queueRows;
-  }
+  const { scored, batches } = totalsOf([...served.values()].map(({ counts }) => counts));
+  const queueRows = [...served.values()].reduce((sum, model) => sum + model.queueRows, 0);
   return {
     cluster,
     models: [...served.values()].map((model) => modelStatus(model, view)),
     shards: view.shards().map(shardStatus),
-    node: { ...node, meanBatchRows: node.batches === 0 ? 0 : node.scored / node.batches },
+    node: { scored, batches, queueRows, meanBatchRows: batches === 0 ? 0 : scored / batches },
   };
 }
 

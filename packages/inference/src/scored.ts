@@ -29,18 +29,3 @@ export interface Scored {
   /** Of the logits, float32[items]; null unless it was asked for and tables keep a precision. */
   readonly variances: Float32Array | null;
 }
-
-export interface ServedCounts {
-  /** Items scored, and the batches they came in. */
-  scored: number;
-  batches: number;
-  /** Forward passes that another thread did. */
-  passesBeside: number;
-  /** Items whose keys were known from a request before (model, known-items.ts). */
-  knownItems: number;
-  degraded: number;
-  /** When the newest batch ended, Unix ms; null before the first. */
-  lastMs: number | null;
-  /** Of the newest batch; null before the first, or before an updater told its heads. */
-  stalenessMs: number | null;
-}

@@ -45,6 +45,7 @@ import {
   type ScoreAsked,
   type ScoringService,
 } from './scoring-service.ts';
+import { type ServedTotals, totalsOf } from './served-counts.ts';
 import { type ServedModel, serveModel } from './served-model.ts';
 import { createShadowScoring } from './shadow-scoring.ts';
 import { createVersionControl } from './version-control.ts';
@@ -92,10 +93,8 @@ export interface ScoringCore extends ScoringService {
   readonly lostImpressions: number;
   /** Requests whose scores were no numbers; whoever asked got those of earlier weights, or an error. */
   readonly notFinite: number;
-  /** Items whose keys were known from a request before. */
-  readonly knownItems: number;
-  /** Forward passes that another thread did. */
-  readonly passesBeside: number;
+  /** Of all models. */
+  readonly totals: ServedTotals;
   close(): Promise<void>;
 }
 
@@ -326,10 +325,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     },
     rejectedOutcomes: (model) =>
       model === undefined ? rejected : rejected.filter((entry) => entry.model === model),
-    scoredBy(model) {
-      const { scored: items, batches, lastMs } = modelNamed(model).counts;
-      return { items, batches, lastMs };
-    },
+    servedBy: (model) => modelNamed(model).counts,
     measures: (model) => modelNamed(model).measures.records,
     status: () => statusOf(options, served),
     // One loop of one process serves all models: where one's requests wait, those of the others will.
@@ -350,11 +346,8 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     get notFinite() {
       return counter.notFinite;
     },
-    get knownItems() {
-      return [...served.values()].reduce((sum, { counts }) => sum + counts.knownItems, 0);
-    },
-    get passesBeside() {
-      return [...served.values()].reduce((sum, { counts }) => sum + counts.passesBeside, 0);
+    get totals() {
+      return totalsOf([...served.values()].map(({ counts }) => counts));
     },
     async close() {
       closed = true;

@@ -23,7 +23,8 @@ import type { Clock } from '@millrace/runtime';
 import type { BatchShapes } from './batch-shapes.ts';
 import { type Batcher, type BatchingLimits, createBatcher, type Ticket } from './batcher.ts';
 import { createReadTrace } from './read-trace.ts';
-import type { Scored, ScoreInput, ServedCounts } from './scored.ts';
+import type { Scored, ScoreInput } from './scored.ts';
+import { noteAnswered, noteFailed, type ServedCounts } from './served-counts.ts';
 import { batchSpanOf, type Span, spanning } from './tracing/span.ts';
 
 export interface ScoringLine {
@@ -129,11 +130,17 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
 
   const run = async ({ space, marks }: Lane, tickets: readonly Ticket<ScoreInput, Scored>[]) => {
     const span = batchSpanOf(tickets);
+    const leftMs = clock.monotonicMs();
+    let encoded: readonly EncodedTicket[] = [];
+    const fail = ({ ticket }: EncodedTicket, error: unknown) => {
+      noteFailed(counts, clock.monotonicMs() - ticket.sinceMs);
+      ticket.reject(error);
+    };
     try {
       resetSpace(space);
       marks.count = 0;
       const { knownItems } = encoder;
-      const encoded = encodeTickets(encoder, space, tickets);
+      encoded = encodeTickets(encoder, space, tickets);
       counts.knownItems += encoder.knownItems - knownItems;
       if (encoded.length === 0) return;
       shapes.note(space.batch.rows);
@@ -141,22 +148,25 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
       const { degraded } = await spanning(span, 'pull', () =>
         pullTables(rows, tablesToPull(space), { model, marks, onAbsent: 'default' }),
       );
+      const pulledMs = clock.monotonicMs();
       const version = await forward(space, encoded, span);
-      const stalenessMs = staleness.ofRead(
-        marks.partitions,
-        marks.sequences,
-        marks.count,
-        clock.monotonicMs(),
-      );
+      const forwardedMs = clock.monotonicMs();
+      const { partitions, sequences, count } = marks;
+      const stalenessMs = staleness.ofRead(partitions, sequences, count, forwardedMs);
       counts.batches += 1;
       counts.lastMs = clock.now();
       counts.stalenessMs = stalenessMs;
       trace.begin(marks);
-      for (const { ticket, from, occurrencesFrom, occurrencesTo } of encoded) {
+      let answered = 0;
+      let sinceMs = 0;
+      for (const one of encoded) {
+        const { ticket, from, occurrencesFrom, occurrencesTo } = one;
         if (hasNaN(space.logits, from, from + ticket.rows)) {
-          ticket.reject(notFinite(model, version));
+          fail(one, notFinite(model, version));
           continue;
         }
+        answered += 1;
+        sinceMs += ticket.sinceMs;
         counts.scored += ticket.rows;
         if (degraded) counts.degraded += ticket.rows;
         const scores = probabilities(space.logits, from, ticket.rows);
@@ -168,7 +178,10 @@ function createRunner(options: ScoringLineOptions, encoder: FeatureEncoder) {
         const variances = variancesOf(space)?.slice(from, to) ?? null;
         ticket.resolve({ scores, version, stalenessMs, degraded, reads, logits, variances });
       }
+      const answeredMs = clock.monotonicMs();
+      noteAnswered(counts, answered, sinceMs, { leftMs, pulledMs, forwardedMs, answeredMs });
     } catch (error) {
+      for (const one of encoded) fail(one, error);
       // Settling a ticket twice does nothing, so those that were refused for their features stay so.
       for (const ticket of tickets) ticket.reject(error);
       span?.note({ 'error.type': isMillraceError(error) ? error.code : 'MILL_INTERNAL' });

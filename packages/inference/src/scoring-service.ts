@@ -17,6 +17,7 @@ import type {
 import type { ExperimentControl } from './experiment-control.ts';
 import type { Priority } from './priority.ts';
 import type { RetryAfterMs } from './queue-delay.ts';
+import type { ServedCounts } from './served-counts.ts';
 import type { Span } from './tracing/span.ts';
 import type { VersionControl } from './version-control.ts';
 
@@ -36,14 +37,6 @@ export interface Caller {
 /** Requests as the faces hand them on: items may lie in the text that they came in. */
 export type ScoreAsked = Omit<ScoreRequest, 'items'> & { readonly items: Items };
 export type RankAsked = Omit<RankRequest, 'items'> & { readonly items: Items };
-
-export interface ScoredCounts {
-  readonly items: number;
-  /** Forward passes that they came in. */
-  readonly batches: number;
-  /** When the last one ended, Unix ms; null: there was none. */
-  readonly lastMs: number | null;
-}
 
 export interface ScoringService {
   /**
@@ -75,8 +68,8 @@ export interface ScoringService {
    * @throws MILL_MODEL_INVALID, MILL_MODEL_EXISTS
    */
   createModel(name: string, file: unknown): Promise<CreateModelResponse>;
-  /** What this node has scored by a model since it serves it. @throws MILL_MODEL_UNKNOWN, MILL_NOT_READY */
-  scoredBy(model: string): ScoredCounts;
+  /** What this node has done for a model since it serves it. @throws MILL_MODEL_UNKNOWN, MILL_NOT_READY */
+  servedBy(model: string): Readonly<ServedCounts>;
   /** Outcomes that the updater could not join lately: the newest 100 from its notices, of one model if one is named. */
   rejectedOutcomes(model: string | undefined): readonly RejectedOutcome[];
   /** What the updater told of a model in the last hour, oldest first. @throws MILL_MODEL_UNKNOWN, MILL_NOT_READY */

@@ -20,8 +20,9 @@ import { createBatchShapes } from './batch-shapes.ts';
 import type { Batcher, BatchingLimits } from './batcher.ts';
 import { type MeasuresView, openMeasuresView } from './measures-view.ts';
 import { nextTurn } from './next-turn.ts';
-import type { Scored, ScoreInput, ServedCounts } from './scored.ts';
+import type { Scored, ScoreInput } from './scored.ts';
 import { createScoringLine, type ScoringLineOptions } from './scoring-line.ts';
+import { createServedCounts, type ServedCounts } from './served-counts.ts';
 import { type ServedVersions, serveVersions, type VersionLine } from './served-versions.ts';
 
 export interface ServedModel {
@@ -96,15 +97,7 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
   opened = true;
   options.onOpened?.(net);
   const staleness = createStaleness();
-  const counts: ServedCounts = {
-    scored: 0,
-    batches: 0,
-    passesBeside: 0,
-    knownItems: 0,
-    degraded: 0,
-    lastMs: null,
-    stalenessMs: null,
-  };
+  const counts = createServedCounts();
   const shapes = createBatchShapes(options.limits.rowsMax);
   const shared = { clock, rows: options.rows, limits: options.limits, staleness, counts, shapes };
   const swaps = createSwaps(net, options);

@@ -29,6 +29,7 @@ import { createEngineGauge } from './engine-gauge.ts';
 import type { GrpcFace } from './grpc/start-grpc.ts';
 import { type HttpFace, startHttp } from './http/start-http.ts';
 import { createNetReader } from './net-files.ts';
+import { tellNode } from './node-metrics.ts';
 import { createScoringCore } from './scoring-core.ts';
 import type { ScoringService } from './scoring-service.ts';
 import type { ThriftFace } from './thrift/start-thrift.ts';
@@ -136,32 +137,7 @@ export async function startInference(options: InferenceOptions): Promise<Running
     core.reconcile().catch(options.onFailed);
   });
   await core.reconcile();
-  const node = () => core.status().node;
-  metrics.gauge({ name: 'mill_scored_items', help: 'Items scored since the start.' }, () => node().scored);
-  metrics.gauge(
-    { name: 'mill_known_items', help: 'Items whose keys were known from a request before, since the start.' },
-    () => core.knownItems,
-  );
-  metrics.gauge({ name: 'mill_batches', help: 'Batches run since the start.' }, () => node().batches);
-  metrics.gauge(
-    {
-      name: 'mill_passes_beside',
-      help: 'Forward passes that the thread beside did, of all since the start.',
-    },
-    () => core.passesBeside,
-  );
-  metrics.gauge({ name: 'mill_queue_rows', help: 'Items that wait for a batch.' }, () => node().queueRows);
-  metrics.gauge(
-    { name: 'mill_lost_impressions', help: 'Impressions that the log did not take.' },
-    () => core.lostImpressions,
-  );
-  metrics.gauge(
-    {
-      name: 'mill_scores_not_finite',
-      help: 'Requests whose scores were no numbers since the start; answered by earlier weights, or not at all.',
-    },
-    () => core.notFinite,
-  );
+  tellNode(metrics, core);
   const { tracing = null } = options;
   const { service, listening } = untilListening(tracing === null ? core : tracedService(core));
   const http = await startHttp({

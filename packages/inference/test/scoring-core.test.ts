@@ -108,10 +108,10 @@ test('scoring core: score: items that come again in the same words are known, an
   const text = jsonText(Buffer.from('[{"ad":"x"},{"ad":"y"},{"ad":"x"}]'));
   const ask = () => core.score({ items: scanItems(text, 0)?.items ?? [] });
   const first = await ask();
-  expect(core.knownItems).toBe(0);
+  expect(core.totals.knownItems).toBe(0);
   rows.weights.set('y', 2);
   const second = await ask();
-  expect(core.knownItems).toBe(3);
+  expect(core.totals.knownItems).toBe(3);
   expect(second.scores[0]).toBe(first.scores[0]);
   expect(second.scores[1]).toBeCloseTo(sigmoid(2), 6);
 });
@@ -611,10 +611,10 @@ test('scoring core: close: answers what it took, stores its impressions, and tak
   expect((await events()).length).toBe(1);
 });
 
-test('core: scoredBy: items, passes and the time of the last', async () => {
+test('core: servedBy: items, passes and the time of the last', async () => {
   const { core, clock } = await openStage([linear]);
-  expect(core.scoredBy('ads')).toEqual({ items: 0, batches: 0, lastMs: null });
+  expect(core.servedBy('ads')).toMatchObject({ scored: 0, batches: 0, answered: 0, lastMs: null });
   await core.score({ model: 'ads', items: [{ ad: 'a' }, { ad: 'b' }] });
-  expect(core.scoredBy('ads')).toEqual({ items: 2, batches: 1, lastMs: clock.now() });
-  expect(() => core.scoredBy('other')).toThrow(expect.objectContaining({ code: 'MILL_MODEL_UNKNOWN' }));
+  expect(core.servedBy('ads')).toMatchObject({ scored: 2, batches: 1, answered: 1, lastMs: clock.now() });
+  expect(() => core.servedBy('other')).toThrow(expect.objectContaining({ code: 'MILL_MODEL_UNKNOWN' }));
 });

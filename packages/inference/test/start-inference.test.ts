@@ -65,11 +65,18 @@ test('inference: serves models that come while it runs, and says what it cannot 
     'mill_batches',
     'mill_passes_beside',
     'mill_queue_rows',
+    'mill_answered_requests',
+    'mill_stage_wait_seconds',
+    'mill_stage_pull_seconds',
+    'mill_stage_forward_seconds',
+    'mill_stage_answer_seconds',
     'mill_lost_impressions',
   ];
   for (const name of zeros) {
     expect(text).toMatch(new RegExp(`^${name}\\{service="inference"\\} 0$`, 'm'));
   }
+  // The request that found no rows.
+  expect(text).toContain('mill_failed_requests{service="inference"} 1');
   expect(text).toContain('mill_engine{model="ads",engine="plain",reason="named",service="inference"} 1');
   expect(failures).toEqual([]);
   await running.close();

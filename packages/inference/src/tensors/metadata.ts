@@ -77,20 +77,33 @@ export function modelConfig(service: ScoringService, file: ModelFile): object {
   };
 }
 
-/** Triton's statistics, as far as there are counts for them; what is not measured by model is left out. */
+/** Triton's statistics. Keys are made and rows pulled under `compute_input`; what is not measured by model is left out. */
 export function modelStatistics(service: ScoringService, models: readonly string[]): object {
   return {
     model_stats: models.map((model) => {
-      const { items, batches, lastMs } = service.scoredBy(model);
+      const counts = service.servedBy(model);
+      const { answered, waitMs, pullMs, forwardMs, answerMs } = counts;
       return {
         name: model,
         version: String(listingOf(service, model).version),
-        last_inference: lastMs ?? 0,
-        inference_count: items,
-        execution_count: batches,
+        last_inference: counts.lastMs ?? 0,
+        inference_count: counts.scored,
+        execution_count: counts.batches,
+        inference_stats: {
+          success: took(answered, waitMs + pullMs + forwardMs + answerMs),
+          fail: took(counts.failed, counts.failedMs),
+          queue: took(answered, waitMs),
+          compute_input: took(answered, pullMs),
+          compute_infer: took(answered, forwardMs),
+          compute_output: took(answered, answerMs),
+        },
       };
     }),
   };
+}
+
+function took(count: number, ms: number) {
+  return { count, ns: Math.round(1e6 * ms) };
 }
 
 /** True once this node can score with the model, at that version. @throws MILL_VERSION_UNKNOWN */

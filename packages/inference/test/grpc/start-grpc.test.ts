@@ -68,6 +68,14 @@ test('grpc: inference: configuration and statistics', async () => {
     last_inference: '1700000000000',
     inference_count: '5',
     execution_count: '2',
+    inference_stats: {
+      success: { count: '3', ns: '6750000' },
+      fail: { count: '1', ns: '4000000' },
+      queue: { count: '3', ns: '1500000' },
+      compute_input: { count: '3', ns: '2000000' },
+      compute_infer: { count: '3', ns: '3000000' },
+      compute_output: { count: '3', ns: '250000' },
+    },
   };
   for (const name of ['demo', ''])
     expect(await call('ModelStatistics', { name })).toEqual({ model_stats: [{ name: 'demo', ...counts }] });

@@ -17,6 +17,7 @@ import { onTestFinished } from 'vitest';
 import type { ExperimentControl } from '../../src/experiment-control.ts';
 import { type HttpOptions, startHttp } from '../../src/http/start-http.ts';
 import type { ScoreAsked, ScoringService } from '../../src/scoring-service.ts';
+import { createServedCounts } from '../../src/served-counts.ts';
 import type { VersionControl } from '../../src/version-control.ts';
 
 export const demoListing: ModelListing = {
@@ -155,7 +156,19 @@ export function stubService(parts: StubParts = {}): Stub {
         timeMs: 1_700_000_000_000,
       },
     ],
-    scoredBy: () => ({ items: 5, batches: 2, lastMs: 1_700_000_000_000 }),
+    servedBy: () => ({
+      ...createServedCounts(),
+      scored: 5,
+      batches: 2,
+      lastMs: 1_700_000_000_000,
+      answered: 3,
+      waitMs: 1.5,
+      pullMs: 2,
+      forwardMs: 3,
+      answerMs: 0.25,
+      failed: 1,
+      failedMs: 4,
+    }),
     measures: (model) => [measured(model)],
     status: () => ({
       cluster: 'test',

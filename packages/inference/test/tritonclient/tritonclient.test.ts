@@ -106,6 +106,9 @@ test.skipIf(whyNot !== null)(
       const counts = ['stats', 'statsBefore'].map((when) => heard[face][when].model_stats[0].inference_count);
       // Four or two answers of three rows, and one of one row. Where a count is 0, gRPC leaves it out.
       expect(Number(counts[0]) - Number(counts[1] ?? 0)).toBe(3 * heard[face].scores.length + 1);
+      const { success, queue, compute_infer } = heard[face].stats.model_stats[0].inference_stats;
+      expect([queue.count, compute_infer.count]).toEqual([success.count, success.count]);
+      expect(Number(success.count)).toBeGreaterThanOrEqual(heard[face].scores.length + 1);
       expect(heard[face].model.inputs.map(({ name }: { name: string }) => name)).toEqual([
         'ad',
         'who',
