@@ -70,6 +70,8 @@ export interface AsideAnswer {
 }
 
 export interface OnnxAside {
+  /** True once the thread is gone, by close or by itself: it opens nothing any more. */
+  readonly hasEnded: boolean;
   /** @param model  an ONNX file with the output `logits`, [rows, …] of one float a row. Rejects when the thread has ended. */
   open(model: Uint8Array, options: InferenceSession.SessionOptions, net: AsideNet): Promise<AsideSession>;
   /** Ends the thread; what it is asked meanwhile is rejected. May be called again. */
@@ -128,6 +130,9 @@ export function createOnnxAside(): OnnxAside {
     });
 
   return {
+    get hasEnded() {
+      return ended !== null;
+    },
     async open(model, options, net) {
       sessions += 1;
       const session = sessions;

@@ -10,7 +10,7 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Engine, Gradients, LoadedWeights, NetInput, Program, RowsInput } from './engine.ts';
 import type { NetShape } from './net-shape.ts';
-import { type AsideSession, createOnnxAside, type OnnxAside } from './onnx-aside.ts';
+import type { AsideSession, OnnxAside } from './onnx-aside.ts';
 import { tensorOf } from './onnx-feeds.ts';
 import type { GraphWriter } from './onnx-graph.ts';
 import { logitsOutput, type OnnxFed, OnnxInputs, putLogits } from './onnx-inputs.ts';
@@ -18,11 +18,12 @@ import { forwardGraph, type GradientPlace, gradientsGraph } from './onnx-net.ts'
 import { type RequestsGraph, requestsGraph } from './onnx-requests.ts';
 import { type OnnxRuntime, requestThreads } from './onnx-runtime.ts';
 import { createLazySession, type LazySession } from './onnx-session.ts';
+import { sharedAside } from './shared-aside.ts';
 
 /** @param isBusy  asked at each call for scores (OpenNetOptions.isBusy). Absent: this thread makes them all. */
 export function createOnnxEngine(runtime: OnnxRuntime, isBusy: (() => boolean) | null = null): Engine {
   const programs = new Set<OnnxProgram>();
-  const busy = isBusy && { isBusy, aside: createOnnxAside() };
+  const busy = isBusy && { isBusy, aside: sharedAside() };
   return {
     name: runtime.name,
     compile(shape) {

@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest';
+import type { OnnxAside } from '../src/onnx-aside.ts';
+import { shareAside } from '../src/shared-aside.ts';
+
+/** Gives threads that do nothing, and remembers them. */
+function threads() {
+  const made: { ended: boolean; opened: number }[] = [];
+  const create = (): OnnxAside => {
+    const one = { ended: false, opened: 0 };
+    made.push(one);
+    return {
+      get hasEnded() {
+        return one.ended;
+      },
+      open() {
+        one.opened += 1;
+        return Promise.reject(new Error('no session'));
+      },
+      close() {
+        one.ended = true;
+      },
+    };
+  };
+  return { made, share: shareAside(create) };
+}
+
+const net = { shape: {} as never, sides: null };
+
+test('shared aside: all who are there at a time have one thread, which ends with the last of them', async () => {
+  const { made, share } = threads();
+  const [first, second] = [share(), share()];
+  expect(made.length).toBe(1);
+  await expect(second.open(new Uint8Array(0), {}, net)).rejects.toThrow('no session');
+  expect(made[0].opened).toBe(1);
+  first.close();
+  first.close();
+  expect(made[0].ended).toBe(false);
+  const third = share();
+  second.close();
+  expect([made.length, made[0].ended]).toEqual([1, false]);
+  third.close();
+  expect(made[0].ended).toBe(true);
+});
+
+test('shared aside: after the last has gone the next one gets a new thread', () => {
+  const { made, share } = threads();
+  share().close();
+  const next = share();
+  expect(made.map(({ ended }) => ended)).toEqual([true, false]);
+  next.close();
+});
+
+test('shared aside: a thread that has failed is not given again, and those who had it close it alone', () => {
+  const { made, share } = threads();
+  const first = share();
+  made[0].ended = true;
+  expect(first.hasEnded).toBe(true);
+  const second = share();
+  expect(made.length).toBe(2);
+  first.close();
+  expect(made[1].ended).toBe(false);
+  const third = share();
+  expect(made.length).toBe(2);
+  second.close();
+  third.close();
+  expect(made[1].ended).toBe(true);
+});
