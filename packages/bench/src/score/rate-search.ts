@@ -19,7 +19,7 @@ export interface RateTried extends RateFigures {
 export interface RateFound {
   /** All runs. */
   readonly tried: readonly RateTried[];
-  /** At the highest rate that holds. */
+  /** At the highest rate that holds, or right below it. */
   readonly best: LoadFigures;
 }
 
@@ -82,7 +82,7 @@ export async function searchRates(
       const figures = await drive(stack, rate);
       const holds = isHeld(figures, msP99Max);
       tried.push(triedFrom(stack, rate, figures, holds));
-      noteRun(staircase, holds, figures);
+      noteRun(staircase, { holds, msP99: figures.msP99OfAll ?? Number.POSITIVE_INFINITY, figures });
     }
   }
   return searches.map(({ stack, tried, staircase: { runs } }) => {

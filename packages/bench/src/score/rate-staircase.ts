@@ -17,6 +17,8 @@ const votesMin = 2;
 export interface RateRun<Figures> {
   readonly rate: number;
   readonly holds: boolean;
+  /** What runs near one rate are ordered by: the middle one speaks for all. */
+  readonly msP99: number;
   readonly figures: Figures;
 }
 
@@ -36,24 +38,32 @@ export function createRateStaircase<Figures>(firstRate: number): RateStaircase<F
 }
 
 /** Notes a run at staircase.rate, and sets what to drive next. */
-export function noteRun<Figures>(staircase: RateStaircase<Figures>, holds: boolean, figures: Figures): void {
+export function noteRun<Figures>(
+  staircase: RateStaircase<Figures>,
+  { holds, msP99, figures }: Omit<RateRun<Figures>, 'rate'>,
+): void {
   const { runs, rate } = staircase;
   const turns = runs.length > 0 && runs[runs.length - 1].holds !== holds;
-  runs.push({ rate, holds, figures });
+  runs.push({ rate, holds, msP99, figures });
   staircase.same = turns ? 1 : staircase.same + 1;
   if (turns) staircase.step = Math.max(stepMin, staircase.step / 2);
   else if (staircase.same >= sameToDouble) staircase.step = Math.min(stepMax, 2 * staircase.step);
   staircase.rate = rate * Math.exp(holds ? staircase.step : -staircase.step);
 }
 
-/** Of the runs that held, the one at the highest rate for which more runs speak than against it, votesMin at least; null: there is none. */
+/**
+ * The highest rate for which more runs speak than against it, votesMin at least; of the runs that held at most the smallest step below
+ * it, it itself included, the middle one by p99, of two the slower. Null: there is none.
+ */
 export function highestHeld<Figures>(runs: readonly RateRun<Figures>[]): RateRun<Figures> | null {
-  let best: RateRun<Figures> | null = null;
-  for (const run of runs) {
-    if (!run.holds || (best !== null && best.rate >= run.rate)) continue;
-    const speakFor = runs.filter(({ holds, rate }) => holds && rate >= run.rate).length;
-    const against = runs.filter(({ holds, rate }) => !holds && rate <= run.rate).length;
-    if (speakFor >= votesMin && speakFor > against) best = run;
-  }
-  return best;
+  const held = runs.filter(({ holds }) => holds);
+  const highest = Math.max(0, ...held.filter(({ rate }) => isSpokenFor(runs, rate)).map(({ rate }) => rate));
+  const near = held.filter(({ rate }) => rate <= highest && rate >= highest * Math.exp(-stepMin));
+  return near.toSorted((a, b) => a.msP99 - b.msP99)[near.length >> 1] ?? null;
+}
+
+function isSpokenFor(runs: readonly RateRun<unknown>[], rate: number): boolean {
+  const speakFor = runs.filter((run) => run.holds && run.rate >= rate).length;
+  const against = runs.filter((run) => !run.holds && run.rate <= rate).length;
+  return speakFor >= votesMin && speakFor > against;
 }

@@ -5,12 +5,15 @@ import { randomFrom } from '../../src/score/workload.ts';
 /** Searches a stack that holds up to `capacityAt` of the run, 0: it was disturbed. */
 function search(capacityAt: (run: number) => number, firstRate: number, runs: number): number {
   const staircase = createRateStaircase<null>(firstRate);
-  for (let run = 0; run < runs; run += 1) noteRun(staircase, staircase.rate <= capacityAt(run), null);
+  for (let run = 0; run < runs; run += 1)
+    noteRun(staircase, { ...quiet, holds: staircase.rate <= capacityAt(run) });
   return highestHeld(staircase.runs)?.rate ?? 0;
 }
 
-function run(rate: number, holds: boolean): RateRun<number> {
-  return { rate, holds, figures: rate };
+const quiet = { msP99: 10, figures: null };
+
+function run(rate: number, holds: boolean, msP99 = 10): RateRun<number> {
+  return { rate, holds, msP99, figures: rate };
 }
 
 describe('rate staircase', () => {
@@ -28,7 +31,7 @@ describe('rate staircase', () => {
     const tried: number[] = [];
     for (const holds of [true, false, true, true, true, true, false]) {
       tried.push(staircase.rate);
-      noteRun(staircase, holds, null);
+      noteRun(staircase, { ...quiet, holds });
     }
     const stepsTaken = tried.slice(1).map((rate, i) => Math.log(rate / tried[i]) / Math.log(1.25));
     const expected = [1, -0.5, 0.25, 0.25, 0.5, 1];
@@ -37,7 +40,7 @@ describe('rate staircase', () => {
 
   it('never steps less than 5 %', () => {
     const staircase = createRateStaircase<null>(1_000);
-    for (let i = 0; i < 20; i += 1) noteRun(staircase, i % 2 === 0, null);
+    for (let i = 0; i < 20; i += 1) noteRun(staircase, { ...quiet, holds: i % 2 === 0 });
     expect(staircase.step).toBeCloseTo(Math.log(1.05), 6);
   });
 
@@ -82,5 +85,12 @@ describe('the highest rate held', () => {
   it('is spoken against by runs that failed at lower ones', () => {
     const runs = [run(800, true), run(810, true), run(700, false), run(690, false), run(600, true)];
     expect(highestHeld(runs)?.rate).toBe(600);
+  });
+
+  it('is told by the middle of the runs that held there or right below, of two by the slower', () => {
+    const around = [run(1_000, true, 12), run(1_000, true, 45), run(960, true, 30)];
+    const others = [run(900, true, 20), run(990, false, 60), run(1_050, false, 80)];
+    expect(highestHeld([...around, ...others])?.msP99).toBe(30);
+    expect(highestHeld([...around.slice(0, 2), ...others])?.msP99).toBe(45);
   });
 });
