@@ -18,7 +18,7 @@ const say = (text: string) => void process.stdout.write(`${text}\n`);
 /** Of short requests the caller, with a core like the node's, cannot send ten times of what the node can without being the slow one. */
 const items = 400;
 const parameters = {
-  ...scoreParametersFrom(values, values.smoke ? smokeSize : { ...fullSize, items, steps: 16 }),
+  ...scoreParametersFrom(values, values.smoke ? smokeSize : { ...fullSize, items }),
   times: wholeNumber(values.times, 10),
 };
 
