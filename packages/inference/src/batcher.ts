@@ -11,8 +11,8 @@
  *   leaves nothing so old. This is looked at as batches leave alone: a process that did not run for a while finds old
  *   requests, takes them along with the next batch and refuses nobody.
  * - What waits or is under way is not let grow beyond what ends within that time, by how long batches took lately
- *   (drain-rate.ts).
- * - While that is less than a batch nobody is refused.
+ *   (drain-rate.ts). While that is less than a batch it does not count.
+ * - A request has waited for as long as it has lain unread (unread-wait.ts).
  * So what is accepted waits about as long as that, whatever is asked.
  */
 import { MillraceError } from '@millrace/protocol';
@@ -76,12 +76,18 @@ interface Queued<Request, Result> extends Ticket<Request, Result> {
 /** Why a request that has waited is not worth running any more; null: it is. Asked when its batch leaves. */
 export type LateRefusal<Request> = (request: Request) => MillraceError | null;
 
-/** @param refusalOf default: what was taken is run. */
+export interface BatcherOptions<Request> {
+  /** Default: what was taken is run. */
+  readonly refusalOf?: LateRefusal<Request>;
+  /** How long a request that has just come has lain unread, ms. Default: not at all. */
+  readonly unreadMs?: () => number;
+}
+
 export function createBatcher<Request, Result>(
   limits: BatchingLimits,
   clock: Clock,
   run: BatchRunner<Request, Result>,
-  refusalOf: LateRefusal<Request> = () => null,
+  { refusalOf = () => null, unreadMs = () => 0 }: BatcherOptions<Request> = {},
 ): Batcher<Request, Result> {
   const queue = createWaitingQueue<Queued<Request, Result>>();
   const msMax = limits.queueDelayMsMax ?? Number.POSITIVE_INFINITY;
@@ -89,6 +95,8 @@ export function createBatcher<Request, Result>(
   /** By priority how long those had waited whom the last batch left behind, ms. */
   const waitedMs: Record<Priority, number> = { high: 0, normal: 0, low: 0 };
   const drain = createDrainRate();
+  /** Of the newest request. */
+  let lainMs = 0;
   /** Of batches that have left and not ended. */
   let underwayRows = 0;
   let scheduled = false;
@@ -119,14 +127,16 @@ export function createBatcher<Request, Result>(
     for (const priority of priorities) waitedMs[priority] = nowMs - (queue.oldestMs(priority) ?? nowMs);
   };
 
-  /** How long a new request of this priority would wait by all that is known, ms. */
+  /** How long the newest request, were it of this priority, would have waited in the end by all that is known, ms. */
   const waitMs = (priority: Priority): number => {
     const ahead = drain.msFor(queue.rows + underwayRows, clock.monotonicMs());
-    return Math.max(waitedMs[priority], priority === 'high' ? 0 : ahead);
+    return lainMs + Math.max(waitedMs[priority], priority === 'high' ? 0 : ahead);
   };
   const limitMs = (priority: Priority) => patience[priority] * delay.limitMs;
   const overdue = (priority: Priority) => {
-    if (queue.rows + underwayRows < limits.rowsMax || waitMs(priority) <= limitMs(priority)) return null;
+    lainMs = unreadMs();
+    const isIdle = queue.rows + underwayRows < limits.rowsMax;
+    if ((isIdle ? lainMs : waitMs(priority)) <= limitMs(priority)) return null;
     return delay.refuse(clock.monotonicMs());
   };
 

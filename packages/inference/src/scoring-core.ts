@@ -66,6 +66,10 @@ export interface ScoringCoreOptions {
   /** Whether this thread has its hands full (busy-loop.ts). Default: it is not asked. */
   readonly isBusy?: () => boolean;
   readonly limits: BatchingLimits;
+  /** How long a request that has just come has lain unread, ms. Default: not at all. */
+  readonly unreadMs?: () => number;
+  /** Takes what other threads have done by now, each time that a request comes. Default: that comes with the event loop. */
+  readonly hear?: () => void;
   readonly swapEveryMs: number;
   /** Between two steps of opening a version, ms; 0: a turn of the event loop. */
   readonly stepPauseMs?: number;
@@ -102,7 +106,7 @@ const rejectedKept = 100;
 const noFeatures = {};
 
 export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
-  const { bus, view, clock, logger, rowFormat = 'float32' } = options;
+  const { bus, view, clock, logger, hear, rowFormat = 'float32' } = options;
   const served = new Map<string, ServedModel>();
   const heads: LogReader[] = [];
   const unserved = new Set<string>();
@@ -229,6 +233,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
   };
 
   const score = async (request: ScoreAsked, caller?: Caller): Promise<ScoreResponse> => {
+    hear?.();
     const asked = readyModel(request.model);
     const { user = noFeatures, context = noFeatures, items } = request;
     const requestId = request.requestId ?? options.newRequestId();
@@ -246,6 +251,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
   };
 
   const rank = async (request: RankAsked, caller?: Caller): Promise<RankResponse> => {
+    hear?.();
     const asked = readyModel(request.model);
     const { user = noFeatures, context = noFeatures, items } = request;
     const requestId = request.requestId ?? options.newRequestId();
@@ -330,6 +336,7 @@ export function createScoringCore(options: ScoringCoreOptions): ScoringCore {
     status: () => statusOf(options, served),
     // One loop of one process serves all models: where one's requests wait, those of the others will.
     overdue(priority) {
+      hear?.();
       for (const model of served.values()) {
         let retryAfterMs = model.batcher.overdue(priority);
         for (const { batcher } of model.versions.lines) retryAfterMs ??= batcher.overdue(priority);

@@ -39,6 +39,8 @@ export interface ScoringLineOptions {
   readonly clock: Clock;
   readonly rows: RowSource;
   readonly limits: BatchingLimits;
+  /** As BatcherOptions.unreadMs. */
+  readonly unreadMs?: () => number;
   readonly net: { readonly file: ModelFile; readonly plan: FeaturePlan; readonly program: Program };
   /** The weights of the next pass. */
   readonly dense: () => DenseVersion;
@@ -65,7 +67,7 @@ export function createScoringLine(options: ScoringLineOptions): ScoringLine {
     limits,
     clock,
     (lane, tickets) => runner.run(lanes[lane], tickets),
-    refusalOfGone,
+    { refusalOf: refusalOfGone, ...(options.unreadMs && { unreadMs: options.unreadMs }) },
   );
   return {
     batcher,

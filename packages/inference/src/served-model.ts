@@ -58,6 +58,8 @@ export interface ServedModelOptions {
   /** As OpenNetOptions.isBusy. */
   readonly isBusy?: () => boolean;
   readonly limits: BatchingLimits;
+  /** As BatcherOptions.unreadMs. */
+  readonly unreadMs?: () => number;
   /** How often new dense weights are looked for, ms; 0: before every batch. */
   readonly swapEveryMs: number;
   /**
@@ -99,7 +101,8 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
   const staleness = createStaleness();
   const counts = createServedCounts();
   const shapes = createBatchShapes(options.limits.rowsMax);
-  const shared = { clock, rows: options.rows, limits: options.limits, staleness, counts, shapes };
+  const { rows, limits, unreadMs } = options;
+  const shared = { clock, rows, limits, ...(unreadMs && { unreadMs }), staleness, counts, shapes };
   const swaps = createSwaps(net, options);
   const line = createScoringLine({
     ...shared,

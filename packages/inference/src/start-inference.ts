@@ -12,7 +12,7 @@ import {
   type HotRowCacheOptions,
   type PullPreferences,
 } from '@millrace/client';
-import type { EngineName } from '@millrace/model';
+import { type EngineName, sharedAside } from '@millrace/model';
 import {
   type Access,
   type Bus,
@@ -35,6 +35,7 @@ import type { ScoringService } from './scoring-service.ts';
 import type { ThriftFace } from './thrift/start-thrift.ts';
 import type { Tracing } from './tracing/span.ts';
 import { tracedService } from './tracing/traced-service.ts';
+import { createUnreadWait } from './unread-wait.ts';
 import { untilListening } from './until-listening.ts';
 
 export interface InferenceOptions {
@@ -131,6 +132,8 @@ export async function startInference(options: InferenceOptions): Promise<Running
     node: randomUUID(),
     onOpened,
     readNet,
+    unreadMs: createUnreadWait(clock),
+    hear: sharedAside.hear,
     ...(mayScoreAside(options) && { isBusy: createBusyLoop(options.asideFrom, clock) }),
   });
   const stopListening = view.onChange(() => {

@@ -175,7 +175,7 @@ function openWithLate(late: ReadonlySet<string>) {
         });
       });
     },
-    (request) => (late.has(request) ? new MillraceError('MILL_TIMEOUT', 'late') : null),
+    { refusalOf: (request) => (late.has(request) ? new MillraceError('MILL_TIMEOUT', 'late') : null) },
   );
   const submit = (request: string, rows: number) =>
     batcher.submit(request, rows).catch((error: { code: string }) => error.code);

@@ -71,6 +71,7 @@ export { onnxModel } from './onnx-model.ts';
 export { onnxSessionOptions } from './onnx-runtime.ts';
 export { initialDense, type OpenNet, openNet, openNetOn } from './open-net.ts';
 export { createPlainEngine } from './plain-engine.ts';
+export { type SharedAside, sharedAside } from './shared-aside.ts';
 export {
   addOccurrence,
   createSparseBatch,

@@ -5,7 +5,7 @@
  * few numbers: two wake-ups of a thread, for which an idle caller would wait longer than for the net.
  */
 import { extname } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { invariant, MillraceError } from '@millrace/protocol';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { RowsInput } from './engine.ts';
@@ -62,7 +62,7 @@ export type AsideOrder =
     }
   | { readonly type: 'release'; readonly id: number; readonly session: number };
 
-/** What it answers to each. */
+/** What it answers to each, on the port that it is started with. */
 export interface AsideAnswer {
   readonly id: number;
   /** Why it could not be done; absent: it was. */
@@ -74,6 +74,8 @@ export interface OnnxAside {
   readonly hasEnded: boolean;
   /** @param model  an ONNX file with the output `logits`, [rows, …] of one float a row. Rejects when the thread has ended. */
   open(model: Uint8Array, options: InferenceSession.SessionOptions, net: AsideNet): Promise<AsideSession>;
+  /** Takes what the thread has answered by now. Otherwise that waits for the event loop, a turn of which may be long. */
+  hear(): void;
   /** Ends the thread; what it is asked meanwhile is rejected. May be called again. */
   close(): void;
 }
@@ -96,6 +98,7 @@ interface Asked {
 export function createOnnxAside(): OnnxAside {
   const asked = new Map<number, Asked>();
   let thread: Worker | null = null;
+  const { port1: answers, port2: answersTo } = new MessageChannel();
   let ended: MillraceError | null = null;
   let orders = 0;
   let sessions = 0;
@@ -105,18 +108,22 @@ export function createOnnxAside(): OnnxAside {
     for (const { reject } of asked.values()) reject(ended);
     asked.clear();
   };
+  const settle = ({ id, failure }: AsideAnswer) => {
+    const call = asked.get(id);
+    asked.delete(id);
+    if (failure === undefined) call?.resolve();
+    else call?.reject(new Error(failure));
+  };
   const start = () => {
     const worker = new Worker(new URL(`./onnx-thread${ending}`, import.meta.url), {
       name: 'scores',
+      workerData: answersTo,
+      transferList: [answersTo],
       ...(ending === '.ts' && { execArgv: ['--import', translator()] }),
     });
     worker.unref();
-    worker.on('message', ({ id, failure }: AsideAnswer) => {
-      const call = asked.get(id);
-      asked.delete(id);
-      if (failure === undefined) call?.resolve();
-      else call?.reject(new Error(failure));
-    });
+    answers.on('message', settle);
+    answers.unref();
     worker.on('error', (error: Error) => end(error.message));
     worker.on('exit', (code: number) => end(`exit code ${code}`));
     return worker;
@@ -143,8 +150,14 @@ export function createOnnxAside(): OnnxAside {
         () => ended === null,
       );
     },
+    hear() {
+      if (asked.size === 0) return;
+      for (let told = receiveMessageOnPort(answers); told; told = receiveMessageOnPort(answers))
+        settle(told.message);
+    },
     close() {
       end('closed');
+      answers.close();
       void thread?.terminate();
     },
   };

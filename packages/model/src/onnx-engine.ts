@@ -23,7 +23,7 @@ import { sharedAside } from './shared-aside.ts';
 /** @param isBusy  asked at each call for scores (OpenNetOptions.isBusy). Absent: this thread makes them all. */
 export function createOnnxEngine(runtime: OnnxRuntime, isBusy: (() => boolean) | null = null): Engine {
   const programs = new Set<OnnxProgram>();
-  const busy = isBusy && { isBusy, aside: sharedAside() };
+  const busy = isBusy && { isBusy, aside: sharedAside.use() };
   return {
     name: runtime.name,
     compile(shape) {

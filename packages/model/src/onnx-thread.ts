@@ -1,5 +1,5 @@
 /** The thread that onnx-aside.ts starts: sessions, and batches of requests as they are to be scored. */
-import { parentPort } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { invariant } from '@millrace/protocol';
 import type { InferenceSession } from 'onnxruntime-node';
 import { atLeast } from './batch-space.ts';
@@ -98,10 +98,10 @@ async function carryOut(order: AsideOrder, ort: Ort): Promise<void> {
   await of.session.release();
 }
 
-const port = parentPort;
+const answers = workerData as MessagePort;
 const library = importOrt();
-port?.on('message', (order: AsideOrder) => {
-  const answer = (told: AsideAnswer) => port.postMessage(told);
+parentPort?.on('message', (order: AsideOrder) => {
+  const answer = (told: AsideAnswer) => answers.postMessage(told);
   library
     .then((ort) => carryOut(order, ort))
     .then(

@@ -4,28 +4,38 @@
  */
 import { createOnnxAside, type OnnxAside } from './onnx-aside.ts';
 
-/** @returns what gives each caller the thread, to be closed by each: with the last it ends. One that has failed is not given again. */
-export function shareAside(create: () => OnnxAside): () => OnnxAside {
+export interface SharedAside {
+  /** The thread, to be closed by each that was given it: with the last it ends. One that has failed is not given again. */
+  use(): OnnxAside;
+  /** As OnnxAside.hear, of the thread that is given now; nothing where there is none. */
+  hear(): void;
+}
+
+export function shareAside(create: () => OnnxAside): SharedAside {
   let shared: { readonly aside: OnnxAside; users: number } | null = null;
-  return () => {
-    if (shared === null || shared.aside.hasEnded) shared = { aside: create(), users: 0 };
-    const own = shared;
-    own.users += 1;
-    let isClosed = false;
-    return {
-      get hasEnded() {
-        return own.aside.hasEnded;
-      },
-      open: (model, options, net) => own.aside.open(model, options, net),
-      close() {
-        if (isClosed) return;
-        isClosed = true;
-        own.users -= 1;
-        if (own.users > 0) return;
-        if (shared === own) shared = null;
-        own.aside.close();
-      },
-    };
+  return {
+    use() {
+      if (shared === null || shared.aside.hasEnded) shared = { aside: create(), users: 0 };
+      const own = shared;
+      own.users += 1;
+      let isClosed = false;
+      return {
+        get hasEnded() {
+          return own.aside.hasEnded;
+        },
+        open: (model, options, net) => own.aside.open(model, options, net),
+        hear: () => own.aside.hear(),
+        close() {
+          if (isClosed) return;
+          isClosed = true;
+          own.users -= 1;
+          if (own.users > 0) return;
+          if (shared === own) shared = null;
+          own.aside.close();
+        },
+      };
+    },
+    hear: () => shared?.aside.hear(),
   };
 }
 
