@@ -135,6 +135,7 @@ const shell: Readonly<Record<string, readonly (keyof typeof effects)[]>> = {
   // Hands a batch over once the events of this turn of the loop are in.
   'packages/inference/src/batcher.ts': ['timers'],
   'packages/inference/src/next-turn.ts': ['timers'],
+  'packages/inference/src/unread-wait.ts': ['timers'],
   'packages/inference/src/http/start-http.ts': ['timers'],
   'packages/inference/src/time-limit.ts': ['timers'],
   // Ids of requests that brought none.

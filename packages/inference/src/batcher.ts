@@ -11,8 +11,9 @@
  *   leaves nothing so old. This is looked at as batches leave alone: a process that did not run for a while finds old
  *   requests, takes them along with the next batch and refuses nobody.
  * - What waits or is under way is not let grow beyond what ends within that time, by how long batches took lately
- *   (drain-rate.ts). While that is less than a batch it does not count.
- * - A request has waited for as long as it has lain unread (unread-wait.ts).
+ *   (drain-rate.ts). While that is less than a batch it does not count, and nobody is refused who would not have been before.
+ * - How long a request has lain unread (unread-wait.ts) tells of a queue that stands as other waits do, and counts where one does: after
+ *   a pause all have lain, and the next batches take them along.
  * So what is accepted waits about as long as that, whatever is asked.
  */
 import { MillraceError } from '@millrace/protocol';
@@ -95,7 +96,7 @@ export function createBatcher<Request, Result>(
   /** By priority how long those had waited whom the last batch left behind, ms. */
   const waitedMs: Record<Priority, number> = { high: 0, normal: 0, low: 0 };
   const drain = createDrainRate();
-  /** Of the newest request. */
+  /** How long the newest request had lain unread, ms. */
   let lainMs = 0;
   /** Of batches that have left and not ended. */
   let underwayRows = 0;
@@ -127,17 +128,19 @@ export function createBatcher<Request, Result>(
     for (const priority of priorities) waitedMs[priority] = nowMs - (queue.oldestMs(priority) ?? nowMs);
   };
 
-  /** How long the newest request, were it of this priority, would have waited in the end by all that is known, ms. */
-  const waitMs = (priority: Priority): number => {
+  /** How long a request of this priority that has been read would wait by all that is known, ms. */
+  const queuedMs = (priority: Priority): number => {
     const ahead = drain.msFor(queue.rows + underwayRows, clock.monotonicMs());
-    return lainMs + Math.max(waitedMs[priority], priority === 'high' ? 0 : ahead);
+    return Math.max(waitedMs[priority], priority === 'high' ? 0 : ahead);
   };
   const limitMs = (priority: Priority) => patience[priority] * delay.limitMs;
   const overdue = (priority: Priority) => {
+    const nowMs = clock.monotonicMs();
     lainMs = unreadMs();
     const isIdle = queue.rows + underwayRows < limits.rowsMax;
-    if ((isIdle ? lainMs : waitMs(priority)) <= limitMs(priority)) return null;
-    return delay.refuse(clock.monotonicMs());
+    if (isIdle && !delay.isHeldShort) return null;
+    const waitMs = (delay.stands(nowMs) ? lainMs : 0) + (isIdle ? 0 : queuedMs(priority));
+    return waitMs > limitMs(priority) ? delay.refuse(nowMs) : null;
   };
 
   const start = (lane: number, tickets: readonly Ticket<Request, Result>[]) => {
@@ -161,7 +164,7 @@ export function createBatcher<Request, Result>(
       noteWaits();
       if (tickets.length > 0) start(lane, tickets);
       else freeLanes.push(lane);
-      delay.note(waitMs('normal'), clock.monotonicMs());
+      delay.note(lainMs + queuedMs('normal'), clock.monotonicMs());
     }
     if (closed && freeLanes.length === limits.lanes) drained?.();
   };
@@ -187,7 +190,8 @@ export function createBatcher<Request, Result>(
       }
       const retryAfterMs = overdue(priority);
       if (retryAfterMs !== null) {
-        const message = `cannot score now: a request would wait for ${Math.round(waitMs(priority))} ms, the limit is ${limitMs(priority)}`;
+        const waitMs = Math.round(lainMs + queuedMs(priority));
+        const message = `cannot score now: a request would wait for ${waitMs} ms, the limit is ${limitMs(priority)}`;
         return Promise.reject(new MillraceError('MILL_OVERLOADED', message, { details: { retryAfterMs } }));
       }
       return new Promise((resolve, reject) => {

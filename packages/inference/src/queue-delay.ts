@@ -24,8 +24,12 @@ export interface QueueDelayLimits {
 export interface QueueDelay {
   /** What a new request may wait, ms. */
   readonly limitMs: number;
+  /** Whether that is the target: requests are refused from a queue that stands. */
+  readonly isHeldShort: boolean;
   /** Notes what one that comes now would wait, each time that a batch leaves. */
   note(waitMs: number, nowMs: number): void;
+  /** Whether there is a queue that stands, held short or not yet. */
+  stands(nowMs: number): boolean;
   /** Notes that a request is refused for its wait, and gives when it may come again. */
   refuse(nowMs: number): RetryAfterMs;
 }
@@ -36,18 +40,23 @@ export function createQueueDelay({ msMax, msTarget }: QueueDelayLimits): QueueDe
   let refusedMs = Number.NEGATIVE_INFINITY;
   /** Null: none does. */
   let standsSinceMs: number | null = null;
+  const isOverLong = (nowMs: number) => overSinceMs !== null && nowMs - overSinceMs >= standingMs;
   return {
     get limitMs() {
       return standsSinceMs === null ? msMax : msTarget;
+    },
+    get isHeldShort() {
+      return standsSinceMs !== null;
     },
     note(waitMs, nowMs) {
       if (waitMs <= msTarget) overSinceMs = null;
       else overSinceMs ??= nowMs;
       if (nowMs - refusedMs >= standingMs) standsSinceMs = null;
     },
+    stands: (nowMs) => standsSinceMs !== null || isOverLong(nowMs),
     refuse(nowMs) {
       refusedMs = nowMs;
-      if (overSinceMs !== null && nowMs - overSinceMs >= standingMs) standsSinceMs ??= overSinceMs;
+      if (isOverLong(nowMs)) standsSinceMs ??= overSinceMs;
       const stoodMs = nowMs - (standsSinceMs ?? nowMs);
       return retrySteps.findLast((step) => step <= stoodMs) ?? retrySteps[0];
     },

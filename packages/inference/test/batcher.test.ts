@@ -14,12 +14,12 @@ interface Run {
   finish(): void;
 }
 
-function open(limits: Partial<BatchingLimits> = {}) {
+function open(limits: Partial<BatchingLimits> = {}, unreadMs = () => 0) {
   const clock = createManualClock(0);
   const runs: Run[] = [];
   const whole = { rowsMax: 10, delayUs: 2_000, queueRowsMax: 30, lanes: 2, ...limits };
-  const batcher = createBatcher<string, string>(whole, clock, (lane, tickets) => {
-    return new Promise<void>((resolve) => {
+  const run = (lane: number, tickets: readonly Ticket<string, string>[]) =>
+    new Promise<void>((resolve) => {
       runs.push({
         lane,
         requests: tickets.map(({ request }) => request),
@@ -30,7 +30,7 @@ function open(limits: Partial<BatchingLimits> = {}) {
         },
       });
     });
-  });
+  const batcher = createBatcher<string, string>(whole, clock, run, { unreadMs });
   return { clock, runs, batcher };
 }
 
@@ -385,6 +385,78 @@ test('batcher: priority: the urgent leave first, and are refused last', async ()
     await turn();
   }
   expect(requestsOf(runs)).toEqual(['a', 'high', 'urgent', 'normal', 'low']);
+});
+
+/** A batcher of one lane with a full batch on it, and what the next request is said to have lain unread. */
+function openUnread() {
+  const lain = { ms: 0 };
+  const limits = { lanes: 1, queueRowsMax: 1_000, queueDelayMsMax: 50, queueDelayMsTarget: 15 };
+  const opened = open(limits, () => lain.ms);
+  /** The batch that runs has taken 10 ms, and the next has left. */
+  const finish = async () => {
+    opened.clock.advanceBy(10);
+    opened.runs.at(-1)?.finish();
+    await turn();
+  };
+  return { ...opened, lain, finish };
+}
+
+test('batcher: unread: after a pause nobody is refused for it', async () => {
+  const { runs, batcher, lain, finish } = openUnread();
+  void batcher.submit('a', 10);
+  void batcher.submit('b', 10);
+  lain.ms = 1_000;
+  expect([batcher.overdue('low'), batcher.overdue('normal')]).toEqual([null, null]);
+  void batcher.submit('c', 10);
+  lain.ms = 0;
+  void batcher.submit('d', 10);
+  for (let batch = 0; batch < 3; batch += 1) await finish();
+  expect(requestsOf(runs)).toEqual(['a', 'b', 'c', 'd']);
+});
+
+test('batcher: unread: where requests lie for long whatever is done it counts, until nobody is refused any more', async () => {
+  const { clock, batcher, lain, finish } = openUnread();
+  void batcher.submit('a', 10);
+  lain.ms = 40;
+  // A batch waits while another runs: short enough in the node, not with what came before.
+  for (let batch = 0; batch < 11; batch += 1) {
+    expect(batcher.overdue('normal')).toBeNull();
+    void batcher.submit('b', 10);
+    await finish();
+  }
+  void batcher.submit('c', 10);
+  await expect(batcher.submit('d', 10)).rejects.toMatchObject({
+    message: 'cannot score now: a request would wait for 60 ms, the limit is 15',
+  });
+  // It is held short now, even while less than a batch is there; the urgent have twice of it.
+  await finish();
+  await finish();
+  expect(batcher.queueRows).toBe(0);
+  lain.ms = 16;
+  expect([batcher.overdue('low'), batcher.overdue('normal'), batcher.overdue('high')]).toEqual([
+    100,
+    100,
+    null,
+  ]);
+  lain.ms = 8;
+  expect([batcher.overdue('low'), batcher.overdue('normal')]).toEqual([100, null]);
+  lain.ms = 0;
+  clock.advanceBy(100);
+  void batcher.submit('e', 10);
+  lain.ms = 40;
+  expect(batcher.overdue('normal')).toBeNull();
+});
+
+test('batcher: unread: while less than a batch is there nobody begins to be refused', async () => {
+  const { runs, batcher, lain, finish } = openUnread();
+  lain.ms = 1_000;
+  for (let batch = 0; batch < 20; batch += 1) {
+    void batcher.submit(String(batch), 9);
+    await turn();
+    await finish();
+    expect(batcher.overdue('low')).toBeNull();
+  }
+  expect(runs.length).toBe(20);
 });
 
 /**

@@ -6,6 +6,7 @@ import { type AsideSession, createOnnxAside } from '../src/onnx-aside.ts';
 import { createOnnxEngine } from '../src/onnx-engine.ts';
 import { type OnnxRuntime, openOnnxRuntime } from '../src/onnx-runtime.ts';
 import { sharedBytes, sharedFloats, sharedInts } from '../src/shared-arrays.ts';
+import { sharedAside } from '../src/shared-aside.ts';
 import { netCases, shapeOf } from './net-cases.ts';
 import { inputFrom, referenceBatch } from './net-reference.ts';
 
@@ -165,6 +166,37 @@ test.each([
 function layeredBatch(): Asked {
   return lane(layered)(inputFrom(referenceBatch(layered, 5, initialParameters(layered, 3), 5)));
 }
+
+test('onnx aside: what the thread has answered can be taken before the event loop comes round', async () => {
+  const { runtime: counted, opened } = watched();
+  const engine = createOnnxEngine(counted, () => true);
+  try {
+    const program = engine.compile(layered);
+    const loaded = program.load(initialParameters(layered, 3));
+    const asked = layeredBatch();
+    expect(await besideOf(program, loaded, asked)).toBeNull();
+    await opened();
+    let cameRound = false;
+    setImmediate(() => {
+      cameRound = true;
+    });
+    let isScored = false;
+    const scored = besideOf(program, loaded, asked).then((logits) => {
+      isScored = true;
+      return logits;
+    });
+    const pause = new Int32Array(new SharedArrayBuffer(4));
+    for (let tries = 0; !isScored && tries < 20_000; tries += 1) {
+      Atomics.wait(pause, 0, 0, 1);
+      sharedAside.hear();
+      for (let step = 0; step < 10; step += 1) await null;
+    }
+    expect([isScored, cameRound]).toEqual([true, false]);
+    expect(await scored).toEqual(await logitsOf(program, loaded, asked));
+  } finally {
+    engine.dispose();
+  }
+});
 
 test('onnx aside: weights that are loaded while the thread is busy have their session before they are asked', async () => {
   const { runtime: counted, counts, opened } = watched();
