@@ -135,10 +135,10 @@ export function createBatcher<Request, Result>(
   };
   const limitMs = (priority: Priority) => patience[priority] * delay.limitMs;
   const overdue = (priority: Priority) => {
-    const nowMs = clock.monotonicMs();
     lainMs = unreadMs();
     const isIdle = queue.rows + underwayRows < limits.rowsMax;
     if (isIdle && !delay.isHeldShort) return null;
+    const nowMs = clock.monotonicMs();
     const waitMs = (delay.stands(nowMs) ? lainMs : 0) + (isIdle ? 0 : queuedMs(priority));
     return waitMs > limitMs(priority) ? delay.refuse(nowMs) : null;
   };
