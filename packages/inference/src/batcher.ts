@@ -11,7 +11,7 @@
  *   leaves nothing so old. This is looked at as batches leave alone: a process that did not run for a while finds old
  *   requests, takes them along with the next batch and refuses nobody.
  * - What waits or is under way is not let grow beyond what ends within that time, by how long batches took lately
- *   (drain-rate.ts). While that is less than a batch it does not count, and nobody is refused who would not have been before.
+ *   (drain-rate.ts). While that is less than a batch it does not count, and nobody begins to be refused.
  * - How long a request has lain unread (unread-wait.ts) tells of a queue that stands as other waits do, and counts where one does: after
  *   a pause all have lain, and the next batches take them along.
  * So what is accepted waits about as long as that, whatever is asked.

@@ -167,15 +167,21 @@ function layeredBatch(): Asked {
   return lane(layered)(inputFrom(referenceBatch(layered, 5, initialParameters(layered, 3), 5)));
 }
 
-test('onnx aside: what the thread has answered can be taken before the event loop comes round', async () => {
+/** An engine of a busy thread, with a version whose session in the other one is there. */
+async function openBusy() {
   const { runtime: counted, opened } = watched();
   const engine = createOnnxEngine(counted, () => true);
+  const program = engine.compile(layered);
+  const loaded = program.load(initialParameters(layered, 3));
+  const asked = layeredBatch();
+  expect(await besideOf(program, loaded, asked)).toBeNull();
+  await opened();
+  return { engine, program, loaded, asked };
+}
+
+test('onnx aside: what the thread has answered can be taken before the event loop comes round', async () => {
+  const { engine, program, loaded, asked } = await openBusy();
   try {
-    const program = engine.compile(layered);
-    const loaded = program.load(initialParameters(layered, 3));
-    const asked = layeredBatch();
-    expect(await besideOf(program, loaded, asked)).toBeNull();
-    await opened();
     let cameRound = false;
     setImmediate(() => {
       cameRound = true;
@@ -266,14 +272,8 @@ test('onnx aside: a session that cannot be opened there is tried once a version'
 });
 
 test('onnx aside: a batch in memory that the other thread would only get a copy of is refused', async () => {
-  const { runtime: counted, opened } = watched();
-  const engine = createOnnxEngine(counted, () => true);
+  const { engine, program, loaded, asked } = await openBusy();
   try {
-    const program = engine.compile(layered);
-    const loaded = program.load(initialParameters(layered, 3));
-    const asked = layeredBatch();
-    expect(await besideOf(program, loaded, asked)).toBeNull();
-    await opened();
     const copied = { ...asked, rows: { ...asked.rows, rows: [Float32Array.from(asked.rows.rows[0])] } };
     expect(await besideOf(program, loaded, copied)).toBe(false);
   } finally {
