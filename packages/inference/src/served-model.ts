@@ -145,12 +145,7 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
         return net.versions.current.version;
       },
     },
-    open: (record) =>
-      openVersion(record, options, {
-        ...shared,
-        // What `auto` takes for a net without matrices says nothing of one with them.
-        opened: net.choice.reason === 'simple' ? null : net.engine.name,
-      }),
+    open: (record) => openVersion(record, options, { ...shared, beside: net }),
   });
   const stopSwapping = swaps.start((swap) => line.inTurn(swap));
 
@@ -243,7 +238,7 @@ type SharedByLines = Omit<ScoringLineOptions, 'net' | 'dense'>;
 async function openVersion(
   record: VersionRecord,
   { registry, clock, engine, logger, readNet, stepPauseMs = 2 }: ServedModelOptions,
-  { opened, ...shared }: SharedByLines & { readonly opened: EngineName | null },
+  { beside, ...shared }: SharedByLines & { readonly beside: OpenNet },
 ): Promise<VersionLine> {
   // Checked by the registry when it was made; a damaged one is stopped by its weights.
   const { model, version, file } = record;
@@ -263,7 +258,7 @@ async function openVersion(
     work: scoringWork,
     ...(readNet && { readNet }),
     onSkip: (name, reason) => logger.info({ engine: name, reason }, 'engine skipped'),
-    opened,
+    beside,
     turn: pause,
   });
   try {

@@ -5,12 +5,12 @@ import { featureValuesMax, invariant, type ModelFile } from '@millrace/protocol'
 import { createBatchSpace, scoreSpace, tablesToPull } from './batch-space.ts';
 import { compileNet } from './compile-model.ts';
 import type { DenseVersion } from './dense-versions.ts';
-import type { Engine, EngineName, Program } from './engine.ts';
+import type { Engine, Program } from './engine.ts';
 import { createFeatureEncoder } from './feature-encoder.ts';
 import { compileFeatures, type FeaturePlan } from './feature-plan.ts';
 import { scalesFrom } from './moments.ts';
-import { hasMatrices } from './net-shape.ts';
-import { engineFor, type OpenNetOptions } from './open-net.ts';
+import { hasMatrices, type NetShape } from './net-shape.ts';
+import { engineFor, type OpenNet, type OpenNetOptions } from './open-net.ts';
 
 export interface FrozenNet {
   readonly file: ModelFile;
@@ -22,8 +22,8 @@ export interface FrozenNet {
 }
 
 export interface FrozenNetOptions extends OpenNetOptions {
-  /** What runs another net with matrices in this process, and this one then; null: `auto` chooses. Default null. */
-  readonly opened?: EngineName | null;
+  /** A net that is open here, and stays so for longer: its engine runs this one, too, where it can. Null: there is none. Default null. */
+  readonly beside?: Pick<OpenNet, 'engine' | 'choice'> | null;
   /** Resolves once others have had their turn: making the net ready is done in steps. Default: in one. */
   readonly turn?: () => Promise<void>;
 }
@@ -39,37 +39,54 @@ export async function openFrozenNet(
   version: number,
   options: FrozenNetOptions,
 ): Promise<FrozenNet> {
-  const { opened = null, turn = async () => {}, ...choice } = options;
+  const { turn = async () => {} } = options;
   const shape = compileNet(file);
   const moments = shape.moments.length;
   invariant(weights.length === shape.parameters + momentFloats * moments, 'weights are those of the net');
   const plan = compileFeatures(file, shape, featureValuesMax);
   await turn();
-  // To measure again holds up whoever is being served meanwhile.
-  const known = opened !== null && hasMatrices(shape);
-  const { engine } = await engineFor(file, shape, { ...choice, ...(known && { wanted: opened }) });
+  const { engine, giveBack } = await engineOf(file, shape, options);
+  let program: Program | null = null;
   try {
     await turn();
-    const program = engine.compile(shape);
+    program = engine.compile(shape);
     await turn();
     const dense = { version, loaded: program.load(weights), scales: scalesFrom(weights, moments) };
+    const made = program;
     return {
       file,
       plan,
       engine,
-      program,
+      program: made,
       dense,
       dispose() {
         dense.loaded.dispose();
-        program.dispose();
-        engine.dispose();
+        made.dispose();
+        giveBack();
       },
     };
   } catch (error) {
-    // Its programs go with it.
-    engine.dispose();
+    program?.dispose();
+    giveBack();
     throw error;
   }
+}
+
+/** To open an engine, and more so to measure engines, holds up whoever is being served meanwhile. */
+async function engineOf(
+  file: ModelFile,
+  shape: NetShape,
+  { beside = null, turn: _turn, ...choice }: FrozenNetOptions,
+): Promise<{ readonly engine: Engine; readonly giveBack: () => void }> {
+  const own = async (wanted: OpenNetOptions['wanted']) => {
+    const { engine } = await engineFor(file, shape, { ...choice, wanted });
+    return { engine, giveBack: () => engine.dispose() };
+  };
+  // What `auto` takes for a net without matrices says nothing of one with them.
+  if (beside === null || beside.choice.reason === 'simple' || !hasMatrices(shape)) return own(choice.wanted);
+  // An engine for an imported net runs no other.
+  const isOfOneNet = beside.choice.reason === 'imported' || shape.imported !== null;
+  return isOfOneNet ? own(beside.engine.name) : { engine: beside.engine, giveBack() {} };
 }
 
 /**

@@ -50,17 +50,20 @@ const opsetVersion = 17;
 const formatVersion = 8;
 const attributeTypes = { int: 2, ints: 7 } as const;
 
+/** Bytes in pieces, so that what is large is copied once, into the whole. */
+type Pieces = readonly Uint8Array[];
+
 /** A ModelProto. */
 export function modelBytes(graph: Graph): Uint8Array {
   return Buffer.concat([
-    number(1, formatVersion),
-    text(2, 'millrace'),
-    message(7, graphParts(graph)),
-    message(8, [number(2, opsetVersion)]),
+    ...number(1, formatVersion),
+    ...text(2, 'millrace'),
+    ...message(7, graphParts(graph)),
+    ...message(8, [number(2, opsetVersion)]),
   ]);
 }
 
-function graphParts({ name, nodes, inputs, outputs, constants }: Graph): Uint8Array[] {
+function graphParts({ name, nodes, inputs, outputs, constants }: Graph): Pieces[] {
   return [
     ...nodes.map((node) => message(1, nodeParts(node))),
     text(2, name),
@@ -70,7 +73,7 @@ function graphParts({ name, nodes, inputs, outputs, constants }: Graph): Uint8Ar
   ];
 }
 
-function nodeParts({ type, inputs, output, attributes }: Node): Uint8Array[] {
+function nodeParts({ type, inputs, output, attributes }: Node): Pieces[] {
   return [
     ...inputs.map((name) => text(1, name)),
     text(2, output),
@@ -79,39 +82,40 @@ function nodeParts({ type, inputs, output, attributes }: Node): Uint8Array[] {
   ];
 }
 
-function attributeParts(attribute: Attribute): Uint8Array[] {
+function attributeParts(attribute: Attribute): Pieces[] {
   const head = text(1, attribute.name);
   if ('int' in attribute) return [head, number(3, attribute.int), number(20, attributeTypes.int)];
   return [head, ...attribute.ints.map((value) => number(8, value)), number(20, attributeTypes.ints)];
 }
 
-function constantParts({ name, dims, values }: ConstantTensor): Uint8Array[] {
+function constantParts({ name, dims, values }: ConstantTensor): Pieces[] {
   const type = values instanceof Float32Array ? elementTypes.float32 : elementTypes.int64;
   const raw = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  return [...dims.map((size) => number(1, size)), number(2, type), text(8, name), bytes(9, raw)];
+  return [...dims.map((size) => number(1, size)), number(2, type), text(8, name), field(9, [raw])];
 }
 
-function infoParts({ name, type, dims }: TensorInfo): Uint8Array[] {
+function infoParts({ name, type, dims }: TensorInfo): Pieces[] {
   const shape = dims.map((size) => message(1, [typeof size === 'number' ? number(1, size) : text(2, size)]));
   const tensor = message(1, [number(1, elementTypes[type]), message(2, shape)]);
   return [text(1, name), message(2, [tensor])];
 }
 
-function message(field: number, parts: readonly Uint8Array[]): Uint8Array {
-  return bytes(field, Buffer.concat(parts));
+function message(place: number, parts: readonly Pieces[]): Pieces {
+  return field(place, parts.flat());
 }
 
-function text(field: number, value: string): Uint8Array {
-  return bytes(field, Buffer.from(value));
+function text(place: number, value: string): Pieces {
+  return field(place, [Buffer.from(value)]);
 }
 
-function bytes(field: number, value: Uint8Array): Uint8Array {
-  return Buffer.concat([varint(BigInt(field * 8 + 2)), varint(BigInt(value.byteLength)), value]);
+function field(place: number, value: Pieces): Pieces {
+  const length = value.reduce((sum, piece) => sum + piece.byteLength, 0);
+  return [varint(BigInt(place * 8 + 2)), varint(BigInt(length)), ...value];
 }
 
 /** An int64: a negative one is its two's complement, ten bytes long. */
-function number(field: number, value: number): Uint8Array {
-  return Buffer.concat([varint(BigInt(field * 8)), varint(BigInt.asUintN(64, BigInt(value)))]);
+function number(place: number, value: number): Pieces {
+  return [varint(BigInt(place * 8)), varint(BigInt.asUintN(64, BigInt(value)))];
 }
 
 function varint(value: bigint): Uint8Array {

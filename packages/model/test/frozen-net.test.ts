@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
-import type { Engine } from '../src/engine.ts';
+import type { Engine, EngineName } from '../src/engine.ts';
 import { openFrozenNet, warmUp } from '../src/frozen-net.ts';
 import { initialDense } from '../src/open-net.ts';
+import { createPlainEngine } from '../src/plain-engine.ts';
 import { exampleModel } from './example-model.ts';
 
 const options = { wanted: 'plain', onSkip() {} } as const;
@@ -54,13 +55,50 @@ test('frozen net: warming up tells of weights that overflow', async () => {
   huge.dispose();
 });
 
-test('frozen net: runs on what runs another net with matrices here, plain too, and tries nothing else', async () => {
+test('frozen net: runs on the engine of the net beside it, opens and measures none, and leaves it open', async () => {
   const file = exampleModel();
   const { weights } = initialDense(file);
+  const plain = createPlainEngine();
+  const calls: string[] = [];
+  const engine: Engine = { ...plain, name: 'plain', dispose: () => void calls.push('dispose') };
+  const load = async (name: EngineName) => {
+    calls.push(`load ${name}`);
+    return plain;
+  };
+  const beside = { engine, choice: { reason: 'measured', speeds: [] } } as const;
   const work = { kind: 'scores', rows: [1] } as const;
-  const skipped: string[] = [];
-  const onSkip = (name: string) => void skipped.push(name);
-  const net = await openFrozenNet(file, weights, 1, { wanted: 'auto', onSkip, work, opened: 'plain' });
-  expect([net.engine.name, skipped]).toEqual(['plain', []]);
+  const auto = { wanted: 'auto', onSkip() {}, work, load } as const;
+  const net = await openFrozenNet(file, weights, 1, { ...auto, beside });
+  expect(net.engine).toBe(engine);
   net.dispose();
+  expect(calls).toEqual([]);
+  // Nothing follows from what a net without matrices runs on.
+  const simple = { engine, choice: { reason: 'simple', speeds: [] } } as const;
+  (await openFrozenNet(file, weights, 1, { ...auto, beside: simple })).dispose();
+  expect(calls).toContain('load onnx');
+  // An engine that was made for one net runs no other: its namesake does.
+  calls.length = 0;
+  const imported = { engine, choice: { reason: 'imported', speeds: [] } } as const;
+  (await openFrozenNet(file, weights, 1, { ...auto, beside: imported })).dispose();
+  expect(calls).toEqual(['load plain']);
+});
+
+test('frozen net: one that cannot be loaded leaves nothing on the engine of the net beside it', async () => {
+  const file = exampleModel();
+  const { weights } = initialDense(file);
+  let open = 0;
+  const engine: Engine = {
+    name: 'plain',
+    compile(shape) {
+      open += 1;
+      const load = () => {
+        throw new Error('out of memory');
+      };
+      return { ...createPlainEngine().compile(shape), load, dispose: () => void (open -= 1) };
+    },
+    dispose() {},
+  };
+  const beside = { engine, choice: { reason: 'measured', speeds: [] } } as const;
+  await expect(openFrozenNet(file, weights, 1, { ...options, beside })).rejects.toThrow('out of memory');
+  expect(open).toBe(0);
 });

@@ -38,11 +38,14 @@ export async function getWeights(
   const bytes = bytesOf(weights);
   const chunks = await blobs.get(versionBlobName(model, version));
   if (chunks === null) throw damaged(model, version, `${bytes.length} bytes`, 'none');
+  // Chunk by chunk: whoever is served meanwhile waits for one and not for all.
+  const hash = createHash('sha256');
   let at = 0;
   try {
     for await (const chunk of chunks) {
       if (at + chunk.length > bytes.length) throw damaged(model, version, `${bytes.length} bytes`, 'more');
       bytes.set(chunk, at);
+      hash.update(chunk);
       at += chunk.length;
     }
   } catch (error) {
@@ -52,7 +55,7 @@ export async function getWeights(
     });
   }
   if (at < bytes.length) throw damaged(model, version, `${bytes.length} bytes`, String(at));
-  const found = sha256Of(bytes);
+  const found = hash.digest('hex');
   if (found !== sha256) throw damaged(model, version, `SHA-256 ${sha256}`, found);
   return weights;
 }
