@@ -94,7 +94,10 @@ test('frozen net: one that cannot be loaded leaves nothing on the engine of the 
       const load = () => {
         throw new Error('out of memory');
       };
-      return { ...createPlainEngine().compile(shape), load, dispose: () => void (open -= 1) };
+      const dispose = () => {
+        open -= 1;
+      };
+      return { ...createPlainEngine().compile(shape), load, dispose };
     },
     dispose() {},
   };
