@@ -12,6 +12,7 @@ import {
   decodeVersionRecord,
   encodeVersionCatalog,
   encodeVersionRecord,
+  isMillraceError,
   jsonFrom,
   MillraceError,
   type ModelFile,
@@ -129,6 +130,15 @@ export interface VersionRegistry {
   remove(model: string, version: number): Promise<VersionCatalog>;
 }
 
+interface StoredCatalog {
+  readonly catalog: VersionCatalog;
+  /** 0: there is none. */
+  readonly revision: number;
+}
+
+/** Pure: it may be called again. */
+type CatalogChange = (catalog: VersionCatalog) => VersionCatalog;
+
 /** Tries of a compare-and-set: losing so often means that something writes without end. */
 const triesMax = 50;
 
@@ -143,13 +153,42 @@ export async function openVersionRegistry(bus: Bus, clock: Pick<Clock, 'now'>): 
       throw new MillraceError('MILL_VERSION_DAMAGED', `version ${version} of "${model}" has no record`);
     return decodeVersionRecord(entry.value);
   };
-  const change = async (model: string, next: (catalog: VersionCatalog) => VersionCatalog) => {
+  /** Catalogs as this registry last left them. */
+  const left = new Map<string, StoredCatalog>();
+  /** @returns null when others have changed it meanwhile. */
+  const replace = async (stored: StoredCatalog, made: VersionCatalog): Promise<VersionCatalog | null> => {
+    const catalog = { ...made, changes: stored.catalog.changes + 1 };
+    const revision = await kv.putIf(made.model, encodeVersionCatalog(catalog), stored.revision);
+    if (revision === null) return null;
+    left.set(made.model, { catalog, revision });
+    return catalog;
+  };
+  /**
+   * A change of the catalog as this registry left it spares a question. Others may have changed it since: the compare-and-set says
+   * so, and what is refused, or is so already, is judged by what is there now.
+   */
+  const changeLeft = async (model: string, next: CatalogChange): Promise<VersionCatalog | null> => {
+    const stored = left.get(model);
+    if (stored === undefined) return null;
+    left.delete(model);
+    let made: VersionCatalog;
+    try {
+      made = next(stored.catalog);
+    } catch (error) {
+      if (isMillraceError(error)) return null;
+      throw error;
+    }
+    return made === stored.catalog ? null : replace(stored, made);
+  };
+  const change = async (model: string, next: CatalogChange): Promise<VersionCatalog> => {
+    const changed = await changeLeft(model, next);
+    if (changed !== null) return changed;
     for (let tries = 0; tries < triesMax; tries += 1) {
-      const { catalog, revision } = await readCatalog(kv, model);
-      const made = next(catalog);
-      if (made === catalog) return catalog;
-      const changed = { ...made, changes: catalog.changes + 1 };
-      if ((await kv.putIf(model, encodeVersionCatalog(changed), revision)) !== null) return changed;
+      const stored = await readCatalog(kv, model);
+      const made = next(stored.catalog);
+      if (made === stored.catalog) return made;
+      const now = await replace(stored, made);
+      if (now !== null) return now;
     }
     throw new MillraceError('MILL_OVERLOADED', `the versions of "${model}" change too fast to change them`);
   };
@@ -259,10 +298,7 @@ function withCatalog(catalog: VersionCatalog, record: VersionRecord): ModelVersi
   };
 }
 
-async function readCatalog(
-  kv: Kv,
-  model: string,
-): Promise<{ readonly catalog: VersionCatalog; readonly revision: number }> {
+async function readCatalog(kv: Kv, model: string): Promise<StoredCatalog> {
   const entry = await kv.get(model);
   if (entry === null) return { catalog: emptyCatalog(model), revision: 0 };
   return { catalog: decodeVersionCatalog(entry.value), revision: entry.revision };

@@ -8,7 +8,7 @@ import {
   versionsMax,
 } from '@millrace/protocol';
 import { createManualClock, createMemoryBus, type MemoryBus } from '@millrace/runtime';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { type LiveLine, openVersionRegistry, type VersionRegistry, watchVersions } from '../src/index.ts';
 
 const file: ModelFile = {
@@ -217,4 +217,32 @@ test('version registry: whoever watches sees a record before the catalog names i
   expect(seen.length).toBeGreaterThan(2);
   expect(seen).not.toContain(false);
   await view.close();
+});
+
+test('version registry: two that change a catalog in turn lose nothing, and judge by what is there now', async () => {
+  const { bus, registry: mine, line } = await stage();
+  const theirs = await openVersionRegistry(bus, createManualClock(5_000));
+  await mine.takeVersion(line, { code });
+  await mine.setLabel('deep', 'stable', 1);
+  await theirs.takeVersion(line, { code });
+  await theirs.setLabel('deep', 'canary', 2);
+  // As mine left it there is no version 2.
+  const { labels, changes } = await mine.setLabel('deep', 'stable', 2);
+  expect(labels).toMatchObject({ stable: { version: 2, previous: 1 }, canary: { version: 2 } });
+  // As theirs left it `stable` is at 1, and nothing would have to be done.
+  expect((await theirs.setLabel('deep', 'stable', 1)).changes).toBe(changes + 1);
+  expect(await mine.catalogOf('deep')).toEqual(await theirs.catalogOf('deep'));
+});
+
+test('version registry: who alone changes a catalog does not ask for it each time', async () => {
+  const { bus, registry, line } = await stage();
+  await registry.takeVersion(line, { code });
+  await registry.takeVersion(line, { code });
+  const get = vi.spyOn(await bus.kv('versions'), 'get');
+  await registry.setLabel('deep', 'stable', 1);
+  await registry.setLabel('deep', 'stable', 2);
+  expect(get).not.toHaveBeenCalled();
+  // What changes nothing is told of what is there.
+  await registry.setLabel('deep', 'stable', 2);
+  expect(get).toHaveBeenCalledOnce();
 });
