@@ -64,7 +64,7 @@ export interface ServedModelOptions {
   readonly swapEveryMs: number;
   /**
    * Between two steps of opening a version, ms, so that a request that is under way meets one of them and not several; 0: a turn of
-   * the event loop. Default 2.
+   * the event loop. Default 6.
    */
   readonly stepPauseMs?: number;
   readonly versions: VersionsView;
@@ -182,6 +182,9 @@ export async function serveModel(file: ModelFile, options: ServedModelOptions): 
   return served;
 }
 
+/** Long enough for what a step has held up to be answered before the next: nobody waits for a version as for an answer. */
+const stepPauseMsDefault = 6;
+
 /** The live line's swaps: now, or every so often with all but the assignment done while batches go on. */
 function createSwaps(net: OpenNet, { clock, logger, swapEveryMs, onFailed }: ServedModelOptions) {
   const model = net.file.name;
@@ -237,7 +240,7 @@ type SharedByLines = Omit<ScoringLineOptions, 'net' | 'dense'>;
  */
 async function openVersion(
   record: VersionRecord,
-  { registry, clock, engine, logger, readNet, stepPauseMs = 2 }: ServedModelOptions,
+  { registry, clock, engine, logger, readNet, stepPauseMs = stepPauseMsDefault }: ServedModelOptions,
   { beside, ...shared }: SharedByLines & { readonly beside: OpenNet },
 ): Promise<VersionLine> {
   // Checked by the registry when it was made; a damaged one is stopped by its weights.
@@ -246,6 +249,7 @@ async function openVersion(
     stepPauseMs === 0
       ? nextTurn()
       : new Promise<void>((resolve) => void clock.setTimer(stepPauseMs, resolve));
+  await pause();
   const weights = await registry.weightsOf(record);
   await pause();
   if (weights.length !== denseFloatsOf(file))

@@ -86,6 +86,7 @@ export function createDenseVersions(program: Program, source: WeightsSource, mom
       if (!areFinite(source.weights)) return 'refused';
       if (next !== null && next.loaded !== before?.loaded) next.loaded.dispose();
       put(versionOf(source.weights, source.sequence, before));
+      program.loadBeside?.(current.loaded);
       return 'swapped';
     },
     async prepare(turn) {
@@ -102,6 +103,8 @@ export function createDenseVersions(program: Program, source: WeightsSource, mom
       const ready = versionOf(staged, sequence, room);
       if (next !== null && next.loaded !== before?.loaded) giveBack(next, ready);
       next = ready;
+      await turn();
+      program.loadBeside?.(ready.loaded);
       return 'ready';
     },
     revert() {

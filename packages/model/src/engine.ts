@@ -98,6 +98,11 @@ export interface Program {
    * @param weights as for load; copied.
    */
   reload?(loaded: LoadedWeights, weights: Float32Array): void;
+  /**
+   * Has the thread of `forwardBeside` make weights ready, too, where it is wanted now. A step of its own: to hand them over takes about
+   * as long as to load them. Absent: there is no such thread, or it needs nothing of that.
+   */
+  loadBeside?(loaded: LoadedWeights): void;
   /** Writes `rows` logits to `logits`. */
   forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> | undefined;
   /**

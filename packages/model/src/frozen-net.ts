@@ -52,6 +52,8 @@ export async function openFrozenNet(
     program = engine.compile(shape);
     await turn();
     const dense = { version, loaded: program.load(weights), scales: scalesFrom(weights, moments) };
+    await turn();
+    program.loadBeside?.(dense.loaded);
     const made = program;
     return {
       file,

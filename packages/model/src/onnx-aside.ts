@@ -72,6 +72,8 @@ export interface AsideAnswer {
 export interface OnnxAside {
   /** True once the thread is gone, by close or by itself: it opens nothing any more. */
   readonly hasEnded: boolean;
+  /** True while it opens a session, which it does nothing beside: what it is asked to score waits for that. */
+  readonly isOpening: boolean;
   /** @param model  an ONNX file with the output `logits`, [rows, …] of one float a row. Rejects when the thread has ended. */
   open(model: Uint8Array, options: InferenceSession.SessionOptions, net: AsideNet): Promise<AsideSession>;
   /** Takes what the thread has answered by now. Otherwise that waits for the event loop, a turn of which may be long. */
@@ -102,6 +104,7 @@ export function createOnnxAside(): OnnxAside {
   let ended: MillraceError | null = null;
   let orders = 0;
   let sessions = 0;
+  let opening = 0;
 
   const end = (reason: string) => {
     ended ??= new MillraceError('MILL_INTERNAL', `the thread for scores has ended: ${reason}`);
@@ -140,10 +143,18 @@ export function createOnnxAside(): OnnxAside {
     get hasEnded() {
       return ended !== null;
     },
+    get isOpening() {
+      return opening > 0;
+    },
     async open(model, options, net) {
       sessions += 1;
       const session = sessions;
-      await ask({ type: 'open', id: ++orders, session, model, options, net });
+      opening += 1;
+      try {
+        await ask({ type: 'open', id: ++orders, session, model, options, net });
+      } finally {
+        opening -= 1;
+      }
       return new OwnSession(
         net,
         (order) => ask({ ...order, id: ++orders, session }),

@@ -15,6 +15,7 @@ import { tensorOf } from './onnx-feeds.ts';
 import type { GraphWriter } from './onnx-graph.ts';
 import { logitsOutput, type OnnxFed, OnnxInputs, putLogits } from './onnx-inputs.ts';
 import { forwardGraph, type GradientPlace, gradientsGraph } from './onnx-net.ts';
+import { type Graph, modelBytes } from './onnx-proto.ts';
 import { type RequestsGraph, requestsGraph } from './onnx-requests.ts';
 import { type OnnxRuntime, requestThreads } from './onnx-runtime.ts';
 import { createLazySession, type LazySession } from './onnx-session.ts';
@@ -52,7 +53,8 @@ interface Scoring {
   aside: LazySession<AsideSession> | null;
 }
 
-const kinds = ['rows', 'requests', 'aside'] as const;
+const ownKinds = ['rows', 'requests'] as const;
+const kinds = [...ownKinds, 'aside'] as const;
 
 class OnnxWeights implements LoadedWeights {
   readonly parameters: Float32Array;
@@ -112,12 +114,16 @@ class OnnxProgram implements Program {
       this.#loaded.delete(gone),
     );
     this.#loaded.add(loaded);
-    for (const kind of kinds) {
+    for (const kind of ownKinds) {
       // A failure is that of the forward that waits for it, or tries again.
-      if (this.#newest?.scoring[kind]?.isScored === true) loaded.scoring[kind]?.open().catch(() => {});
+      if (this.#newest?.scoring[kind].isScored === true) loaded.scoring[kind].open().catch(() => {});
     }
     this.#newest = loaded;
     return loaded;
+  }
+
+  loadBeside(loaded: LoadedWeights): void {
+    if (this.#busy?.isBusy() === true) openedAside((loaded as OnnxWeights).scoring);
   }
 
   forward(loaded: LoadedWeights, input: NetInput, logits: Float32Array): Promise<void> {
@@ -133,7 +139,7 @@ class OnnxProgram implements Program {
     if (this.#busy?.isBusy() !== true) return null;
     const { scoring } = loaded as OnnxWeights;
     const session = openedAside(scoring);
-    if (session === null) return null;
+    if (session === null || this.#busy.aside.isOpening) return null;
     // A thread that has ended costs no answer.
     return session.score(input, logits).then(
       () => true,
@@ -194,7 +200,9 @@ class OnnxProgram implements Program {
       return this.#rows.withConstants('forward', parameters);
     };
     const split = this.#requests;
-    const requests = split === null ? rows : () => split.graph.withConstants('forward', parameters);
+    const requests = writtenOnce(() =>
+      split === null ? rows() : split.graph.withConstants('forward', parameters),
+    );
     const threads = requestThreads(shape);
     const sides = split && {
       sharedPlaces: split.sharedPlaces,
@@ -202,7 +210,7 @@ class OnnxProgram implements Program {
       readsRows: split.readsRows,
     };
     return {
-      rows: createLazySession(() => runtime.open(rows(), 0)),
+      rows: createLazySession(() => runtime.open(modelBytes(rows()), 0)),
       requests: createLazySession(() => runtime.open(requests(), threads)),
       aside: aside
         ? createLazySession(() => runtime.openAside(aside, requests(), threads, { shape, sides }))
@@ -212,7 +220,7 @@ class OnnxProgram implements Program {
 
   #openBackward(): Backward {
     const { graph, places } = gradientsGraph(this.#shape);
-    const session = createLazySession(() => this.#runtime.open(graph.withInputs('gradients'), 0));
+    const session = createLazySession(() => this.#runtime.open(modelBytes(graph.withInputs('gradients')), 0));
     return { graph, places, session };
   }
 
@@ -227,11 +235,20 @@ class OnnxProgram implements Program {
   }
 }
 
+/** A graph written down, for sessions that are opened one soon after the other; kept no longer than the next collection. */
+function writtenOnce(graph: () => Graph): () => Uint8Array {
+  let kept: WeakRef<Uint8Array> | null = null;
+  return () => {
+    const bytes = kept?.deref() ?? modelBytes(graph());
+    kept = new WeakRef(bytes);
+    return bytes;
+  };
+}
+
 /** Null: it is not there yet. Nobody waits for it. */
 function openedAside(scoring: Scoring): AsideSession | null {
   const { aside } = scoring;
   if (aside === null) return null;
-  aside.isScored = true;
   if (aside.opened === null) aside.open().catch(() => loseAside(scoring));
   return aside.opened;
 }

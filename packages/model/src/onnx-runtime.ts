@@ -20,12 +20,12 @@ export interface OnnxRuntime {
   readonly name: OnnxEngineName;
   readonly ort: Ort;
   /**
-   * A session that runs a graph; made within one turn of the event loop, which is held up for it.
+   * A session that runs a graph, an ONNX file; made within one turn of the event loop, which is held up for it.
    * @param threads 0: the library's choice, one a core.
    */
-  open(graph: Graph, threads: number): Promise<InferenceSession>;
+  open(graph: Uint8Array, threads: number): Promise<InferenceSession>;
   /** The same in another thread, for requests; the graph has one output, logits. */
-  openAside(aside: OnnxAside, graph: Graph, threads: number, net: AsideNet): Promise<AsideSession>;
+  openAside(aside: OnnxAside, graph: Uint8Array, threads: number, net: AsideNet): Promise<AsideSession>;
 }
 
 const providers: Readonly<Record<OnnxEngineName, string>> = {
@@ -68,11 +68,11 @@ export async function openOnnxRuntime(name: OnnxEngineName): Promise<OnnxRuntime
   const runtime: OnnxRuntime = {
     name,
     ort,
-    open: (graph, threads) => ort.InferenceSession.create(modelBytes(graph), optionsOf(threads)),
-    openAside: (aside, graph, threads, net) => aside.open(modelBytes(graph), optionsOf(threads), net),
+    open: (graph, threads) => ort.InferenceSession.create(graph, optionsOf(threads)),
+    openAside: (aside, graph, threads, net) => aside.open(graph, optionsOf(threads), net),
   };
   // A provider that is not here says so when it is first asked for.
-  const probe = await runtime.open(probeGraph, 1);
+  const probe = await runtime.open(modelBytes(probeGraph), 1);
   await probe.release();
   return runtime;
 }

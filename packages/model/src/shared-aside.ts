@@ -23,6 +23,9 @@ export function shareAside(create: () => OnnxAside): SharedAside {
         get hasEnded() {
           return own.aside.hasEnded;
         },
+        get isOpening() {
+          return own.aside.isOpening;
+        },
         open: (model, options, net) => own.aside.open(model, options, net),
         hear: () => own.aside.hear(),
         close() {

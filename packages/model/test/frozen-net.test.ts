@@ -83,6 +83,30 @@ test('frozen net: runs on the engine of the net beside it, opens and measures no
   expect(calls).toEqual(['load plain']);
 });
 
+test('frozen net: another thread is handed the weights in a step of its own', async () => {
+  const file = exampleModel();
+  const { weights } = initialDense(file);
+  const steps: string[] = [];
+  const plain = createPlainEngine();
+  const engine: Engine = {
+    ...plain,
+    compile(shape) {
+      const program = plain.compile(shape);
+      return Object.assign(program, {
+        load(given: Float32Array) {
+          steps.push('load');
+          return Object.getPrototypeOf(program).load.call(program, given);
+        },
+        loadBeside: () => void steps.push('load beside'),
+      });
+    },
+  };
+  const turn = async () => void steps.push('turn');
+  const on = { ...options, load: async () => engine, turn };
+  (await openFrozenNet(file, weights, 1, on)).dispose();
+  expect(steps.slice(-4)).toEqual(['turn', 'load', 'turn', 'load beside']);
+});
+
 test('frozen net: one that cannot be loaded leaves nothing on the engine of the net beside it', async () => {
   const file = exampleModel();
   const { weights } = initialDense(file);

@@ -214,10 +214,36 @@ test('onnx aside: weights that are loaded while the thread is busy have their se
     await opened();
     expect([counts.opened, counts.runs]).toEqual([1, 0]);
     const next = program.load(initialParameters(layered, 4));
+    program.loadBeside?.(next);
     await opened();
     expect(counts.opened).toBe(2);
     expect(await besideOf(program, next, asked)).toEqual(await logitsOf(program, next, asked));
     expect(counts.runs).toBe(1);
+  } finally {
+    engine.dispose();
+  }
+});
+
+test('onnx aside: while the other thread opens a session it is asked for no scores, and of a thread that is not busy for neither', async () => {
+  const { runtime: counted, counts, opened } = watched();
+  let isBusy = true;
+  const engine = createOnnxEngine(counted, () => isBusy);
+  try {
+    const program = engine.compile(layered);
+    const asked = layeredBatch();
+    const first = program.load(initialParameters(layered, 3));
+    program.loadBeside?.(first);
+    await opened();
+    const next = program.load(initialParameters(layered, 4));
+    program.loadBeside?.(next);
+    // The first has its session, whose scores would wait for the other to be made.
+    expect(await besideOf(program, first, asked)).toBeNull();
+    await opened();
+    expect(await besideOf(program, first, asked)).toEqual(await logitsOf(program, first, asked));
+    isBusy = false;
+    program.loadBeside?.(program.load(initialParameters(layered, 5)));
+    await opened();
+    expect(counts.opened).toBe(2);
   } finally {
     engine.dispose();
   }

@@ -12,6 +12,7 @@ function threads() {
       get hasEnded() {
         return one.ended;
       },
+      isOpening: false,
       open() {
         one.opened += 1;
         return Promise.reject(new Error('no session'));
