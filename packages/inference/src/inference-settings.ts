@@ -99,7 +99,7 @@ export const inferenceSettings = defineConfig({
   asideFrom: {
     env: 'MILL_ASIDE_FROM',
     parser: numberSetting({ min: 0, max: 1 }),
-    default: 0.6,
+    default: 0.8,
     sentence:
       'Share of its time that the node’s thread is busy from which on ONNX Runtime scores in a thread beside it; 1: never.',
   },

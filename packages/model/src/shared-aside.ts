@@ -1,6 +1,6 @@
 /**
- * One thread for scores that all engines use which are open at a time. Each version of a model comes with an engine of its own, and to
- * start a thread and have it load the library takes longer than all else that goes on when a version is loaded.
+ * One thread for scores that all engines use which are open at a time: those of models, and of versions that could not have their
+ * model's. To start a thread and have it load the library takes longer than all else that goes on when a version is loaded.
  */
 import { createOnnxAside, type OnnxAside } from './onnx-aside.ts';
 
